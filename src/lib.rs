@@ -1,0 +1,23 @@
+//! fleet makes Docker hosts standard and keeps them so, over plain SSH.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! inventory + playbook/roles ──► per-host plan ──► ssh: one exec ──► fleet-helper ──► events ──► report
+//! ```
+//!
+//! On the controller (feature `control`): `yaml`, `inventory`, `playbook`, `template`, `plan`,
+//! `transport`, `run`, `report`, `cli`. On the host, inside `fleet-helper`: [`reconcile`],
+//! [`resource`], [`host`]. Between them: [`protocol`]. `ARCHITECTURE.md` has the code map and the
+//! invariants.
+
+#[cfg(feature = "control")]
+pub mod diagnostic;
+#[cfg(feature = "control")]
+pub mod error;
+pub mod host;
+pub mod protocol;
+pub mod reconcile;
+pub mod resource;
+#[cfg(feature = "control")]
+pub mod yaml;

@@ -1,0 +1,138 @@
+//! Resource kinds: what can be declared about a host.
+//!
+//! One struct per kind is the YAML schema, the wire message and the thing applied. A kind lives
+//! in one file and is registered by two lines below; everything else (parsing, `fleet doc`,
+//! validation, dispatch) follows from the struct and its [`Resource`] implementation.
+//!
+//! Deliberately absent: a mode. A kind observes, compares and changes; whether a change is wanted
+//! is decided once, in `reconcile`.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::host::{Failure, Host};
+use crate::protocol::{Drift, Output, Source};
+
+mod file;
+
+/// One kind of thing that can be declared about a host.
+///
+/// Laws, each checked by `reconcile` or by tests over every kind:
+/// - [`observe`](Resource::observe) never changes the host;
+/// - [`drift`](Resource::drift) is pure: the same observation gives the same answer;
+/// - after [`apply`](Resource::apply) succeeds, a new observation shows no drift, and applying
+///   again changes nothing;
+/// - an observation that fails is an error, never "absent".
+pub trait Resource: Serialize + DeserializeOwned {
+    /// The task key that selects this kind; also the file's name.
+    const KIND: &'static str;
+
+    /// One or more tasks that show every field; `fleet doc` prints them, a test parses them.
+    const EXAMPLE: &'static str;
+
+    /// The part of the host this kind looks at.
+    type Actual;
+
+    /// Names this resource within its kind: a path, a unit, a user.
+    fn id(&self) -> String;
+
+    /// Checks what the types cannot: fields that exclude each other, values out of range.
+    /// Runs on the controller before any host is contacted.
+    ///
+    /// # Errors
+    /// The sentence to show, without file or line: the caller knows those.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The files this resource takes from the controller, to be replaced by their hashes.
+    fn sources_mut(&mut self) -> Vec<&mut Source> {
+        Vec::new()
+    }
+
+    /// Whether the effect cannot be observed (a command without a guard, a restart). Such a
+    /// task runs on every apply, is reported as "runs every time" and never counts as drift.
+    fn runs_every_time(&self) -> bool {
+        false
+    }
+
+    /// Looks at the host. Never changes it.
+    fn observe(&self, host: &Host) -> Result<Self::Actual, Failure>;
+
+    /// Lists what differs between declaration and observation, in a stable order.
+    fn drift(&self, actual: &Self::Actual) -> Vec<Drift>;
+
+    /// Brings the host from `actual` to the declaration. Called only if something differs or
+    /// the task [runs every time](Resource::runs_every_time).
+    ///
+    /// # Errors
+    /// When it cannot be brought about; what was already changed stays valid by itself.
+    fn apply(&self, host: &Host, actual: &Self::Actual) -> Result<Option<Output>, Failure>;
+}
+
+/// Does something once for every kind; how the controller builds its tables of them.
+#[cfg(feature = "control")]
+pub trait KindVisitor {
+    /// Called with one kind and the way into [`AnyResource`].
+    fn visit<R: Resource + schemars::JsonSchema>(&mut self, wrap: fn(R) -> AnyResource);
+}
+
+/// Declares the kinds: the enum over all of them, its dispatch and [`visit_kinds`].
+macro_rules! kinds {
+    ($($module:ident::$Kind:ident),* $(,)?) => {
+        /// Any resource, as it travels to the host.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(tag = "kind", content = "declared", rename_all = "snake_case")]
+        pub enum AnyResource {
+            $(#[doc = concat!("See `resource/", stringify!($module), ".rs`.")]
+            $Kind($module::$Kind),)*
+        }
+
+        /// Evaluates `$body` with `$resource` bound to the concrete kind inside `$any`.
+        macro_rules! dispatch {
+            ($any:expr, $resource:ident => $body:expr) => {
+                match $any { $($crate::resource::AnyResource::$Kind($resource) => $body,)* }
+            };
+        }
+        pub(crate) use dispatch;
+
+        /// Shows every kind that runs on a host to `visitor`, in alphabetical order.
+        #[cfg(feature = "control")]
+        pub fn visit_kinds(visitor: &mut impl KindVisitor) {
+            $(visitor.visit::<$module::$Kind>(AnyResource::$Kind);)*
+        }
+    };
+}
+
+kinds! {
+    file::File,
+}
+
+impl AnyResource {
+    /// The kind's name, as in YAML.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        fn name<R: Resource>(_: &R) -> &'static str {
+            R::KIND
+        }
+        dispatch!(self, resource => name(resource))
+    }
+
+    /// Names this resource within its kind.
+    #[must_use]
+    pub fn id(&self) -> String {
+        dispatch!(self, resource => resource.id())
+    }
+
+    /// See [`Resource::validate`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn validate(&self) -> Result<(), String> {
+        dispatch!(self, resource => resource.validate())
+    }
+
+    /// See [`Resource::sources_mut`].
+    pub fn sources_mut(&mut self) -> Vec<&mut Source> {
+        dispatch!(self, resource => resource.sources_mut())
+    }
+}
