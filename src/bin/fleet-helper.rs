@@ -1,0 +1,3 @@
+//! The helper: runs on the host, speaks the protocol on stdin and stdout.
+
+fn main() {}
