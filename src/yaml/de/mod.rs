@@ -141,3 +141,6 @@ impl de::Error for Error {
             .help("one of them is another name of the same key")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,11 @@
 //! Checks collect diagnostics instead of returning at the first, so that one run of
 //! `fleet validate` shows everything there is to mend.
 
+mod render;
+
+pub use render::render;
+pub(crate) use render::visible;
+
 use crate::yaml::Span;
 
 /// One thing to mend.
@@ -143,4 +148,28 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_forgives_a_slip_but_not_another_word() {
+        let words = ["service", "user", "group", "file"];
+        assert_eq!(nearest("sevice", words), Some("service"));
+        assert_eq!(nearest("flie", words), Some("file"));
+        assert_eq!(nearest("groups", words), Some("group"));
+        assert_eq!(nearest("docker", words), None);
+        assert_eq!(nearest("", words), None);
+    }
+
+    #[test]
+    fn warnings_let_the_work_go_on() {
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.push(Diagnostic::warning("odd"));
+        assert!(!diagnostics.has_errors());
+        diagnostics.push(Diagnostic::error("wrong"));
+        assert_eq!(diagnostics.into_result(()).unwrap_err().len(), 2);
+    }
 }
