@@ -17,27 +17,57 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &["diagnostic"]),
     ("inventory", &["diagnostic", "yaml"]),
     ("template", &["diagnostic", "inventory", "yaml"]),
-    ("playbook", &["diagnostic", "inventory", "protocol", "resource", "template", "yaml"]),
+    (
+        "playbook",
+        &[
+            "diagnostic",
+            "inventory",
+            "protocol",
+            "resource",
+            "template",
+            "yaml",
+        ],
+    ),
     ("transport", &["protocol", "secret"]),
     ("report", &["protocol"]),
     (
         "run",
         &[
-            "diagnostic", "error", "inventory", "playbook", "protocol", "report", "resource",
-            "template", "transport", "yaml",
+            "diagnostic",
+            "error",
+            "inventory",
+            "playbook",
+            "protocol",
+            "report",
+            "resource",
+            "template",
+            "transport",
+            "yaml",
         ],
     ),
     (
         "cli",
         &[
-            "diagnostic", "error", "inventory", "playbook", "protocol", "report", "resource", "run",
-            "secret", "template", "transport", "yaml",
+            "diagnostic",
+            "error",
+            "inventory",
+            "playbook",
+            "protocol",
+            "report",
+            "resource",
+            "run",
+            "secret",
+            "template",
+            "transport",
+            "yaml",
         ],
     ),
 ];
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: &[&str] = &["common", "handler", "helpers", "manager", "misc", "types", "util", "utils"];
+const EMPTY_NAMES: &[&str] = &[
+    "common", "handler", "helpers", "manager", "misc", "types", "util", "utils",
+];
 
 fn source_files() -> Vec<PathBuf> {
     fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
@@ -64,7 +94,13 @@ fn root() -> PathBuf {
 /// The top-level module a file belongs to: `src/yaml/de.rs` → `yaml`.
 fn module(file: &Path) -> String {
     let relative = file.strip_prefix(root().join("src")).unwrap();
-    relative.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "")
+    relative
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .replace(".rs", "")
 }
 
 /// The top-level modules named after `crate::` in a line of code.
@@ -73,7 +109,9 @@ fn used(line: &str) -> Vec<&str> {
     code.match_indices("crate::")
         .filter_map(|(at, prefix)| {
             let rest = &code[at + prefix.len()..];
-            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !c.is_ascii_lowercase() && c != '_')
+                .unwrap_or(rest.len());
             (end > 0).then(|| &rest[..end])
         })
         .collect()
@@ -117,7 +155,12 @@ fn nothing_unfinished_is_left_in_the_source() {
     for file in source_files() {
         for (number, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
             for word in ["TODO", "FIXME", "XXX", "dbg!(", "todo!(", "unimplemented!("] {
-                assert!(!line.contains(word), "{}:{}: {line}", file.display(), number + 1);
+                assert!(
+                    !line.contains(word),
+                    "{}:{}: {line}",
+                    file.display(),
+                    number + 1
+                );
             }
         }
     }
@@ -127,7 +170,11 @@ fn nothing_unfinished_is_left_in_the_source() {
 fn every_file_can_be_read_to_the_end() {
     for file in source_files() {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
-        assert!(lines <= 500, "{}: {lines} lines; split it by meaning", file.display());
+        assert!(
+            lines <= 500,
+            "{}: {lines} lines; split it by meaning",
+            file.display()
+        );
     }
 }
 
@@ -139,8 +186,15 @@ fn every_kind_is_one_registered_file() {
         .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
         .collect();
     for entry in fs::read_dir(root().join("src/resource")).unwrap() {
-        let name = entry.unwrap().file_name().to_string_lossy().replace(".rs", "");
-        assert!(name == "mod" || modules.contains(&name.as_str()), "src/resource/{name} is not used");
+        let name = entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .replace(".rs", "");
+        assert!(
+            name == "mod" || modules.contains(&name.as_str()),
+            "src/resource/{name} is not used"
+        );
     }
     let kinds: Vec<_> = registry
         .lines()
@@ -149,6 +203,9 @@ fn every_kind_is_one_registered_file() {
         .take_while(|line| *line != "}")
         .map(str::trim)
         .collect();
-    assert!(kinds.is_sorted(), "kinds! is in alphabetical order: {kinds:?}");
+    assert!(
+        kinds.is_sorted(),
+        "kinds! is in alphabetical order: {kinds:?}"
+    );
     assert!(kinds.len() > 5, "kinds! was not found");
 }
