@@ -16,6 +16,8 @@ pub mod diagnostic;
 #[cfg(feature = "control")]
 pub mod error;
 pub mod host;
+#[cfg(feature = "control")]
+pub mod inventory;
 pub mod protocol;
 pub mod reconcile;
 pub mod resource;

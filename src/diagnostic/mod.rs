@@ -5,8 +5,7 @@
 
 mod render;
 
-pub use render::render;
-pub(crate) use render::visible;
+pub use render::{render, visible};
 
 use crate::yaml::Span;
 

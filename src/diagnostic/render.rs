@@ -93,8 +93,10 @@ fn excerpt(span: &Span, line: &str) -> (String, Range<usize>) {
 }
 
 /// Replaces control characters and those that reorder text by visible ones, one for one, so
-/// that columns stay; line breaks and tabs pass.
-pub(crate) fn visible(text: &str) -> String {
+/// that columns stay; line breaks and tabs pass. For every text that comes from a host or a file
+/// and goes to a terminal.
+#[must_use]
+pub fn visible(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c,

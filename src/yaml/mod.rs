@@ -13,6 +13,7 @@ mod node;
 mod scalar;
 
 pub use de::{TypeError, from_node};
+pub(crate) use load::read;
 pub use load::{Limits, load, parse};
 
 /// One file (or command-line value) that was read, kept for error messages.

@@ -66,7 +66,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let node = parse("t.yml", text, &Limits::default()).expect("valid YAML");
     from_node(&node).map_err(|error| {
         let (line, column) = error.span.line_column();
-        let help: String = error.help.iter().map(|help| format!(" | {help}")).collect();
+        let help = [vec![String::new()], error.help].concat().join(" | ");
         format!(
             "{line}:{column} `{}` {}{help}",
             error.span.text(),
