@@ -18,6 +18,8 @@ pub mod error;
 pub mod host;
 pub mod protocol;
 pub mod reconcile;
+#[cfg(feature = "control")]
+pub mod report;
 pub mod resource;
 #[cfg(feature = "control")]
 pub mod yaml;
