@@ -59,7 +59,11 @@ impl std::error::Error for CommandFailure {}
 
 impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: Vec<_> = self.argv.iter().map(|word| word.to_string_lossy()).collect();
+        let shown: Vec<_> = self
+            .argv
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
         write!(f, "`{}` ", shown.join(" "))?;
         match &self.reason {
             CommandEnd::Start(error) => write!(f, "could not be started: {error}")?,
@@ -145,7 +149,11 @@ impl Command {
     pub fn output(&self) -> Result<Output, Failure> {
         let mut child = self.spawn()?;
         let failure = |reason, output| {
-            Failure::Command(CommandFailure { argv: self.argv.clone(), reason, output })
+            Failure::Command(CommandFailure {
+                argv: self.argv.clone(),
+                reason,
+                output,
+            })
         };
         let deadline = Instant::now() + self.timeout;
 
@@ -205,7 +213,9 @@ impl Command {
                 }
             }
         };
-        let rc = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+        let rc = status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
         Ok(into_output(rc, captured))
     }
 
@@ -218,12 +228,20 @@ impl Command {
         if output.rc == 0 {
             return Ok(output);
         }
-        Err(CommandFailure { argv: self.argv.clone(), reason: CommandEnd::Status, output }.into())
+        Err(CommandFailure {
+            argv: self.argv.clone(),
+            reason: CommandEnd::Status,
+            output,
+        }
+        .into())
     }
 
     fn spawn(&self) -> Result<process::Child, Failure> {
         let program = &self.argv[0];
-        #[expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts programs"
+        )]
         process::Command::new(program)
             .args(&self.argv[1..])
             .current_dir(self.directory.as_deref().unwrap_or("/".as_ref()))
@@ -260,7 +278,10 @@ struct Captured {
 /// Reads a stream to its end, keeping its first bytes and dropping the rest.
 fn capture(mut stream: Box<dyn Read + Send>) -> io::Result<Captured> {
     let mut captured = Captured::default();
-    stream.by_ref().take(Output::LIMIT as u64).read_to_end(&mut captured.bytes)?;
+    stream
+        .by_ref()
+        .take(Output::LIMIT as u64)
+        .read_to_end(&mut captured.bytes)?;
     captured.truncated = io::copy(&mut stream, &mut io::sink())? > 0;
     Ok(captured)
 }
@@ -277,7 +298,9 @@ fn into_output(rc: i32, [stdout, stderr]: [Captured; 2]) -> Output {
 /// Ends a program and everything it started: politely, then for sure.
 fn end_group(child: &mut process::Child) {
     use rustix::process::{Pid, Signal, kill_process_group};
-    let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
+        return;
+    };
     // Errors mean that nothing is left to end.
     let _ = kill_process_group(group, Signal::TERM);
     let deadline = Instant::now() + GRACE;
@@ -297,20 +320,35 @@ mod tests {
 
     #[test]
     fn captures_both_streams_and_the_status() {
-        let output = Command::new(["sh", "-c", "echo out; echo err >&2; exit 3"]).output().unwrap();
-        assert_eq!((output.rc, output.stdout.as_str(), output.stderr.as_str()), (3, "out\n", "err\n"));
+        let output = Command::new(["sh", "-c", "echo out; echo err >&2; exit 3"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            (output.rc, output.stdout.as_str(), output.stderr.as_str()),
+            (3, "out\n", "err\n")
+        );
     }
 
     #[test]
     fn names_a_program_that_is_not_there() {
-        let failure = Command::new(["fleet-no-such-program"]).output().unwrap_err();
-        assert_eq!(failure.to_string(), "the program `fleet-no-such-program` is not installed");
+        let failure = Command::new(["fleet-no-such-program"])
+            .output()
+            .unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "the program `fleet-no-such-program` is not installed"
+        );
     }
 
     #[test]
     fn cuts_endless_output_and_says_so() {
-        let output = Command::new(["sh", "-c", "head -c 1000000 /dev/zero"]).output().unwrap();
-        assert_eq!((output.stdout.len(), output.truncated), (Output::LIMIT, true));
+        let output = Command::new(["sh", "-c", "head -c 1000000 /dev/zero"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            (output.stdout.len(), output.truncated),
+            (Output::LIMIT, true)
+        );
     }
 
     #[test]
@@ -320,12 +358,18 @@ mod tests {
             .timeout(Duration::from_millis(200))
             .output()
             .unwrap_err();
-        assert!(failure.to_string().contains("was stopped after"), "{failure}");
+        assert!(
+            failure.to_string().contains("was stopped after"),
+            "{failure}"
+        );
         assert!(begin.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
     fn gives_bytes_to_a_program_that_reads_none_of_them() {
-        Command::new(["true"]).stdin(vec![b'x'; 1 << 20]).run().unwrap();
+        Command::new(["true"])
+            .stdin(vec![b'x'; 1 << 20])
+            .run()
+            .unwrap();
     }
 }

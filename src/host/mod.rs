@@ -1,15 +1,32 @@
 //! The managed host as kinds see it: files, commands, and contents from the controller.
 //!
-//! Everything here runs inside the helper, as the user it was started as (usually root).
+//! Everything here runs inside the helper, as the user it was started as (usually root). The
+//! helper does one thing at a time, so [`Host`] is used by one thread and needs no locks.
 
+use std::cell::RefCell;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+mod accounts;
 mod command;
 mod files;
+mod link;
+mod mode;
+mod path;
+mod staging;
+mod tree;
 
-pub use command::Command;
-pub use files::FileMode;
+pub use command::{Command, CommandEnd, CommandFailure};
+pub(crate) use files::sync_parent;
+pub use files::{Draft, FileKind, Metadata, Permissions};
+pub use link::Link;
+pub use mode::{FileMode, InvalidMode};
+pub use path::{HostPath, InvalidPath};
+pub use staging::Staged;
+
+use accounts::{Accounts, Database};
+
+use crate::protocol::Begin;
 
 /// Why something on the host could not be observed or changed.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +48,7 @@ pub enum Failure {
     },
     /// A command failed, could not start or ran out of time.
     #[error("{0}")]
-    Command(#[from] command::CommandFailure),
+    Command(#[from] CommandFailure),
     /// What is declared will not be done, because of what was found on the host.
     #[error("{0}")]
     Refused(String),
@@ -41,4 +58,92 @@ pub enum Failure {
     /// The conversation with the controller is broken; nothing more can be done.
     #[error("the connection to the controller is lost: {0}")]
     Disconnected(String),
+}
+
+impl Failure {
+    /// An error of the operating system, with what was attempted and where.
+    pub fn io(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+}
+
+/// The host a resource is on.
+pub struct Host {
+    link: RefCell<Link>,
+    accounts: RefCell<Accounts>,
+    state: PathBuf,
+    begin: Begin,
+}
+
+impl Host {
+    /// The host at the other end of `link`. `state` is fleet's own directory on it.
+    #[must_use]
+    pub fn new(link: Link, state: PathBuf, begin: Begin) -> Self {
+        Self {
+            link: RefCell::new(link),
+            accounts: RefCell::default(),
+            state,
+            begin,
+        }
+    }
+
+    /// A host without a controller, for tests of kinds: contents cannot be fetched.
+    #[cfg(test)]
+    pub(crate) fn offline(state: &Path) -> Self {
+        let begin = Begin {
+            mode: crate::protocol::Mode::Apply,
+            diff: true,
+            run_id: "test".to_owned(),
+        };
+        Self::new(Link::new(io::empty(), io::sink()), state.to_owned(), begin)
+    }
+
+    /// Whether unified diffs of file contents are wanted.
+    pub fn wants_diff(&self) -> bool {
+        self.begin.diff
+    }
+
+    /// Names the run in backups and journals.
+    pub fn run_id(&self) -> &str {
+        &self.begin.run_id
+    }
+
+    /// fleet's own directory on the host, for what must outlive a run.
+    pub fn state_directory(&self) -> &Path {
+        &self.state
+    }
+
+    /// Whether the helper runs as root.
+    pub fn is_root(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    /// The uid of a user by name; digits are taken as the uid itself.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if there is no such user.
+    pub fn user_id(&self, name: &str) -> Result<u32, Failure> {
+        self.accounts.borrow_mut().id(Database::Passwd, name)
+    }
+
+    /// The gid of a group by name; digits are taken as the gid itself.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if there is no such group.
+    pub fn group_id(&self, name: &str) -> Result<u32, Failure> {
+        self.accounts.borrow_mut().id(Database::Group, name)
+    }
+
+    /// Forgets users and groups looked up so far. To be called after changing them.
+    pub fn forget_accounts(&self) {
+        *self.accounts.borrow_mut() = Accounts::default();
+    }
+
+    fn account_name(&self, database: Database, id: u32) -> Result<String, Failure> {
+        self.accounts.borrow_mut().name(database, id)
+    }
 }

@@ -13,6 +13,7 @@ use crate::host::{Failure, Host};
 use crate::protocol::{Drift, Output, Source};
 
 mod file;
+mod permissions;
 
 /// One kind of thing that can be declared about a host.
 ///

@@ -1,0 +1,151 @@
+//! Users and groups by name and number.
+//!
+//! The files come first: reading them forks nothing. `getent` is asked for what is not in them
+//! (LDAP, sssd); a static binary cannot load the modules that would answer directly.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use super::{Command, Failure};
+
+/// The two name spaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Database {
+    Passwd,
+    Group,
+}
+
+impl Database {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Passwd => "passwd",
+            Self::Group => "group",
+        }
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Passwd => "user",
+            Self::Group => "group",
+        }
+    }
+}
+
+/// What was looked up so far. Forgotten when a kind changes accounts.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    by_name: HashMap<(Database, String), Option<u32>>,
+    by_id: HashMap<(Database, u32), Option<String>>,
+}
+
+impl Accounts {
+    /// The number of a user or group; a text of digits only is the number itself.
+    pub(super) fn id(&mut self, database: Database, name: &str) -> Result<u32, Failure> {
+        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return name.parse().map_err(|_| {
+                Failure::Refused(format!("`{name}` is not a {} id", database.noun()))
+            });
+        }
+        let key = (database, name.to_owned());
+        let id = match self.by_name.get(&key) {
+            Some(id) => *id,
+            None => {
+                let id = look_up(database, name, |entry, id| (entry == name).then_some(id))?;
+                self.by_name.insert(key, id);
+                id
+            }
+        };
+        id.ok_or_else(|| {
+            Failure::Missing(format!("the {} `{name}` does not exist", database.noun()))
+        })
+    }
+
+    /// The name of a user or group; its number where it has none.
+    pub(super) fn name(&mut self, database: Database, id: u32) -> Result<String, Failure> {
+        let name = match self.by_id.get(&(database, id)) {
+            Some(name) => name.clone(),
+            None => {
+                let name = look_up(database, &id.to_string(), |entry, found| {
+                    (found == id).then(|| entry.to_owned())
+                })?;
+                self.by_id.insert((database, id), name.clone());
+                name
+            }
+        };
+        Ok(name.unwrap_or_else(|| id.to_string()))
+    }
+}
+
+fn look_up<T>(
+    database: Database,
+    key: &str,
+    wanted: impl Fn(&str, u32) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    let path = Path::new("/etc").join(database.name());
+    let bytes = fs::read(&path).map_err(|source| Failure::io("read", &path, source))?;
+    if let Some(found) = find(&String::from_utf8_lossy(&bytes), &wanted) {
+        return Ok(Some(found));
+    }
+    if key.starts_with('-') {
+        return Ok(None);
+    }
+    match Command::new(["getent", database.name(), key]).output() {
+        Ok(output) if output.rc == 0 => Ok(find(&output.stdout, &wanted)),
+        // 2: not found, as documented.
+        Ok(output) if output.rc == 2 => Ok(None),
+        Ok(output) => Err(Failure::Unexpected(format!(
+            "`getent {} {key}` ended with status {}",
+            database.name(),
+            output.rc
+        ))),
+        Err(Failure::Missing(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Searches lines of `name:password:id:…`, which is where both databases agree.
+fn find<T>(text: &str, wanted: impl Fn(&str, u32) -> Option<T>) -> Option<T> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let id = fields.nth(1)?.parse().ok()?;
+        wanted(name, id)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_names_and_numbers() {
+        let mut accounts = Accounts::default();
+        assert_eq!(accounts.id(Database::Passwd, "root").unwrap(), 0);
+        assert_eq!(accounts.id(Database::Group, "4711").unwrap(), 4711);
+        assert_eq!(accounts.name(Database::Group, 0).unwrap(), "root");
+        assert_eq!(accounts.name(Database::Passwd, 987_654).unwrap(), "987654");
+    }
+
+    #[test]
+    fn says_what_does_not_exist() {
+        let failure = Accounts::default()
+            .id(Database::Group, "no-such-group")
+            .unwrap_err();
+        assert!(matches!(failure, Failure::Missing(_)));
+        assert_eq!(
+            failure.to_string(),
+            "the group `no-such-group` does not exist"
+        );
+    }
+
+    #[test]
+    fn passes_over_lines_that_are_none() {
+        let text = "# comment\n+::::::\nbad\nx:y\nuser:x:notanumber:\nreal:x:7:\n";
+        assert_eq!(
+            find(text, |name, id| (id == 7).then(|| name.to_owned())).unwrap(),
+            "real"
+        );
+        assert_eq!(find(text, |name, _| (name == "user").then_some(())), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! The helper's end of the conversation: events out, messages and contents in.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+
+use sha2::Digest;
+
+use crate::protocol::wire::{self, PIECE, WireError};
+use crate::protocol::{Content, Event, Message, Sha256};
+
+/// How many bytes of messages may wait while contents are received.
+const QUEUE_LIMIT: usize = wire::LINE_LIMIT;
+
+/// The stream to and from the controller.
+pub struct Link {
+    reader: Box<dyn BufRead>,
+    writer: Box<dyn Write>,
+    /// Messages that came before the content that was asked for, and their size.
+    queue: VecDeque<(usize, Message)>,
+    queued: usize,
+}
+
+/// Why a content did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    /// The conversation is over.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The controller no longer has the bytes.
+    #[error("the controller cannot send it: {0}")]
+    Unavailable(String),
+    /// What arrived is something else.
+    #[error("its {attribute} is {actual}, expected {expected}")]
+    Differs {
+        attribute: &'static str,
+        expected: String,
+        actual: String,
+    },
+    /// The bytes arrived and could not be kept.
+    #[error(transparent)]
+    Keep(std::io::Error),
+}
+
+impl Link {
+    /// A conversation over `reader` and `writer`.
+    pub fn new(reader: impl Read + 'static, writer: impl Write + 'static) -> Self {
+        Self {
+            reader: Box::new(BufReader::with_capacity(PIECE, reader)),
+            writer: Box::new(writer),
+            queue: VecDeque::new(),
+            queued: 0,
+        }
+    }
+
+    /// Sends one event and flushes.
+    pub fn send(&mut self, event: &Event) -> Result<(), WireError> {
+        self.writer.write_all(&wire::encode(event))?;
+        Ok(self.writer.flush()?)
+    }
+
+    /// Waits for the next message; `None` when the controller has hung up between messages.
+    pub fn receive(&mut self) -> Result<Option<Message>, WireError> {
+        if let Some((size, message)) = self.queue.pop_front() {
+            self.queued -= size;
+            return Ok(Some(message));
+        }
+        match wire::read_line(&mut self.reader)? {
+            Some(line) => wire::decode(&line).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks for a content and moves its bytes to `sink`, verified. What `sink` holds after an
+    /// error is worthless.
+    pub(super) fn fetch(
+        &mut self,
+        content: &Content,
+        sink: &mut dyn Write,
+    ) -> Result<(), FetchError> {
+        self.send(&Event::Need {
+            sha256: content.sha256,
+        })?;
+        loop {
+            let Some(line) = wire::read_line(&mut self.reader)? else {
+                return Err(WireError::CutOff("a request for content").into());
+            };
+            match wire::decode(&line)? {
+                Message::Content { sha256, size } if sha256 == content.sha256 => {
+                    return self.receive_bytes(content, size, sink);
+                }
+                // An answer to a request given up earlier: out of the way.
+                Message::Content { size, .. } => self.discard(size)?,
+                Message::ContentUnavailable { sha256, reason } if sha256 == content.sha256 => {
+                    return Err(FetchError::Unavailable(reason));
+                }
+                Message::ContentUnavailable { .. } => {}
+                message => {
+                    self.queued += line.len();
+                    if self.queued > QUEUE_LIMIT {
+                        return Err(WireError::TooLong.into());
+                    }
+                    self.queue.push_back((line.len(), message));
+                }
+            }
+        }
+    }
+
+    /// Reads exactly `size` bytes whatever happens to them, so that the next line is a line.
+    fn receive_bytes(
+        &mut self,
+        content: &Content,
+        size: u64,
+        sink: &mut dyn Write,
+    ) -> Result<(), FetchError> {
+        let mut digest = sha2::Sha256::new();
+        let mut kept = Ok(());
+        let mut left = size;
+        while left > 0 {
+            let piece = self.reader.fill_buf().map_err(WireError::Io)?;
+            let length = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if length == 0 {
+                return Err(WireError::CutOff("a content").into());
+            }
+            if kept.is_ok() && size == content.size {
+                digest.update(&piece[..length]);
+                kept = sink.write_all(&piece[..length]);
+            }
+            self.reader.consume(length);
+            left -= length as u64;
+        }
+        let differs = |attribute, expected: String, actual: String| {
+            Err(FetchError::Differs {
+                attribute,
+                expected,
+                actual,
+            })
+        };
+        if size != content.size {
+            return differs("size", content.size.to_string(), size.to_string());
+        }
+        kept.map_err(FetchError::Keep)?;
+        let found = Sha256::from_digest(digest.finalize().into());
+        if found != content.sha256 {
+            return differs("sha256", content.sha256.to_string(), found.to_string());
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self, size: u64) -> Result<(), WireError> {
+        let discarded = std::io::copy(&mut self.reader.by_ref().take(size), &mut std::io::sink())?;
+        if discarded < size {
+            Err(WireError::CutOff("a content"))
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! How messages and events look as bytes: one JSON value per line.
+//!
+//! After the line of a [`Message::Content`](super::Message::Content) its raw bytes follow. Both
+//! ends share [`encode`] and [`decode`]; the helper reads with [`read_line`] (blocking), the
+//! controller with tokio.
+
+use std::io::{self, BufRead, Read};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The longest line either end accepts, in bytes without the line feed. Larger contents go as
+/// raw bytes, so a longer line is a mistake or an attack.
+pub const LINE_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Raw bytes are moved in pieces of this size, whatever the size of a content.
+pub const PIECE: usize = 64 * 1024;
+
+/// Why the stream can no longer be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The stream ended inside a line or inside a content.
+    #[error("the stream ended in the middle of {0}")]
+    CutOff(&'static str),
+    /// A line is longer than [`LINE_LIMIT`].
+    #[error("a line is longer than {LINE_LIMIT} bytes")]
+    TooLong,
+    /// A line is no JSON, or not what this end understands.
+    #[error("a line cannot be understood: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// One message or event as a line, line feed included.
+#[must_use]
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(value).expect("protocol types have text keys only");
+    line.push(b'\n');
+    line
+}
+
+/// Reads back what [`encode`] wrote; the line feed may be there or not.
+pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, WireError> {
+    Ok(serde_json::from_slice(line)?)
+}
+
+/// The next line without its line feed; `None` if the stream ends before it begins.
+pub fn read_line(reader: &mut impl BufRead) -> Result<Option<Vec<u8>>, WireError> {
+    let mut line = Vec::new();
+    reader
+        .take(LINE_LIMIT as u64 + 1)
+        .read_until(b'\n', &mut line)?;
+    match line.pop() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(line)),
+        Some(_) if line.len() >= LINE_LIMIT => Err(WireError::TooLong),
+        Some(_) => Err(WireError::CutOff("a line")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::{Drift, Event, Outcome, Status};
+
+    fn lines(bytes: &[u8]) -> Vec<Result<Option<Vec<u8>>, String>> {
+        let mut reader = BufReader::with_capacity(3, bytes);
+        let mut lines = Vec::new();
+        loop {
+            let line = read_line(&mut reader).map_err(|error| error.to_string());
+            let last = !matches!(line, Ok(Some(_)));
+            lines.push(line);
+            if last {
+                return lines;
+            }
+        }
+    }
+
+    #[test]
+    fn tells_the_end_from_a_cut() {
+        assert_eq!(lines(b""), [Ok(None)]);
+        assert_eq!(
+            lines(b"ab\n\n"),
+            [Ok(Some(b"ab".to_vec())), Ok(Some(vec![])), Ok(None)]
+        );
+        let cut = Err("the stream ended in the middle of a line".to_owned());
+        assert_eq!(lines(b"ab\ncd"), [Ok(Some(b"ab".to_vec())), cut]);
+    }
+
+    #[test]
+    fn refuses_an_endless_line_without_reading_it_all() {
+        let mut endless = BufReader::new(io::repeat(b'x'));
+        assert!(matches!(read_line(&mut endless), Err(WireError::TooLong)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_and_stays_on_one_line(text in ".*", more in "\\PC*\n?\r?") {
+            let event = Event::Finished {
+                id: 7,
+                outcome: Outcome {
+                    status: Status::Drift,
+                    drift: vec![Drift::update(text.clone(), more.clone(), "")],
+                    message: Some(text),
+                    ..Outcome::default()
+                },
+            };
+            let line = encode(&event);
+            prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+            let back: Event = decode(&line).unwrap();
+            prop_assert_eq!(encode(&back), line);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode::<Event>(&bytes);
+            let _ = decode::<crate::protocol::Message>(&bytes);
+        }
+    }
+}
