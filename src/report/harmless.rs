@@ -22,12 +22,13 @@ pub fn single_line(text: &str) -> Cow<'_, str> {
 
 /// Several lines, each without control characters; tabs stay. Blank lines at the end are dropped.
 pub fn lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    text.trim_end()
-        .lines()
-        .map(|line| match line.contains('\t') {
-            true => Cow::Owned(line.split('\t').map(escape).collect::<Vec<_>>().join("\t")),
-            false => escape(line),
-        })
+    text.trim_end().lines().map(|line| {
+        if line.contains('\t') {
+            Cow::Owned(line.split('\t').map(escape).collect::<Vec<_>>().join("\t"))
+        } else {
+            escape(line)
+        }
+    })
 }
 
 fn escape(text: &str) -> Cow<'_, str> {

@@ -13,9 +13,13 @@ const REDACTED: &str = "[redacted]";
 
 /// The report as indented JSON, ending with a newline.
 #[must_use]
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "plain structs in memory always serialize"
+)]
 pub fn to_json(report: &RunReport) -> String {
     let mut text = serde_json::to_string_pretty(&Document::new(report))
-        .expect("the document has only text keys");
+        .expect("no map of the document has a key that is not text");
     text.push('\n');
     text
 }
@@ -48,7 +52,8 @@ struct Summary {
 
 #[derive(Serialize)]
 struct Host<'a> {
-    host: &'a str,
+    #[serde(rename = "host")]
+    name: &'a str,
     status: HostStatus,
     duration_ms: u128,
     counts: Count,
@@ -142,7 +147,7 @@ impl Summary {
 impl<'a> Host<'a> {
     fn new(host: &'a HostReport) -> Self {
         Self {
-            host: &host.host,
+            name: &host.host,
             status: host.status(),
             duration_ms: host.duration.as_millis(),
             counts: Count::new(&host.counts),

@@ -132,7 +132,10 @@ impl Totals {
             (self.unreachable, HostStatus::Unreachable),
         ] {
             if count > 0 {
-                line += &format!("  {count} {}", word(status));
+                line.push_str("  ");
+                line.push_str(&count.to_string());
+                line.push(' ');
+                line.push_str(word(status));
             }
         }
         line
@@ -172,7 +175,6 @@ mod tests {
         progress.host_finished("web01", HostStatus::Changed);
         progress.host_finished("web02", HostStatus::Unreachable);
         progress.end();
-        drop(progress);
         insta::assert_snapshot!(String::from_utf8(log).unwrap(), @r"
         web01: connection dropped\x1b[31m, trying again
         [1/2] web01: changed

@@ -68,7 +68,7 @@ impl<'a> Group<'a> {
 type Subject<'a> = (Option<&'a str>, &'a str, &'a str, &'a str);
 
 /// All findings, in the order of the playbook; hosts that gave no result come last.
-pub(super) fn render(report: &RunReport, options: TextOptions, paint: Paint) -> String {
+pub(super) fn render(report: &RunReport, options: TextOptions, paint: Paint) -> Vec<String> {
     let mut positions: BTreeMap<usize, IndexMap<Subject<'_>, Group<'_>>> = BTreeMap::new();
     let mut errors = Group::default();
     for host in &report.hosts {
@@ -101,7 +101,7 @@ pub(super) fn render(report: &RunReport, options: TextOptions, paint: Paint) -> 
             errors.add(lost(error), &host.host);
         }
     }
-    let mut out = String::new();
+    let mut out = Vec::new();
     for group in positions
         .values()
         .flat_map(IndexMap::values)
@@ -112,24 +112,22 @@ pub(super) fn render(report: &RunReport, options: TextOptions, paint: Paint) -> 
     out
 }
 
-fn write(out: &mut String, group: &Group<'_>, options: TextOptions, paint: Paint) {
+fn write(out: &mut Vec<String>, group: &Group<'_>, options: TextOptions, paint: Paint) {
     for (finding, hosts) in &group.findings {
         let symbol = finding.symbol.painted(paint);
         let hosts = paint.dim(&format!("[{}]", names(hosts, options.verbosity)));
-        out.push_str(&format!("{symbol} {}   {hosts}\n", finding.text));
-        for line in &finding.body {
-            out.push_str(format!("    {line}").trim_end());
-            out.push('\n');
-        }
+        out.push(format!("{symbol} {}   {hosts}", finding.text));
+        out.extend(
+            finding
+                .body
+                .iter()
+                .map(|line| format!("    {line}").trim_end().to_owned()),
+        );
     }
     if options.verbosity > Verbosity::Quiet {
-        for handler in &group.notifies {
-            out.push_str(&format!(
-                "    {} notifies {}\n",
-                paint.cyan("→"),
-                single_line(handler)
-            ));
-        }
+        let arrow = paint.cyan("→");
+        let handlers = group.notifies.iter();
+        out.extend(handlers.map(|name| format!("    {arrow} notifies {}", single_line(name))));
     }
 }
 
@@ -183,9 +181,18 @@ fn describe(
             vec![told(Symbol::None, &subject, message, "ok")]
         }
         Status::Skipped if verbose => {
-            let why = if message.is_empty() { String::new() } else { format!(": {message}") };
-            vec![told(Symbol::None, &subject, &format!("skipped{why}"), "skipped")]
-        },
+            let why = if message.is_empty() {
+                String::new()
+            } else {
+                format!(": {message}")
+            };
+            vec![told(
+                Symbol::None,
+                &subject,
+                &format!("skipped{why}"),
+                "skipped",
+            )]
+        }
         Status::Ok | Status::Skipped => vec![],
     };
     if verbose && let (Some(output), Some(last)) = (&resource.output, findings.last_mut()) {

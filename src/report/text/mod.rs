@@ -1,8 +1,6 @@
 //! The report for people: findings grouped over hosts, a recap in Ansible's words, one summary
 //! line. Nothing in it needs colour or a certain width.
 
-use std::fmt::Write;
-
 use super::{HostStatus, RunReport};
 
 mod findings;
@@ -39,21 +37,20 @@ pub enum Verbosity {
 #[must_use]
 pub fn render(report: &RunReport, options: TextOptions) -> String {
     let paint = Paint::new(options.color);
-    let mut out = findings::render(report, options, paint);
+    let mut blocks = vec![findings::render(report, options, paint)];
     if options.verbosity > Verbosity::Quiet {
-        recap::render(&mut out, report, paint);
+        blocks.push(recap::render(report, paint));
     }
     let in_sync = report
         .hosts
         .iter()
         .all(|host| host.status() == HostStatus::InSync);
     if options.verbosity > Verbosity::Quiet || !in_sync || report.interrupted {
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        writeln!(out, "{}", summary::line(report)).expect("a String takes everything");
+        blocks.push(vec![summary::line(report)]);
     }
-    out
+    let blocks = blocks.into_iter().filter(|lines| !lines.is_empty());
+    let blocks: Vec<_> = blocks.map(|lines| lines.join("\n") + "\n").collect();
+    blocks.join("\n")
 }
 
 /// `1 host`, `2 hosts`.

@@ -1,27 +1,20 @@
 //! `PLAY RECAP`: one line per host that is not plainly ok, as Ansible prints it, because people
 //! and scripts know how to read it.
 
-use std::fmt::Write;
-
 use super::Paint;
 use crate::report::{HostReport, HostStatus, RunReport};
 
-/// Adds the recap, if any host belongs in it.
-pub(super) fn render(out: &mut String, report: &RunReport, paint: Paint) {
-    let mut hosts = report
+/// The lines of the recap; none if no host belongs in it.
+pub(super) fn render(report: &RunReport, paint: Paint) -> Vec<String> {
+    let not_ok = report
         .hosts
         .iter()
-        .filter(|host| host.status() != HostStatus::InSync)
-        .peekable();
-    if hosts.peek().is_none() {
-        return;
+        .filter(|host| host.status() != HostStatus::InSync);
+    let mut lines: Vec<_> = not_ok.map(|host| line(host, paint)).collect();
+    if !lines.is_empty() {
+        lines.insert(0, format!("PLAY RECAP {}", "*".repeat(69)));
     }
-    let stars = "*".repeat(69);
-    let gap = if out.is_empty() { "" } else { "\n" };
-    writeln!(out, "{gap}PLAY RECAP {stars}").expect("a String takes everything");
-    for host in hosts {
-        writeln!(out, "{}", line(host, paint)).expect("a String takes everything");
-    }
+    lines
 }
 
 fn line(host: &HostReport, paint: Paint) -> String {
@@ -55,13 +48,12 @@ fn line(host: &HostReport, paint: Paint) -> String {
         ("waived", counts.waived),
         ("unknown", counts.unknown),
     ];
-    let mut text = format!("{name} :");
-    for (word, count) in fields {
-        // `unknown` is ours and rare: without it the line is the one scripts know.
-        if word != "unknown" || count > 0 {
-            write!(text, " {word}={count:<4}").expect("a String takes everything");
-        }
-    }
-    text.truncate(text.trim_end().len());
-    text
+    // `unknown` is ours and rare: without it the line is the one scripts know.
+    let shown = fields
+        .iter()
+        .filter(|(word, count)| *word != "unknown" || *count > 0);
+    let text: Vec<_> = shown
+        .map(|(word, count)| format!("{word}={count:<4}"))
+        .collect();
+    format!("{name} : {}", text.join(" ").trim_end())
 }

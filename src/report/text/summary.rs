@@ -6,12 +6,12 @@ use crate::report::{Command, HostStatus, RunReport};
 
 /// The one line that stands for the whole run.
 pub(super) fn line(report: &RunReport) -> String {
-    let mut line = match report.command {
+    let mut parts = vec![match report.command {
         Command::Check => check(report),
         Command::Plan => plan(report),
         Command::Apply => apply(report),
         Command::Exec | Command::Facts => answered(report),
-    };
+    }];
     let unknown: usize = report.hosts.iter().map(|host| host.counts.unknown).sum();
     if unknown > 0 {
         let hosts = report
@@ -19,10 +19,10 @@ pub(super) fn line(report: &RunReport) -> String {
             .iter()
             .filter(|host| host.counts.unknown > 0)
             .count();
-        line += &format!(
-            "; {unknown} could not be told on {}",
+        parts.push(format!(
+            "{unknown} could not be told on {}",
             counted(hosts, "host")
-        );
+        ));
     }
     for (status, word) in [
         (HostStatus::Failed, "failed"),
@@ -30,14 +30,13 @@ pub(super) fn line(report: &RunReport) -> String {
     ] {
         match report.count(status) {
             0 => {}
-            count => line += &format!("; {} {word}", counted(count, "host")),
+            count => parts.push(format!("{} {word}", counted(count, "host"))),
         }
     }
     if report.interrupted {
-        line += "; interrupted before the end";
+        parts.push("interrupted before the end".to_owned());
     }
-    line.push('.');
-    line
+    format!("{}.", parts.join("; "))
 }
 
 fn check(report: &RunReport) -> String {
