@@ -22,4 +22,8 @@ pub mod reconcile;
 pub mod report;
 pub mod resource;
 #[cfg(feature = "control")]
+pub mod secret;
+#[cfg(feature = "control")]
+pub mod transport;
+#[cfg(feature = "control")]
 pub mod yaml;
