@@ -20,6 +20,8 @@ pub mod host;
 pub mod inventory;
 pub mod protocol;
 pub mod reconcile;
+#[cfg(feature = "control")]
+pub mod report;
 pub mod resource;
 #[cfg(feature = "control")]
 pub mod secret;
