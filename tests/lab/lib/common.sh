@@ -61,7 +61,7 @@ artifact() {
             log=$LAB_CACHE/$thing.log
             say "making $thing (once; log: $log)"
             started=$SECONDS
-            if ! "$1" "$dir.partial" "${@:2}" >"$log" 2>&1 8>&-; then
+            if ! "$LAB_DIR/$1" "$dir.partial" "${@:2}" >"$log" 2>&1 8>&-; then
                 tail -n 25 "$log" >&2
                 die "making $thing failed: $log"
             fi
