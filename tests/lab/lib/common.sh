@@ -1,16 +1,19 @@
 # shellcheck shell=bash
 # What every lab script shares: where things are, how to speak, how an expensive thing is made once.
-# Sourced, never run. The sourcing script has set `set -euo pipefail`.
+# Sourced, never run. The sourcing script has set `set -euo pipefail`; without the next line a failure inside `$(…)` would
+# be carried on from.
+shopt -s inherit_errexit
+PATH=$PATH:/usr/sbin:/sbin
 
 LAB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 LAB_REPO=$(cd "$LAB_DIR/../.." && pwd)
-LAB_CACHE=${FLEET_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fleet-lab}
-LAB_STATE=${FLEET_LAB_STATE:-$LAB_CACHE/state}
+LAB_CACHE=$(realpath -m "${FLEET_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fleet-lab}")
+LAB_STATE=$(realpath -m "${FLEET_LAB_STATE:-$LAB_CACHE/state}")
 
 # A second set of machines (FLEET_LAB_STATE) keeps its inventory beside its state, so that tests never
 # overwrite the inventory of a demo that is running from the same checkout.
 if [[ -n ${FLEET_LAB_INVENTORY:-} ]]; then
-    LAB_INVENTORY=$FLEET_LAB_INVENTORY
+    LAB_INVENTORY=$(realpath -m "$FLEET_LAB_INVENTORY")
 elif [[ -n ${FLEET_LAB_STATE:-} ]]; then
     LAB_INVENTORY=$LAB_STATE/inventory
 else

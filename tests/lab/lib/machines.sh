@@ -14,7 +14,7 @@ prepare() {
 
 # pristine NAME prints the directory of the machine's saved first boot.
 pristine() {
-    artifact "machine-$1" "$(hash_of machine lib/qemu.sh "=$LAB_IMAGE $(machine_kind)")" machine/build "$1" "$LAB_IMAGE" "$LAB_KEYS"
+    artifact "machine-$1" "$(hash_of machine lib/qemu.sh "=$LAB_IMAGE $(machine_kind) ${FLEET_LAB_KERNEL_ARGS:-}")" machine/build "$1" "$LAB_IMAGE" "$LAB_KEYS"
 }
 
 # boot NAME puts a pristine copy of the machine in place of whatever was there and runs it from the snapshot.
