@@ -72,11 +72,12 @@ start() {
     die "$name: qemu did not start (try $tries)"
 }
 
-# CPU mitigations and predictable names cost time and buy nothing in here; EL7 has no AppArmor, and with it dockerd would
-# want a program that only Debian has. FLEET_LAB_KERNEL_ARGS adds to them: systemd.unified_cgroup_hierarchy=0 gives the
+# CPU mitigations and predictable names cost time and buy nothing in here. EL7 has no AppArmor, and with it dockerd would
+# want a program that only Debian has; without it this kernel would turn to SELinux, for which there is no policy here.
+# FLEET_LAB_KERNEL_ARGS adds to them: systemd.unified_cgroup_hierarchy=0 gives the
 # version 1 control groups of a real EL7.
 kernel_arguments() {
-    printf '%s ' root=/dev/vda rootfstype=ext4 rw console=ttyS0 quiet net.ifnames=0 mitigations=off apparmor=0 \
+    printf '%s ' root=/dev/vda rootfstype=ext4 rw console=ttyS0 quiet net.ifnames=0 mitigations=off apparmor=0 selinux=0 \
         "systemd.hostname=$1" "systemd.machine_id=$2" \
         "${FLEET_LAB_KERNEL_ARGS:-}"
 }
@@ -85,9 +86,8 @@ kernel_arguments() {
 monitor() {
     local answer
     answer=$(cd "$1" && printf '%s\n' "$2" | socat -t 120 - UNIX-CONNECT:monitor.sock | tr -d '\r')
-    if grep -qiE '^error|unknown command' <<<"$answer"; then
-        die "qemu monitor: $answer"
-    fi
+    answer=$(grep -iE '^error|^unknown command' <<<"$answer") || return 0
+    die "qemu monitor: $2: $answer"
 }
 
 # guest_ssh DIR NAME USER [CMD…] with the host key that is known beforehand and nothing of the caller's configuration.
