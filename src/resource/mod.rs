@@ -12,8 +12,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::host::{Failure, Host};
 use crate::protocol::{Drift, Output, Source};
 
+mod command;
+mod content;
+mod copy;
 mod file;
+mod lineinfile;
 mod permissions;
+mod shell;
+mod wait_for;
 
 /// One kind of thing that can be declared about a host.
 ///
@@ -105,7 +111,12 @@ macro_rules! kinds {
 }
 
 kinds! {
+    command::Command,
+    copy::Copy,
     file::File,
+    lineinfile::Lineinfile,
+    shell::Shell,
+    wait_for::WaitFor,
 }
 
 impl AnyResource {
