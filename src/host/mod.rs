@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 
 mod accounts;
 mod command;
+pub(crate) mod config_dirs;
+pub mod evr;
 mod files;
 mod link;
 mod mode;
 mod path;
+pub(crate) mod rpm;
 mod staging;
+pub(crate) mod systemctl;
 mod tree;
 
 pub use command::{Command, CommandEnd, CommandFailure};

@@ -13,7 +13,14 @@ use crate::host::{Failure, Host};
 use crate::protocol::{Drift, Output, Source};
 
 mod file;
+mod group;
+mod kernel_module;
 mod permissions;
+mod presence;
+mod rpm;
+mod service;
+mod sysctl;
+mod user;
 
 /// One kind of thing that can be declared about a host.
 ///
@@ -106,6 +113,12 @@ macro_rules! kinds {
 
 kinds! {
     file::File,
+    group::Group,
+    kernel_module::KernelModule,
+    rpm::Rpm,
+    service::Service,
+    sysctl::Sysctl,
+    user::User,
 }
 
 impl AnyResource {
