@@ -16,8 +16,16 @@ pub mod diagnostic;
 #[cfg(feature = "control")]
 pub mod error;
 pub mod host;
+#[cfg(feature = "control")]
+pub mod inventory;
 pub mod protocol;
 pub mod reconcile;
+#[cfg(feature = "control")]
+pub mod report;
 pub mod resource;
+#[cfg(feature = "control")]
+pub mod secret;
+#[cfg(feature = "control")]
+pub mod transport;
 #[cfg(feature = "control")]
 pub mod yaml;

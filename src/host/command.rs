@@ -29,6 +29,7 @@ pub struct Command {
     directory: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     timeout: Duration,
+    keep: usize,
 }
 
 /// A program that did not do what was asked of it.
@@ -98,6 +99,7 @@ impl Command {
             directory: None,
             environment: BTreeMap::new(),
             timeout: DEFAULT_TIMEOUT,
+            keep: Output::LIMIT,
         }
     }
 
@@ -141,6 +143,12 @@ impl Command {
         self
     }
 
+    /// How many bytes of each stream are kept, if not [`Output::LIMIT`].
+    pub fn keep(mut self, bytes: usize) -> Self {
+        self.keep = bytes;
+        self
+    }
+
     /// Runs the program and returns what it left, whatever its status.
     ///
     /// # Errors
@@ -169,8 +177,10 @@ impl Command {
         ];
         for (index, stream) in streams {
             let sender = sender.clone();
+            let keep = self.keep;
             thread::spawn(move || {
-                let captured = stream.map_or_else(|| Ok(Captured::default()), capture);
+                let captured =
+                    stream.map_or_else(|| Ok(Captured::default()), |pipe| capture(pipe, keep));
                 // The receiver is gone only after a timeout, when nobody wants the output.
                 let _ = sender.send((index, captured));
             });
@@ -276,11 +286,11 @@ struct Captured {
 }
 
 /// Reads a stream to its end, keeping its first bytes and dropping the rest.
-fn capture(mut stream: Box<dyn Read + Send>) -> io::Result<Captured> {
+fn capture(mut stream: Box<dyn Read + Send>, keep: usize) -> io::Result<Captured> {
     let mut captured = Captured::default();
     stream
         .by_ref()
-        .take(Output::LIMIT as u64)
+        .take(keep as u64)
         .read_to_end(&mut captured.bytes)?;
     captured.truncated = io::copy(&mut stream, &mut io::sink())? > 0;
     Ok(captured)

@@ -1,0 +1,46 @@
+# The two commands of the README are `make demo` and `make test`; each installs what it misses.
+TARGET := x86_64-unknown-linux-gnu
+CARGO  := cargo
+RELEASE := target/release
+
+.PHONY: build demo test test-quick test-lab lint install lab-up lab-down bench clean
+
+## build: fleet and its helper in release, side by side in target/release
+build:
+	$(CARGO) build --locked --release --bin fleet
+	# Static, so that it runs on any Linux; the explicit --target keeps proc-macros dynamic.
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile helper \
+		--target $(TARGET) --no-default-features --bin fleet-helper
+	install -m 0755 target/$(TARGET)/helper/fleet-helper $(RELEASE)/fleet-helper-x86_64
+
+## demo: the main job on one virtual machine, from an empty host to a repaired drift
+demo: install build
+	tests/demo
+
+## test: everything; what CI runs
+test: install lint test-quick test-lab
+
+## lint: format and lints
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
+	shellcheck -x .ci/run tests/install tests/demo tests/lab/* 
+
+## test-quick: unit, protocol, command-line and loopback-sshd tests; no virtual machine
+test-quick:
+	$(CARGO) test --locked
+
+## test-lab: the tests on virtual machines; boots them once for all
+test-lab: build
+	$(CARGO) test --locked --test lab -- --nocapture
+
+## install: what building, demo and tests need, from Debian's packages
+install:
+	tests/install
+
+## lab-up, lab-down: one virtual machine to play with
+lab-up:
+	tests/lab/up
+lab-down:
+	tests/lab/down

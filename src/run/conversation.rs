@@ -1,0 +1,226 @@
+//! The controller's end of the conversation with one helper: tasks go out without waiting,
+//! outcomes come back in order, contents are sent when asked for.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::Cursor;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::protocol::{
+    Begin, Content, Event, Facts, HandlerName, Judge, Message, Outcome, Sha256, Task, TaskId,
+};
+use crate::transport::{Channel, Ending, TransportError};
+
+use super::contents::Body;
+
+/// Why the conversation with a helper ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    /// The stream broke, or the helper said something that makes no sense.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The stream ended without `Done`: the helper was killed, or the host went down.
+    #[error("the helper ended without finishing: it was killed, or the host went down")]
+    Ended,
+    /// Nothing was heard for too long.
+    #[error("nothing was heard from the helper for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The helper itself could not go on.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// What a helper said about its host when it started.
+pub(super) struct Hello {
+    pub facts: Facts,
+    /// Handlers that an earlier, interrupted run left pending.
+    pub pending: Vec<HandlerName>,
+}
+
+/// Told about every task as the helper gets to it.
+pub(super) trait Listener {
+    /// Work on a task has begun.
+    fn started(&mut self, id: TaskId);
+    /// A task is over.
+    fn finished(&mut self, id: TaskId, outcome: Outcome);
+}
+
+/// A running helper and what may still be asked of the controller.
+pub(super) struct Conversation<'a, L> {
+    channel: Channel,
+    listener: &'a mut L,
+    /// What the host may ask for.
+    bodies: HashMap<Sha256, Body>,
+    /// Events read while something was being sent.
+    inbox: VecDeque<Event>,
+    sent: TaskId,
+    /// How many tasks are over; the helper answers in order.
+    finished: TaskId,
+    silence: Duration,
+}
+
+impl<'a, L: Listener> Conversation<'a, L> {
+    /// Hears the helper's first words.
+    ///
+    /// `silence` is how long the helper may say nothing before it is given up.
+    pub(super) async fn begin(
+        channel: Channel,
+        listener: &'a mut L,
+        silence: Duration,
+        begin: Begin,
+    ) -> Result<(Self, Hello), Lost> {
+        let mut conversation = Self {
+            channel,
+            listener,
+            bodies: HashMap::new(),
+            inbox: VecDeque::new(),
+            sent: 0,
+            finished: 0,
+            silence,
+        };
+        // Said without waiting for the host's first words: one round trip less.
+        conversation.say(&Message::Begin(begin)).await?;
+        let hello = match conversation.hear().await? {
+            Event::Hello { facts, pending } => Hello {
+                facts: *facts,
+                pending,
+            },
+            Event::Fatal { message } => return Err(Lost::Fatal(message)),
+            _ => return Err(Lost::Ended),
+        };
+        Ok((conversation, hello))
+    }
+
+    /// Names the next task.
+    pub(super) fn next_id(&self) -> TaskId {
+        self.sent
+    }
+
+    /// Lets the host ask for these bytes.
+    pub(super) fn offer(&mut self, content: &Content, body: Body) {
+        self.bodies.insert(content.sha256, body);
+    }
+
+    /// Sends a task; its outcome comes to the listener when the host gets to it.
+    pub(super) async fn send(&mut self, task: Task) -> Result<(), Lost> {
+        debug_assert_eq!(task.id, self.sent, "tasks are numbered in order");
+        self.sent += 1;
+        self.say(&Message::Task(Box::new(task))).await?;
+        self.answer().await
+    }
+
+    /// Sends the verdict on a judged task.
+    pub(super) async fn judge(&mut self, judge: Judge) -> Result<(), Lost> {
+        self.say(&Message::Judge(judge)).await
+    }
+
+    /// Waits until a task and all before it are over. Allows the host `longer` than usual.
+    pub(super) async fn wait_for(&mut self, id: TaskId, longer: Duration) -> Result<(), Lost> {
+        let usual = self.silence;
+        self.silence += longer;
+        while self.finished <= id {
+            let event = self.hear().await?;
+            self.handle(event).await?;
+        }
+        self.silence = usual;
+        Ok(())
+    }
+
+    /// Tells the helper that nothing more comes, and hears it out.
+    pub(super) async fn finish(mut self) -> Result<(), (Lost, Ending)> {
+        let heard = self.hear_out().await;
+        let ending = self.channel.close().await;
+        heard.map_err(|lost| (lost, ending))
+    }
+
+    /// Ends the conversation after it broke; what the helper said last explains why.
+    pub(super) async fn abandon(self) -> Ending {
+        self.channel.close().await
+    }
+
+    async fn hear_out(&mut self) -> Result<(), Lost> {
+        self.say(&Message::End).await?;
+        loop {
+            match self.hear().await? {
+                Event::Done { .. } => return Ok(()),
+                event => self.handle(event).await?,
+            }
+        }
+    }
+
+    /// Sends a message. Events that arrive meanwhile are kept: a helper that cannot get rid of
+    /// its events would stop reading, and both ends would wait for ever.
+    async fn say(&mut self, message: &Message) -> Result<(), Lost> {
+        let (sender, receiver) = self.channel.split();
+        let sending = sender.send(message);
+        tokio::pin!(sending);
+        loop {
+            tokio::select! {
+                sent = &mut sending => return Ok(sent?),
+                event = receiver.next_event() => match event? {
+                    Some(event) => self.inbox.push_back(event),
+                    None => return Err(Lost::Ended),
+                },
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Result<Event, Lost> {
+        if let Some(event) = self.inbox.pop_front() {
+            return Ok(event);
+        }
+        tokio::time::timeout(self.silence, self.channel.next_event())
+            .await
+            .map_err(|_| Lost::Silent(self.silence))??
+            .ok_or(Lost::Ended)
+    }
+
+    /// Deals with what has arrived, without waiting for more.
+    async fn answer(&mut self) -> Result<(), Lost> {
+        while let Some(event) = self.inbox.pop_front() {
+            self.handle(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Lost> {
+        match event {
+            Event::Started { id } => self.listener.started(id),
+            Event::Finished { id, outcome } => {
+                self.finished = id + 1;
+                self.listener.finished(id, outcome);
+            }
+            Event::Need { sha256 } => self.supply(sha256).await?,
+            Event::Fatal { message } => return Err(Lost::Fatal(message)),
+            Event::Done { .. } | Event::Hello { .. } => return Err(Lost::Ended),
+        }
+        Ok(())
+    }
+
+    async fn supply(&mut self, sha256: Sha256) -> Result<(), Lost> {
+        let unavailable = |reason: String| Message::ContentUnavailable { sha256, reason };
+        match self.bodies.get(&sha256).cloned() {
+            None => {
+                let reason = "it is not part of this run".to_owned();
+                self.say(&unavailable(reason)).await
+            }
+            Some(Body::Text(text)) => {
+                let size = text.len() as u64;
+                let reader = Cursor::new(text.as_bytes());
+                Ok(self.channel.send_content(sha256, size, reader).await?)
+            }
+            Some(Body::File(path)) => match open(&path).await {
+                Ok((size, file)) => Ok(self.channel.send_content(sha256, size, file).await?),
+                Err(error) => {
+                    let reason = format!("cannot read {}: {error}", path.display());
+                    self.say(&unavailable(reason)).await
+                }
+            },
+        }
+    }
+}
+
+async fn open(path: &Path) -> std::io::Result<(u64, tokio::fs::File)> {
+    let file = tokio::fs::File::open(path).await?;
+    Ok((file.metadata().await?.len(), file))
+}

@@ -1,0 +1,213 @@
+//! One lab machine, put back to its pristine state for every test.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde_json::Value;
+
+/// The machine all tests share. Whoever holds it has it alone.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// A pristine, running machine; the next test waits until this is dropped.
+pub struct Machine {
+    _alone: MutexGuard<'static, ()>,
+    files: tempfile::TempDir,
+}
+
+/// What one run of fleet left.
+#[must_use = "insist on the exit status"]
+pub struct Run {
+    arguments: Vec<String>,
+    output: Output,
+}
+
+impl Machine {
+    const NAME: &str = "node1";
+
+    /// Takes the machine and puts it back to what it was right after its first boot.
+    pub fn pristine() -> Self {
+        static BOOTED: OnceLock<()> = OnceLock::new();
+        // A test that failed has poisoned the lock; the reset below makes that harmless.
+        let alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = false;
+        BOOTED.get_or_init(|| {
+            first = true;
+            succeed(lab("up").args(["--fresh", Self::NAME]));
+        });
+        if !first {
+            succeed(lab("reset").arg(Self::NAME));
+        }
+        Self {
+            _alone: alone,
+            files: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Runs a command on the machine as root and returns what it printed.
+    pub fn sh(&self, command: &str) -> String {
+        let output = lab("ssh").args([Self::NAME, command]).output().unwrap();
+        assert!(
+            output.status.success(),
+            "`{command}` on the machine: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs fleet, in release as users have it, on the lab's inventory.
+    pub fn fleet(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::new(root().join("target/release/fleet"));
+        command
+            .current_dir(root())
+            .arg(arguments[0])
+            .arg("-i")
+            .arg(self.inventory())
+            .args(&arguments[1..]);
+        Run {
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            output: command.output().unwrap(),
+        }
+    }
+
+    /// The lab's inventory.
+    #[expect(
+        clippy::unused_self,
+        reason = "only whoever holds the machine may use it"
+    )]
+    pub fn inventory(&self) -> PathBuf {
+        state().join("inventory")
+    }
+
+    /// Writes a playbook of one play with these tasks and returns its path.
+    pub fn playbook(&self, tasks: &str) -> String {
+        let mut text = String::from("- name: Test\n  hosts: node1\n  become: true\n  tasks:\n");
+        for line in tasks.lines() {
+            writeln!(text, "    {line}").unwrap();
+        }
+        self.write("playbook.yml", &text)
+    }
+
+    /// Writes a file beside the playbook and returns its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.files.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A variable of the lab's inventory, as `fleet inventory --host` gives it.
+    pub fn variable(&self, name: &str) -> Value {
+        let run = self.fleet(&["inventory", "--host", Self::NAME]).exits(0);
+        run.json()[name].clone()
+    }
+}
+
+impl Run {
+    /// Insists on the exit status.
+    #[track_caller]
+    pub fn exits(self, status: i32) -> Self {
+        assert_eq!(
+            self.output.status.code(),
+            Some(status),
+            "`fleet {}`\n--- stdout\n{}--- stderr\n{}",
+            self.arguments.join(" "),
+            self.stdout(),
+            self.stderr()
+        );
+        self
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8(self.output.stdout.clone()).unwrap()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8(self.output.stderr.clone()).unwrap()
+    }
+
+    /// The report, of a run with `--format json`.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.output.stdout).unwrap_or_else(|error| {
+            panic!(
+                "{error}\n--- stdout\n{}--- stderr\n{}",
+                self.stdout(),
+                self.stderr()
+            )
+        })
+    }
+
+    /// `kind id: attribute expected ← actual` of everything that is not ok, in order.
+    #[track_caller]
+    pub fn findings(&self) -> Vec<String> {
+        let report = self.json();
+        let mut findings = Vec::new();
+        for resource in report["hosts"][0]["resources"].as_array().unwrap() {
+            let text = |key: &str| resource[key].as_str().unwrap_or_default().to_owned();
+            let name = format!("{} {}", text("kind"), text("id"));
+            let drift = resource["drift"].as_array().unwrap();
+            if drift.is_empty() {
+                findings.push(format!("{name}: {}", text("status")));
+            }
+            for drift in drift {
+                let value = |key: &str| drift[key].as_str().unwrap_or_default().to_owned();
+                findings.push(format!(
+                    "{name}: {} {} ← {}",
+                    value("attribute"),
+                    value("expected"),
+                    value("actual")
+                ));
+            }
+        }
+        findings
+    }
+
+    /// The message of the first resource that failed.
+    #[track_caller]
+    pub fn failure(&self) -> String {
+        let report = self.json();
+        report["hosts"][0]["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|resource| resource["status"] == "failed")
+            .and_then(|resource| resource["message"].as_str())
+            .unwrap_or_else(|| panic!("nothing failed: {report:#}"))
+            .to_owned()
+    }
+}
+
+/// Machines of the tests live beside those of a demo, never in their place.
+fn state() -> PathBuf {
+    let cache = std::env::var_os("FLEET_LAB_CACHE").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/fleet-lab"),
+        PathBuf::from,
+    );
+    cache.join("test-state")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn lab(script: &str) -> Command {
+    let mut command = Command::new(root().join("tests/lab").join(script));
+    command.env("FLEET_LAB_STATE", state());
+    command
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,0 +1,10 @@
+//! Tests on real machines: their own kernel, systemd, sshd, rpm, Docker. Run by `make test-lab`,
+//! one after the other; every test begins on a pristine host.
+
+mod become_root;
+mod faults;
+mod host_init;
+mod kinds;
+mod machine;
+mod read_only;
+mod rpm;

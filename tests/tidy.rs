@@ -1,0 +1,211 @@
+//! Rules about the source itself: who may use whom, what may be called what.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which top-level modules a module may use. Data flows one way: left of the arrow may use what
+/// is right of it. A module that is not listed here fails the test.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("protocol", &["resource"]),
+    ("host", &["protocol"]),
+    ("resource", &["host", "protocol"]),
+    ("reconcile", &["host", "protocol", "resource"]),
+    ("secret", &[]),
+    ("yaml", &["diagnostic"]),
+    ("diagnostic", &["yaml"]),
+    ("error", &["diagnostic"]),
+    ("inventory", &["diagnostic", "yaml"]),
+    ("template", &["diagnostic", "inventory", "yaml"]),
+    (
+        "playbook",
+        &[
+            "diagnostic",
+            "inventory",
+            "protocol",
+            "resource",
+            "template",
+            "yaml",
+        ],
+    ),
+    ("transport", &["protocol", "secret"]),
+    ("report", &["protocol"]),
+    (
+        "run",
+        &[
+            "diagnostic",
+            "error",
+            "inventory",
+            "playbook",
+            "protocol",
+            "report",
+            "resource",
+            "template",
+            "transport",
+            "yaml",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "diagnostic",
+            "error",
+            "inventory",
+            "playbook",
+            "protocol",
+            "report",
+            "resource",
+            "run",
+            "secret",
+            "template",
+            "transport",
+            "yaml",
+        ],
+    ),
+];
+
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: &[&str] = &[
+    "common", "handler", "helpers", "manager", "misc", "types", "util", "utils",
+];
+
+fn source_files() -> Vec<PathBuf> {
+    fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&root().join("src"), &mut files);
+    files.sort();
+    assert!(files.len() > 20, "the source was not found");
+    files
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The top-level module a file belongs to: `src/yaml/de.rs` → `yaml`.
+fn module(file: &Path) -> String {
+    let relative = file.strip_prefix(root().join("src")).unwrap();
+    relative
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .replace(".rs", "")
+}
+
+/// The top-level modules named after `crate::` in a line of code.
+fn used(line: &str) -> Vec<&str> {
+    let code = line.split("//").next().unwrap_or_default();
+    code.match_indices("crate::")
+        .filter_map(|(at, prefix)| {
+            let rest = &code[at + prefix.len()..];
+            let end = rest
+                .find(|c: char| !c.is_ascii_lowercase() && c != '_')
+                .unwrap_or(rest.len());
+            (end > 0).then(|| &rest[..end])
+        })
+        .collect()
+}
+
+#[test]
+fn modules_use_only_what_the_table_allows() {
+    let mut violations = BTreeSet::new();
+    for file in source_files() {
+        let module = module(&file);
+        if ["lib", "main", "bin"].contains(&module.as_str()) {
+            continue;
+        }
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+            violations.insert(format!("src/{module} is not in the table"));
+            continue;
+        };
+        for line in fs::read_to_string(&file).unwrap().lines() {
+            for other in used(line) {
+                if other != module && !allowed.contains(&other) {
+                    violations.insert(format!("{} uses `{other}`", file.display()));
+                }
+            }
+        }
+    }
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn file_names_say_what_is_inside() {
+    for file in source_files() {
+        for part in file.strip_prefix(root()).unwrap().components() {
+            let name = part.as_os_str().to_string_lossy().replace(".rs", "");
+            assert!(!EMPTY_NAMES.contains(&name.as_str()), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_unfinished_is_left_in_the_source() {
+    for file in source_files() {
+        for (number, line) in fs::read_to_string(&file).unwrap().lines().enumerate() {
+            for word in ["TODO", "FIXME", "XXX", "dbg!(", "todo!(", "unimplemented!("] {
+                assert!(
+                    !line.contains(word),
+                    "{}:{}: {line}",
+                    file.display(),
+                    number + 1
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_can_be_read_to_the_end() {
+    for file in source_files() {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(
+            lines <= 500,
+            "{}: {lines} lines; split it by meaning",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn every_kind_is_one_registered_file() {
+    let registry = fs::read_to_string(root().join("src/resource/mod.rs")).unwrap();
+    let modules: Vec<_> = registry
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    for entry in fs::read_dir(root().join("src/resource")).unwrap() {
+        let name = entry
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .replace(".rs", "");
+        assert!(
+            name == "mod" || modules.contains(&name.as_str()),
+            "src/resource/{name} is not used"
+        );
+    }
+    let kinds: Vec<_> = registry
+        .lines()
+        .skip_while(|line| !line.starts_with("kinds! {"))
+        .skip(1)
+        .take_while(|line| *line != "}")
+        .map(str::trim)
+        .collect();
+    assert!(
+        kinds.is_sorted(),
+        "kinds! is in alphabetical order: {kinds:?}"
+    );
+    assert!(kinds.len() > 5, "kinds! was not found");
+}
