@@ -1,3 +1,5 @@
 //! All integration tests in one binary: it links once, and they share their fixtures.
 
+mod sshd;
 mod tidy;
+mod transport;
