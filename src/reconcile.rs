@@ -120,6 +120,7 @@ impl Run {
         loop {
             match self.host.receive()? {
                 Some(Message::Task(task)) => self.task(&task)?,
+                Some(Message::Dismiss { handler }) => self.dismiss(handler)?,
                 Some(Message::End) => break,
                 Some(_) => return Err(WireError::Unexpected("something out of turn").into()),
                 None => return Err(WireError::CutOff("a plan").into()),
@@ -162,10 +163,18 @@ impl Run {
         }
         self.earlier_drift |= changed;
         let ran = !matches!(status, Status::Skipped | Status::Drift | Status::Unknown);
-        if ran && !failed {
+        if ran && !failed && !task.more {
             self.pending.remove(&task.answers)?;
         }
         self.stopped |= failed && !task.ignore_errors;
+        Ok(())
+    }
+
+    /// A host that failed keeps what is pending: the run did not get there.
+    fn dismiss(&mut self, handler: HandlerName) -> Result<(), ServeError> {
+        if self.host.mode() == Mode::Apply && !self.stopped {
+            self.pending.remove(&[handler])?;
+        }
         Ok(())
     }
 

@@ -55,6 +55,11 @@ pub enum Message {
         /// How many bytes follow.
         size: u64,
     },
+    /// A handler was notified, but its condition is false: it is no longer pending.
+    Dismiss {
+        /// The handler.
+        handler: HandlerName,
+    },
     /// The bytes asked for cannot be sent (the file vanished or changed on the controller).
     ContentUnavailable {
         /// Names the bytes.
@@ -90,6 +95,9 @@ pub struct Task {
     /// Set on a handler: run only if one of these names is pending, and clear them after success.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<HandlerName>,
+    /// More tasks of the same handler follow (`loop`): it stays pending until the last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// Go on with the next task even if this one fails (`ignore_errors`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_errors: bool,
@@ -104,6 +112,24 @@ pub struct Task {
     /// without a guard may run in [`Mode::Check`] too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+}
+
+impl Task {
+    /// A task that only says what is declared.
+    #[must_use]
+    pub fn new(id: TaskId, resource: AnyResource) -> Self {
+        Self {
+            id,
+            resource,
+            notify: Vec::new(),
+            answers: Vec::new(),
+            more: false,
+            ignore_errors: false,
+            judged: false,
+            no_log: false,
+            read_only: false,
+        }
+    }
 }
 
 /// A handler's name as it is kept on the host: `role : name`, or `name` for a play's own.

@@ -1,6 +1,6 @@
 //! One host: opened, talked to, closed; whatever breaks becomes that host's error.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::playbook::{Globals, HostNames, Play, TagFilter};
 use crate::protocol::{Begin, Task};
@@ -102,7 +102,7 @@ async fn one_resource(
     conversation.listener().sent(id, Sent::plain(report));
     let task = Task::new(id, resource.clone());
     conversation.send(task).await?;
-    conversation.wait_for(id, Duration::ZERO).await
+    conversation.wait_for(id).await
 }
 
 fn unreachable(reason: Unreachable) -> HostError {

@@ -22,6 +22,8 @@ use crate::transport::{Target, Transport};
 mod conversation;
 mod drive;
 mod host;
+mod judge;
+mod lower;
 mod record;
 mod results;
 mod target;
