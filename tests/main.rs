@@ -1,3 +1,8 @@
 //! All integration tests in one binary: it links once, and they share their fixtures.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod cases;
+mod inventory;
 mod tidy;
+mod yaml;
