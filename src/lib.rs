@@ -20,6 +20,12 @@ pub mod host;
 pub mod inventory;
 pub mod protocol;
 pub mod reconcile;
+#[cfg(feature = "control")]
+pub mod report;
 pub mod resource;
+#[cfg(feature = "control")]
+pub mod secret;
+#[cfg(feature = "control")]
+pub mod transport;
 #[cfg(feature = "control")]
 pub mod yaml;

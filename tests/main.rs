@@ -4,5 +4,7 @@
 
 mod cases;
 mod inventory;
+mod sshd;
 mod tidy;
+mod transport;
 mod yaml;

@@ -1,0 +1,389 @@
+//! What came of a run: one value, from which the text, the JSON and the exit code are made.
+//!
+//! Nothing here knows how hosts were reached or what a kind is; a driver records outcomes, the
+//! renderers read them. In-sync resources are counted and, unless asked for, not kept: the
+//! memory of a run grows with what was found, not with what was looked at.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::protocol::{Drift, Facts, Output, Status};
+
+mod diff;
+mod exit;
+mod harmless;
+mod json;
+mod progress;
+mod text;
+
+pub use exit::ExitCode;
+pub use harmless::{lines, single_line};
+pub use json::to_json;
+pub use progress::{Live, Plain, Progress, Silent};
+pub use text::{TextOptions, Verbosity, render};
+
+/// Everything a run found out.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// Names the run, as in backups and journals on the hosts.
+    pub run_id: String,
+    /// What was asked for.
+    pub command: Command,
+    /// The playbook as the user named it; the command line for `exec`.
+    pub playbook: String,
+    /// When the run began.
+    pub started_at: jiff::Timestamp,
+    /// Wall time.
+    pub duration: Duration,
+    /// Every selected host, in inventory order.
+    pub hosts: Vec<HostReport>,
+    /// The user stopped it: hosts may be missing or half done.
+    pub interrupted: bool,
+}
+
+/// The verb of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Bring about what is declared.
+    Apply,
+    /// Look for drift.
+    Check,
+    /// Say what `apply` would do.
+    Plan,
+    /// Run one command everywhere.
+    Exec,
+    /// Ask hosts what they are.
+    Facts,
+}
+
+impl Command {
+    /// Whether hosts may be changed.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        matches!(self, Self::Apply | Self::Exec)
+    }
+}
+
+/// What came of one host.
+#[derive(Clone, Debug)]
+pub struct HostReport {
+    /// Its name in the inventory.
+    pub host: String,
+    /// Wall time from the first attempt to connect.
+    pub duration: Duration,
+    /// How many resources ended how.
+    pub counts: Counts,
+    /// Why the conversation with the host did not begin or broke off.
+    pub error: Option<HostError>,
+    /// The resources kept (see [`Keep`]), in the order they were worked on.
+    pub resources: Vec<ResourceReport>,
+    /// What the host is, for `facts`.
+    pub facts: Option<Box<Facts>>,
+}
+
+/// Which resources a report keeps beyond counting them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Those that are not plainly ok, and those with a remark.
+    #[default]
+    Findings,
+    /// All of them (`-v`).
+    All,
+}
+
+/// How many resources of one host ended how. Each is counted under exactly one name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Observed = declared.
+    pub ok: usize,
+    /// Observed ≠ declared, and left so.
+    pub drift: usize,
+    /// Brought about.
+    pub changed: usize,
+    /// Could not be brought about.
+    pub failed: usize,
+    /// Could not be told.
+    pub unknown: usize,
+    /// Not looked at.
+    pub skipped: usize,
+    /// Drift that a waiver covers.
+    pub waived: usize,
+    /// Failed, and declared not to matter.
+    pub ignored: usize,
+}
+
+/// Why a host gave no result, or only part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostError {
+    /// What kind of reason.
+    pub class: ErrorClass,
+    /// In words, possibly several lines.
+    pub message: String,
+}
+
+/// What kind of reason kept a host from giving a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// The name does not resolve.
+    Dns,
+    /// Nothing listens there, or the network says no.
+    Refused,
+    /// No answer in time.
+    Timeout,
+    /// The host key is unknown or not the one known.
+    HostKey,
+    /// No key or password was accepted.
+    Authentication,
+    /// `sudo` did not let us.
+    Sudo,
+    /// The helper could not be put on the host or started there.
+    Helper,
+    /// The connection broke while the host was being worked on.
+    Lost,
+    /// Not reached for another reason.
+    Other,
+    /// Reached, but the work could not go on: a variable, a template, a full disk.
+    Stopped,
+}
+
+impl ErrorClass {
+    /// Whether the host counts as unreachable (exit code 4) and not as failed (2).
+    #[must_use]
+    pub const fn is_unreachable(self) -> bool {
+        !matches!(self, Self::Stopped)
+    }
+
+    /// For people, after "unreachable:".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Dns => "the name does not resolve",
+            Self::Refused => "connection refused",
+            Self::Timeout => "no answer in time",
+            Self::HostKey => "host key refused",
+            Self::Authentication => "authentication refused",
+            Self::Sudo => "sudo refused",
+            Self::Helper => "the helper did not start",
+            Self::Lost => "connection lost",
+            Self::Other => "no connection",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What came of one resource on one host.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceReport {
+    /// The task's place in the playbook over all plays; findings are shown in this order.
+    pub position: usize,
+    /// The play's name.
+    pub play: String,
+    /// The role the task came from.
+    pub role: Option<String>,
+    /// The task's name.
+    pub task: String,
+    /// The kind's name.
+    pub kind: String,
+    /// Names the resource within its kind.
+    pub id: String,
+    /// The verdict.
+    pub status: Status,
+    /// A failure that is declared not to matter.
+    pub ignored: bool,
+    /// How much it matters, as the task says.
+    pub severity: Option<String>,
+    /// Why it failed, is unknown or was skipped; or a remark.
+    pub message: Option<String>,
+    /// What differed.
+    pub drift: Vec<Drift>,
+    /// The handlers its change notifies, as `role : name`.
+    pub notifies: Vec<String>,
+    /// What a command printed.
+    pub output: Option<Output>,
+}
+
+/// What a host's outcome comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostStatus {
+    /// Everything looked at is as declared.
+    InSync,
+    /// Something is not as declared.
+    Drifted,
+    /// Something was not as declared and now is.
+    Changed,
+    /// Something could not be brought about.
+    Failed,
+    /// Something could not be told.
+    Unknown,
+    /// The host gave no complete result.
+    Unreachable,
+}
+
+impl HostReport {
+    /// A host of which nothing is known yet.
+    #[must_use]
+    pub fn new(host: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            duration: Duration::ZERO,
+            counts: Counts::default(),
+            error: None,
+            resources: Vec::new(),
+            facts: None,
+        }
+    }
+
+    /// Counts a resource, and keeps it if it is worth showing.
+    pub fn record(&mut self, resource: ResourceReport, keep: Keep) {
+        self.counts.add(resource.status, resource.ignored);
+        let plain = resource.status == Status::Ok && resource.message.is_none();
+        if keep == Keep::All || !plain {
+            self.resources.push(resource);
+        }
+    }
+
+    /// The one verdict on this host: the worst of what was found.
+    #[must_use]
+    pub fn status(&self) -> HostStatus {
+        match &self.error {
+            Some(error) if error.class.is_unreachable() => HostStatus::Unreachable,
+            Some(_) => HostStatus::Failed,
+            None => self.counts.status(),
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, status: Status, ignored: bool) {
+        let count = match status {
+            Status::Failed if ignored => &mut self.ignored,
+            Status::Ok => &mut self.ok,
+            Status::Drift => &mut self.drift,
+            Status::Changed => &mut self.changed,
+            Status::Failed => &mut self.failed,
+            Status::Unknown => &mut self.unknown,
+            Status::Skipped => &mut self.skipped,
+        };
+        *count += 1;
+    }
+
+    /// Drift outranks unknown: it is certain. Unknown outranks changed: it is not yet right.
+    const fn status(&self) -> HostStatus {
+        match self {
+            Self { failed: 1.., .. } => HostStatus::Failed,
+            Self { drift: 1.., .. } => HostStatus::Drifted,
+            Self { unknown: 1.., .. } => HostStatus::Unknown,
+            Self { changed: 1.., .. } => HostStatus::Changed,
+            _ => HostStatus::InSync,
+        }
+    }
+}
+
+impl RunReport {
+    /// How many hosts ended as `status`.
+    #[must_use]
+    pub fn count(&self, status: HostStatus) -> usize {
+        self.hosts
+            .iter()
+            .filter(|host| host.status() == status)
+            .count()
+    }
+
+    /// What the process exits with.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        exit::of(self)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::resource;
+    use super::*;
+
+    #[test]
+    fn a_host_is_as_bad_as_the_worst_thing_found_on_it() {
+        use Status::{Changed, Drift, Failed, Ok, Skipped, Unknown};
+        let cases: &[(&[Status], HostStatus)] = &[
+            (&[], HostStatus::InSync),
+            (&[Ok, Skipped], HostStatus::InSync),
+            (&[Ok, Changed], HostStatus::Changed),
+            (&[Changed, Unknown], HostStatus::Unknown),
+            (&[Unknown, Drift], HostStatus::Drifted),
+            (&[Drift, Failed, Unknown], HostStatus::Failed),
+        ];
+        for (statuses, expected) in cases {
+            let mut host = HostReport::new("a");
+            for &status in *statuses {
+                host.record(resource(status), Keep::Findings);
+            }
+            assert_eq!(host.status(), *expected, "{statuses:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_outranks_every_count() {
+        for (class, expected) in [
+            (ErrorClass::Dns, HostStatus::Unreachable),
+            (ErrorClass::Stopped, HostStatus::Failed),
+        ] {
+            let mut host = HostReport::new("a");
+            host.record(resource(Status::Failed), Keep::Findings);
+            host.error = Some(HostError {
+                class,
+                message: String::new(),
+            });
+            assert_eq!(host.status(), expected);
+        }
+    }
+
+    #[test]
+    fn an_ignored_failure_is_counted_apart_and_does_not_fail_the_host() {
+        let mut host = HostReport::new("a");
+        host.record(
+            ResourceReport {
+                ignored: true,
+                ..resource(Status::Failed)
+            },
+            Keep::Findings,
+        );
+        assert_eq!(
+            host.counts,
+            Counts {
+                ignored: 1,
+                ..Counts::default()
+            }
+        );
+        assert_eq!(host.status(), HostStatus::InSync);
+    }
+
+    #[test]
+    fn what_is_plainly_ok_is_counted_and_not_kept() {
+        let remark = ResourceReport {
+            message: Some("runs every time".to_owned()),
+            ..resource(Status::Ok)
+        };
+        for (keep, kept) in [(Keep::Findings, 2), (Keep::All, 3)] {
+            let mut host = HostReport::new("a");
+            host.record(resource(Status::Ok), keep);
+            host.record(remark.clone(), keep);
+            host.record(resource(Status::Skipped), keep);
+            assert_eq!(host.resources.len(), kept);
+            assert_eq!(
+                host.counts,
+                Counts {
+                    ok: 2,
+                    skipped: 1,
+                    ..Counts::default()
+                }
+            );
+        }
+    }
+}

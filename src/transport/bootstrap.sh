@@ -1,0 +1,51 @@
+# Runs on the host, in any POSIX shell, before anything else: finds or takes the helper, verifies
+# it and becomes it. The controller fills in @NONCE@, @DIRECTORY@ and @HELPERS@; it speaks first:
+#   fleet:<nonce>:need <architecture>  then stdin: the size, a line feed, the bytes
+#   fleet:<nonce>:run                  from here on stdin and stdout are the helper's
+#   fleet:<nonce>:foreign <architecture>, fleet:<nonce>:error <text>  then it ends
+say() { printf "fleet:@NONCE@:%s\n" "$*"; }
+die() { say error "$*"; exit 1; }
+# Tasks must not inherit our mask.
+mask=$(umask)
+umask 077
+arch=$(uname -m) || die "uname is missing"
+case $arch in
+"@HELPERS@") sha256= ;;
+*) say foreign "$arch"; exit 1 ;;
+esac
+directory=@DIRECTORY@
+if [ -z "$directory" ]; then
+  if [ "$(id -u)" = 0 ]; then directory=/var/lib/fleet; else directory=${HOME-}/.cache/fleet; fi
+fi
+case $directory in
+/?*) ;;
+*) die "the directory for the helper, $directory, is no absolute path: is HOME set?" ;;
+esac
+# Whoever could write there could put a program in the place of ours between check and start.
+[ ! -L "$directory" ] || die "$directory is a symbolic link: the helper is not kept behind one"
+[ -d "$directory" ] || mkdir -p "$directory" || die "cannot make the directory $directory"
+[ -O "$directory" ] || die "$directory belongs to another user: the helper is not safe there"
+chmod 0700 "$directory" || die "cannot make $directory private"
+command -v sha256sum >/dev/null || die "sha256sum is missing: it is needed to verify the helper"
+genuine() {
+  [ -f "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] && sum=$(sha256sum <"$1") && [ "${sum%% *}" = "$sha256" ]
+}
+helper=$directory/helper-$sha256
+if ! genuine "$helper"; then
+  upload=$(mktemp "$directory/.upload-XXXXXX") || die "cannot make a file in $directory"
+  trap "rm -f \"\$upload\"" EXIT
+  trap "exit 1" HUP INT TERM
+  say need "$arch"
+  read -r size || exit 1
+  head -c "$size" >"$upload" || die "cannot write the helper ($size bytes) to $directory"
+  genuine "$upload" || die "the helper arrived damaged in $directory"
+  { chmod 0700 "$upload" && mv -f "$upload" "$helper"; } || die "cannot keep the helper as $helper"
+  trap - EXIT HUP INT TERM
+  for old in "$directory"/helper-*; do [ "$old" = "$helper" ] || rm -f "$old"; done
+  # What an upload that was killed left behind, but not what another one writes right now.
+  find "$directory" -name ".upload-*" -mmin +60 -exec rm -f {} + 2>/dev/null
+fi
+[ -x "$helper" ] || die "$directory is mounted noexec: the helper cannot run there"
+umask "$mask"
+say run
+exec "$helper" serve

@@ -1,0 +1,156 @@
+//! Why a host could not be worked with, in words for people.
+
+use std::fmt;
+
+/// A host that fleet could not start its helper on. Nothing was changed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// What stood in the way.
+    pub class: Class,
+    /// What happened, in one sentence without a period.
+    pub message: String,
+    /// What the user can do, when there is something typical.
+    pub hint: Option<String>,
+    /// The last lines of what `ssh`, `sudo` or the host's shell said, made harmless to show.
+    pub detail: Vec<String>,
+}
+
+/// What stood in the way of working with a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// The name has no address.
+    Dns,
+    /// Something answered and did not want the connection.
+    Refused,
+    /// Nothing answered in time.
+    Timeout,
+    /// The host's key is unknown, changed or revoked.
+    HostKey,
+    /// The host does not let this user in.
+    Authentication,
+    /// The user may not become the one asked for.
+    Sudo,
+    /// The helper could not be brought to the host or started there.
+    Helper,
+    /// Anything else; the message says what.
+    Other,
+}
+
+impl Unreachable {
+    /// How many lines of other programs' words are kept.
+    const DETAIL: usize = 8;
+
+    /// A reason without a hint.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            hint: None,
+            detail: Vec::new(),
+        }
+    }
+
+    /// Adds what the user can do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps the last lines of what another program said, harmless to show.
+    #[must_use]
+    pub fn said(mut self, text: &str) -> Self {
+        let lines: Vec<_> = text
+            .lines()
+            .map(printable)
+            .filter(|line| !line.is_empty())
+            .collect();
+        self.detail = lines[lines.len().saturating_sub(Self::DETAIL)..].to_vec();
+        self
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::Timeout => "timeout",
+            Self::HostKey => "host_key",
+            Self::Authentication => "authentication",
+            Self::Sudo => "sudo",
+            Self::Helper => "helper",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// One line of foreign text made harmless for a terminal: control characters (escape sequences
+/// among them) and characters that reverse the direction of text are shown as escapes, and a
+/// very long line is cut.
+#[must_use]
+pub fn printable(line: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut shown = String::new();
+    for character in line.trim().chars() {
+        if shown.len() > LONGEST {
+            shown.push('…');
+            break;
+        }
+        match character {
+            '\t' => shown.push(' '),
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.extend(character.escape_unicode());
+            }
+            character if character.is_control() => shown.extend(character.escape_default()),
+            character => shown.push(character),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_move_the_cursor_or_turn_the_line_round() {
+        assert_eq!(
+            printable("a\x1b[2Jb\u{202e}c\td\u{7}\r"),
+            "a\\u{1b}[2Jb\\u{202e}c d\\u{7}"
+        );
+        assert!(printable(&"x".repeat(10_000)).len() < 500);
+    }
+
+    #[test]
+    fn only_the_last_lines_of_a_long_story_are_kept() {
+        let story: String = (0..100).map(|line| format!("line {line}\r\n\n")).collect();
+        let reason = Unreachable::new(Class::Other, "x").said(&story);
+        assert_eq!(reason.detail.len(), 8);
+        assert_eq!(reason.detail.last().unwrap(), "line 99");
+    }
+
+    #[test]
+    fn a_class_reads_the_same_in_text_and_json() {
+        for class in [
+            Class::Dns,
+            Class::HostKey,
+            Class::Authentication,
+            Class::Other,
+        ] {
+            assert_eq!(
+                serde_json::to_string(&class).unwrap(),
+                format!("\"{class}\"")
+            );
+        }
+    }
+}
