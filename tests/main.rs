@@ -5,6 +5,7 @@
 mod cases;
 mod inventory;
 mod sshd;
+mod helper;
 mod tidy;
 mod transport;
 mod yaml;
