@@ -228,14 +228,6 @@ impl Rpm {
             program::test_upgrade(&paths).map_err(refused)?;
             program::lock::wait_until_free(host)?;
             output = Some(program::upgrade(&paths)?);
-            let problems =
-                program::verify(&changes.iter().map(|(_, nevra)| nevra).collect::<Vec<_>>())?;
-            if !problems.is_empty() {
-                return Err(Failure::Unexpected(format!(
-                    "the packages are installed, but `rpm -V` finds:{}",
-                    listed(&problems)
-                )));
-            }
         }
         // rpm leaves another architecture, and what an interrupted transaction left behind.
         let now = program::installed(&self.names())?;
@@ -246,6 +238,16 @@ impl Rpm {
         if !beside.is_empty() && changes.iter().all(|(_, nevra)| now.contains(nevra)) {
             program::lock::wait_until_free(host)?;
             output = Some(program::erase(&beside)?);
+        }
+        if output.is_some() {
+            let problems =
+                program::verify(&wanted.iter().map(|(_, nevra)| nevra).collect::<Vec<_>>())?;
+            if !problems.is_empty() {
+                return Err(Failure::Unexpected(format!(
+                    "rpm reported success, but `rpm -V` finds:{}",
+                    listed(&problems)
+                )));
+            }
         }
         Ok(output)
     }
@@ -294,12 +296,11 @@ impl Rpm {
         if let Err(problem) = program::signature::check(file.path(), self.signature)? {
             return Ok(Err(problem));
         }
-        Ok(
-            program::identify(file.path())?.and_then(|found| match found == *nevra {
-                true => Ok(file),
-                false => Err(format!("it is {} {}", found.name, found.evra())),
-            }),
-        )
+        Ok(match program::identify(file.path())? {
+            Ok(found) if found == *nevra => Ok(file),
+            Ok(found) => Err(format!("it is {} {}", found.name, found.evra())),
+            Err(problem) => Err(problem),
+        })
     }
 }
 
@@ -310,14 +311,24 @@ fn listed(problems: &[String]) -> String {
         .collect()
 }
 
-/// What rpm itself has against the set.
+/// What rpm itself has against the set, without the words around it.
 fn refused(failure: Failure) -> Failure {
-    match failure {
-        Failure::Command(failure) => Failure::Refused(format!(
-            "rpm refuses the set and nothing was changed: {failure}"
-        )),
-        other => other,
+    let Failure::Command(failure) = failure else {
+        return failure;
+    };
+    let said = failure
+        .output
+        .stderr
+        .lines()
+        .skip_while(|line| !line.starts_with("error:"));
+    let objections: Vec<_> = said.map(|line| line.trim().to_owned()).collect();
+    if objections.is_empty() {
+        return Failure::Command(failure);
     }
+    Failure::Refused(format!(
+        "rpm refuses the set and nothing was changed:{}",
+        listed(&objections)
+    ))
 }
 
 impl Resource for Rpm {
