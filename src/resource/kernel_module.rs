@@ -265,6 +265,13 @@ impl Resource for KernelModule {
                 Permissions::default(),
             )?;
         }
+        // modprobe reads the parameters from the file just written. What cannot be loaded is not
+        // to be tried again at every boot, so that file comes after it.
+        let output = if actual.live == Live::Absent {
+            Some(Command::new(["modprobe", "--", &self.name]).run()?)
+        } else {
+            None
+        };
         if self.persisted && actual.listed_in.is_empty() && actual.live != Live::BuiltIn {
             let line = format!("{}\n", self.name);
             host.write(&self.load_file(), line.as_bytes(), Permissions::default())?;
@@ -276,11 +283,7 @@ impl Resource for KernelModule {
                 self.name
             )));
         }
-        if actual.live == Live::Absent {
-            // modprobe reads the parameters from the file just written.
-            return Command::new(["modprobe", "--", &self.name]).run().map(Some);
-        }
-        Ok(None)
+        Ok(output)
     }
 }
 

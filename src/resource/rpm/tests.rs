@@ -1,5 +1,6 @@
 use super::*;
-use crate::protocol::Content;
+use crate::host::evr::Evr;
+use crate::protocol::{Content, Sha256};
 
 fn nevra(name: &str, epoch: u32, version: &str) -> Nevra {
     Nevra {
