@@ -60,7 +60,7 @@ async fn a_damaged_helper_is_replaced_and_an_old_one_removed() {
 
     converse(&transport, &sshd.target()).await.unwrap();
     assert!(fs::read_to_string(&file).unwrap().contains("serve"));
-    assert_eq!(names(&sshd.state()), [name.clone()]);
+    assert_eq!(names(&sshd.state()), std::slice::from_ref(name));
 }
 
 #[tokio::test(flavor = "multi_thread")]
