@@ -128,6 +128,12 @@ impl Master {
         &self.session
     }
 
+    /// Whether the connection is still there.
+    pub(super) async fn is_alive(&self) -> bool {
+        let asked = process_of_master(self.session.control_socket());
+        matches!(timeout(GOODBYE, asked).await, Ok(Ok(_)))
+    }
+
     /// What ssh said last, when the connection was lost.
     pub(super) fn last_words(&self) -> String {
         ssh_log::about_the_end(&read_log(&self.log))

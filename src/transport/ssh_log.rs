@@ -439,6 +439,14 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_connection_is_told_without_the_command_that_was_sent() {
+        let log = "Authenticated to h ([10.0.0.1]:22) using \"publickey\".\r\n\
+            debug1: Sending command: sh -c 'umask 077\r\narch=$(uname -m)'\r\n\
+            Timeout, server h not responding.\r\n";
+        assert_eq!(about_the_end(log), "Timeout, server h not responding.");
+    }
+
+    #[test]
     fn an_old_host_gets_a_way_in_that_is_limited_to_it() {
         let log = "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. \
             Their offer: ssh-rsa,ssh-dss\r\n";

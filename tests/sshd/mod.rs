@@ -129,16 +129,33 @@ impl Sshd {
         fs::write(self.path("known_hosts"), line).unwrap();
     }
 
+    /// Ends every connection as a host that loses power does for a client: at once.
+    pub(crate) fn cut_connections(&self) {
+        for id in self.connections() {
+            let id = rustix::process::Pid::from_raw(id).unwrap();
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// The processes that serve connections.
+    fn connections(&self) -> Vec<i32> {
+        let id = self.process.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        children
+            .split_whitespace()
+            .map(|id| id.parse().unwrap())
+            .collect()
+    }
+
     /// Whether nothing is left of any client: no connection here, no ssh on the way here.
     pub(crate) fn is_left_alone(&self) -> bool {
-        let children = format!("/proc/{id}/task/{id}/children", id = self.process.id());
-        let connections = fs::read_to_string(children).unwrap();
         let configuration = self.path("ssh_config").display().to_string();
         let clients = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
             fs::read(entry.path().join("cmdline"))
                 .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&configuration))
         });
-        connections.trim().is_empty() && clients.count() == 0
+        self.connections().is_empty() && clients.count() == 0
     }
 
     fn wait_until_it_listens(&self) {
