@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod cases;
+mod helper;
 mod inventory;
 mod sshd;
-mod helper;
 mod tidy;
 mod transport;
 mod yaml;

@@ -34,7 +34,7 @@ mod stderr;
 mod sudo;
 mod unreachable;
 
-pub use channel::{Channel, Ending, Receiver, Sender, TransportError};
+pub use channel::{Channel, Ending, Exit, Receiver, Sender, TransportError};
 pub use helper::{Helper, HelperError, Helpers};
 pub use ssh_arguments::SshArguments;
 pub use unreachable::{Class, Unreachable, printable};

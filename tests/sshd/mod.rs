@@ -2,6 +2,7 @@
 //! with the test.
 
 use std::fs;
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// A running sshd and everything a client needs to log in.
-pub struct Sshd {
+pub(crate) struct Sshd {
     directory: TempDir,
     process: Child,
     port: u16,
@@ -22,12 +23,12 @@ pub struct Sshd {
 
 impl Sshd {
     /// One with the defaults of a usual server.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with("")
     }
 
     /// One with more lines in its `sshd_config`.
-    pub fn with(configuration: &str) -> Self {
+    pub(crate) fn with(configuration: &str) -> Self {
         assert!(
             Path::new(SSHD).exists(),
             "these tests need {SSHD}: `apt-get install openssh-server`"
@@ -74,16 +75,16 @@ impl Sshd {
     }
 
     /// A file of this server.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// The server as a host of an inventory.
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target {
             name: "web01".to_owned(),
             host: "127.0.0.1".to_owned(),
@@ -94,7 +95,7 @@ impl Sshd {
     }
 
     /// Settings with the one `ssh_config` that knows this server.
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options {
             ssh_config: Some(self.path("ssh_config")),
             helper_directory: Some(self.state().display().to_string()),
@@ -105,12 +106,12 @@ impl Sshd {
     }
 
     /// Where this host keeps its helper.
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.path("state")
     }
 
     /// An `ssh_config` that trusts what `known_hosts` says and nothing of the user's own.
-    pub fn client_configuration(&self, known_hosts: &str) -> String {
+    pub(crate) fn client_configuration(&self, known_hosts: &str) -> String {
         format!(
             "UserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\nIdentityAgent none\n\
              UpdateHostKeys no\n",
@@ -118,33 +119,55 @@ impl Sshd {
         )
     }
 
-    pub fn public_key(&self, name: &str) -> String {
+    pub(crate) fn public_key(&self, name: &str) -> String {
         fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap()
     }
 
     /// What clients believe this server's key to be.
-    pub fn write_known_hosts(&self, key: &str) {
+    pub(crate) fn write_known_hosts(&self, key: &str) {
         let line = format!("[127.0.0.1]:{} {key}", self.port);
         fs::write(self.path("known_hosts"), line).unwrap();
     }
 
+    /// Ends every connection as a host that loses power does for a client: at once.
+    pub(crate) fn cut_connections(&self) {
+        for id in self.connections() {
+            let id = rustix::process::Pid::from_raw(id).unwrap();
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// The processes that serve connections.
+    fn connections(&self) -> Vec<i32> {
+        let id = self.process.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        children
+            .split_whitespace()
+            .map(|id| id.parse().unwrap())
+            .collect()
+    }
+
     /// Whether nothing is left of any client: no connection here, no ssh on the way here.
-    pub fn is_left_alone(&self) -> bool {
-        let children = format!("/proc/{id}/task/{id}/children", id = self.process.id());
-        let connections = fs::read_to_string(children).unwrap();
+    pub(crate) fn is_left_alone(&self) -> bool {
         let configuration = self.path("ssh_config").display().to_string();
         let clients = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
             fs::read(entry.path().join("cmdline"))
                 .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&configuration))
         });
-        connections.trim().is_empty() && clients.count() == 0
+        self.connections().is_empty() && clients.count() == 0
     }
 
     fn wait_until_it_listens(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        // Its banner says that the probe is accepted, so that its end can be waited for.
+        let greets = || {
+            let mut probe = TcpStream::connect(("127.0.0.1", self.port))?;
+            probe.read_exact(&mut [0; 4])
+        };
+        while greets().is_err() {
             let log = fs::read_to_string(self.path("sshd.log")).unwrap();
-            assert!(Instant::now() < deadline, "sshd does not listen: {log}");
+            assert!(Instant::now() < deadline, "sshd does not answer: {log}");
             std::thread::sleep(Duration::from_millis(10));
         }
         // Otherwise the probe counts as an unauthenticated connection of the test.
@@ -162,7 +185,7 @@ impl Drop for Sshd {
 }
 
 /// A port of 127.0.0.1 that nothing listens on.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0))
         .unwrap()
         .local_addr()

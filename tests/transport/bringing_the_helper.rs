@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use fleet::protocol::Message;
-use fleet::transport::{Class, Kind, Target, Transport};
+use fleet::transport::{Class, Exit, Kind, Target, Transport};
 
 use super::{converse, converse_over, eventually, helper, names, reporting, transport};
 use crate::sshd::Sshd;
@@ -60,7 +60,7 @@ async fn a_damaged_helper_is_replaced_and_an_old_one_removed() {
 
     converse(&transport, &sshd.target()).await.unwrap();
     assert!(fs::read_to_string(&file).unwrap().contains("serve"));
-    assert_eq!(names(&sshd.state()), [name.clone()]);
+    assert_eq!(names(&sshd.state()), std::slice::from_ref(name));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,8 +169,21 @@ async fn a_killed_helper_ends_the_stream_and_shows_its_last_words() {
     channel.next_event().await.unwrap();
     assert!(channel.next_event().await.unwrap().is_none());
     let ending = channel.close().await;
-    assert_ne!(ending.status, Some(0));
+    assert_eq!(ending.exit, Exit::Killed);
     assert_eq!(ending.stderr, ["the \\u{1b}[1mlast words"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_on_the_way_ends_the_stream_and_says_so() {
+    let sshd = Sshd::start();
+    let transport = transport(sshd.options(), "");
+    let mut channel = transport.open(&sshd.target()).await.unwrap();
+    channel.next_event().await.unwrap();
+    sshd.cut_connections();
+    assert!(channel.next_event().await.unwrap().is_none());
+    let ending = channel.close().await;
+    assert_eq!(ending.exit, Exit::Lost);
+    eventually("ssh ends", || sshd.is_left_alone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +239,7 @@ async fn many_conversations_go_on_at_once() {
         channel.close().await
     });
     let endings = join_all(conversations).await;
-    assert!(endings.iter().all(|ending| ending.status == Some(0)));
+    assert!(endings.iter().all(|ending| ending.exit == Exit::Status(0)));
     assert_eq!(
         names(&sshd.state()).len(),
         1,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fleet::protocol::{Event, Facts, Message};
-use fleet::transport::{Channel, Helpers, Options, Target, Transport, Unreachable};
+use fleet::transport::{Channel, Exit, Helpers, Options, Target, Transport, Unreachable};
 use tempfile::TempDir;
 
 mod become_user;
@@ -47,7 +47,7 @@ fn transport(options: Options, body: &str) -> Transport {
 async fn converse(transport: &Transport, target: &Target) -> Result<Vec<String>, Unreachable> {
     let mut channel = transport.open(target).await?;
     let said = converse_over(&mut channel).await;
-    assert_eq!(channel.close().await.status, Some(0));
+    assert_eq!(channel.close().await.exit, Exit::Status(0));
     Ok(said)
 }
 
