@@ -1,3 +1,4 @@
 //! All integration tests in one binary: it links once, and they share their fixtures.
 
+mod cli;
 mod tidy;
