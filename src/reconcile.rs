@@ -1,1 +1,372 @@
 //! Works through a plan on the host: observe, compare and, when applying, change and look again.
+//!
+//! This loop exists once, for every kind and both modes. Three answers, never two: in sync,
+//! drifted, could not tell. A change that does not show in the read-back is a failure.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::host::{Failure, Host, Link, Pending, facts};
+use crate::protocol::wire::WireError;
+use crate::protocol::{Drift, Event, HandlerName, Message, Mode, Outcome, Output, Status, Task};
+use crate::resource::{AnyResource, Resource, dispatch};
+
+/// What stands in place of a value that must not be shown.
+const HIDDEN: &str = "(hidden)";
+
+/// Why the conversation ended without [`Event::Done`].
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The stream broke or made no sense.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The helper cannot work on this host.
+    #[error(transparent)]
+    Host(#[from] Failure),
+}
+
+/// Holds one conversation: greets, works through the tasks as they come, says goodbye.
+/// `state` is fleet's own directory on the host; it is made when something must be kept.
+///
+/// # Errors
+/// When it cannot go on. The controller has been told, if it is still there.
+pub fn serve(
+    reader: impl Read + 'static,
+    writer: impl Write + 'static,
+    state: &Path,
+) -> Result<(), ServeError> {
+    let mut link = Link::new(reader, writer);
+    let pending = match Pending::load(state) {
+        Ok(pending) => pending,
+        Err(failure) => {
+            link.send(&Event::Fatal {
+                message: failure.to_string(),
+            })?;
+            return Err(failure.into());
+        }
+    };
+    let facts = Box::new(facts::collect());
+    link.send(&Event::Hello {
+        facts,
+        pending: pending.names().cloned().collect(),
+    })?;
+    let begin = match link.receive() {
+        Ok(Some(Message::Begin(begin))) => begin,
+        // Only the facts were wanted.
+        Ok(None | Some(Message::End)) => {
+            return Ok(link.send(&Event::Done {
+                cpu_ms: facts::cpu_ms(),
+            })?);
+        }
+        Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
+        Err(error) => return give_up(&mut link, error),
+    };
+    let mut run = Run::new(Host::new(link, state.to_owned(), begin), pending);
+    run.to_the_end().inspect_err(|error| {
+        // If nobody listens any more, the missing `Done` says the same.
+        let _ = run.host.send(&Event::Fatal {
+            message: error.to_string(),
+        });
+    })
+}
+
+fn give_up(link: &mut Link, error: WireError) -> Result<(), ServeError> {
+    link.send(&Event::Fatal {
+        message: error.to_string(),
+    })?;
+    Err(error.into())
+}
+
+/// Where fleet keeps what must outlive a run: `/var/lib/fleet` for root, `~/.cache/fleet` for
+/// others, `$FLEET_STATE_DIR` where that is set. `None` for a user without a home directory.
+#[must_use]
+pub fn state_directory() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("FLEET_STATE_DIR") {
+        return Some(path.into());
+    }
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/lib/fleet".into());
+    }
+    let home = PathBuf::from(std::env::var_os("HOME")?);
+    home.is_absolute().then(|| home.join(".cache/fleet"))
+}
+
+/// One conversation after its beginning.
+struct Run {
+    host: Host,
+    pending: Pending,
+    /// An earlier task differed: what is missing now may be there after apply.
+    earlier_drift: bool,
+    /// Handlers that check foretells.
+    foretold: BTreeSet<HandlerName>,
+    /// A task failed: nothing more is done on this host.
+    stopped: bool,
+}
+
+impl Run {
+    fn new(host: Host, pending: Pending) -> Self {
+        Self {
+            host,
+            pending,
+            earlier_drift: false,
+            foretold: BTreeSet::new(),
+            stopped: false,
+        }
+    }
+
+    fn to_the_end(&mut self) -> Result<(), ServeError> {
+        loop {
+            match self.host.receive()? {
+                Some(Message::Task(task)) => self.task(&task)?,
+                Some(Message::End) => break,
+                Some(_) => return Err(WireError::Unexpected("something out of turn").into()),
+                None => return Err(WireError::CutOff("a plan").into()),
+            }
+        }
+        Ok(self.host.send(&Event::Done {
+            cpu_ms: facts::cpu_ms(),
+        })?)
+    }
+
+    fn task(&mut self, task: &Task) -> Result<(), ServeError> {
+        self.host.send(&Event::Started { id: task.id })?;
+        let begin = Instant::now();
+        let mut work = self.outcome(task);
+        let outcome = &mut work.outcome;
+        outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if task.no_log {
+            hide(outcome);
+        }
+        let status = outcome.status;
+        self.host.send(&Event::Finished {
+            id: task.id,
+            outcome: work.outcome,
+        })?;
+
+        let (mut changed, mut failed) = (status == Status::Changed, status == Status::Failed);
+        if task.judged && status != Status::Skipped {
+            let judge = self.host.judge(task.id)?;
+            (changed, failed) = (judge.changed, judge.failed);
+            if !changed {
+                self.pending.remove(&work.notified)?;
+            }
+        }
+        if self.host.mode() == Mode::Apply && changed {
+            self.pending.add(&task.notify, self.host.run_id())?;
+        }
+        if status == Status::Drift {
+            self.earlier_drift = true;
+            self.foretold.extend(task.notify.iter().cloned());
+        }
+        self.earlier_drift |= changed;
+        let ran = !matches!(status, Status::Skipped | Status::Drift | Status::Unknown);
+        if ran && !failed {
+            self.pending.remove(&task.answers)?;
+        }
+        self.stopped |= failed && !task.ignore_errors;
+        Ok(())
+    }
+
+    fn outcome(&mut self, task: &Task) -> Work {
+        if self.stopped {
+            return Work::skipped("not run: an earlier task failed");
+        }
+        if !task.answers.is_empty() {
+            let pending = self.pending.any(&task.answers);
+            let foretold = task.answers.iter().any(|name| self.foretold.contains(name));
+            match self.host.mode() {
+                Mode::Check if pending => {
+                    let since = "pending since an interrupted run";
+                    let drift = vec![Drift::update("handler", "run", since)];
+                    let message = Some(format!("handler {since}"));
+                    let status = Status::Drift;
+                    return Outcome {
+                        status,
+                        drift,
+                        message,
+                        ..Outcome::default()
+                    }
+                    .into();
+                }
+                Mode::Check if foretold => return Work::skipped("would run: it was notified"),
+                Mode::Apply if pending => {}
+                Mode::Check | Mode::Apply => return Work::skipped("not notified"),
+            }
+        }
+        dispatch!(&task.resource, resource => self.reconcile(task, resource))
+    }
+
+    fn reconcile<R: Resource>(&mut self, task: &Task, resource: &R) -> Work {
+        let actual = match resource.observe(&self.host) {
+            Ok(actual) => actual,
+            Err(failure) => return self.failed(Vec::new(), &failure).into(),
+        };
+        let drift = resource.drift(&actual);
+        let every_time = resource.runs_every_time();
+        // Only commands say what they are; a restart is never harmless.
+        let only_looks = every_time
+            && task.read_only
+            && matches!(
+                task.resource,
+                AnyResource::Command(_) | AnyResource::Shell(_)
+            );
+        if only_looks {
+            return match resource.apply(&self.host, &actual) {
+                Ok(output) => Outcome {
+                    output,
+                    ..Outcome::default()
+                }
+                .into(),
+                Err(failure) => self.failed(drift, &failure).into(),
+            };
+        }
+        match (self.host.mode(), drift.is_empty()) {
+            (_, true) if !every_time => Outcome::default().into(),
+            (Mode::Check, true) => Work::skipped("runs every time; check does not run it"),
+            (Mode::Check, false) => Outcome {
+                status: Status::Drift,
+                drift,
+                ..Outcome::default()
+            }
+            .into(),
+            (Mode::Apply, _) => self.change(task, resource, &actual, drift),
+        }
+    }
+
+    /// Notes who is to be notified, changes, and looks whether it came about.
+    fn change<R: Resource>(
+        &mut self,
+        task: &Task,
+        resource: &R,
+        actual: &R::Actual,
+        drift: Vec<Drift>,
+    ) -> Work {
+        let notified = match self.pending.add(&task.notify, self.host.run_id()) {
+            Ok(notified) => notified,
+            Err(failure) => return self.failed(drift, &failure).into(),
+        };
+        let applied = resource.apply(&self.host, actual);
+        let left = resource
+            .observe(&self.host)
+            .map(|actual| resource.drift(&actual));
+        let outcome = match (applied, left) {
+            (Err(failure), left) => {
+                // What surely changed nothing notifies nobody.
+                let unchanged = !resource.runs_every_time() && left.is_ok_and(|left| left == drift);
+                let mut outcome = self.failed(drift, &failure);
+                if unchanged && let Err(failure) = self.pending.remove(&notified) {
+                    outcome.message = Some(failure.to_string());
+                }
+                outcome
+            }
+            (Ok(output), Err(failure)) => Outcome {
+                output,
+                ..self.failed(drift, &failure)
+            },
+            (Ok(output), Ok(left)) if left.is_empty() => {
+                let every_time = resource.runs_every_time() && drift.is_empty();
+                let message = every_time.then(|| "runs every time".to_owned());
+                Outcome {
+                    status: Status::Changed,
+                    drift,
+                    message,
+                    output,
+                    duration_ms: 0,
+                }
+            }
+            (Ok(output), Ok(left)) => Outcome {
+                status: Status::Failed,
+                message: Some(format!("did not converge: {}", in_words(&left))),
+                drift: left,
+                output,
+                duration_ms: 0,
+            },
+        };
+        Work { outcome, notified }
+    }
+
+    /// What a failure means: in check that it could not be told, in apply that it failed.
+    fn failed(&self, drift: Vec<Drift>, failure: &Failure) -> Outcome {
+        let (status, message) = match (self.host.mode(), failure) {
+            (Mode::Check, Failure::Missing(missing)) if self.earlier_drift => (
+                Status::Unknown,
+                format!("cannot be known before apply: {missing}"),
+            ),
+            (Mode::Check, failure) => (Status::Unknown, failure.to_string()),
+            (Mode::Apply, failure) => (Status::Failed, failure.to_string()),
+        };
+        Outcome {
+            status,
+            drift,
+            message: Some(message),
+            output: output_of(failure),
+            duration_ms: 0,
+        }
+    }
+}
+
+/// What came of a task, and the handlers that are pending because of it alone.
+struct Work {
+    outcome: Outcome,
+    notified: Vec<HandlerName>,
+}
+
+impl Work {
+    fn skipped(message: &str) -> Self {
+        let message = Some(message.to_owned());
+        Outcome {
+            status: Status::Skipped,
+            message,
+            ..Outcome::default()
+        }
+        .into()
+    }
+}
+
+impl From<Outcome> for Work {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            notified: Vec::new(),
+        }
+    }
+}
+
+fn output_of(failure: &Failure) -> Option<Output> {
+    match failure {
+        Failure::Command(failure) => Some(failure.output.clone()),
+        _ => None,
+    }
+}
+
+fn in_words(drift: &[Drift]) -> String {
+    let words: Vec<_> = drift
+        .iter()
+        .map(|drift| {
+            let (expected, actual) = if drift.sensitive {
+                (HIDDEN, HIDDEN)
+            } else {
+                (&*drift.expected, &*drift.actual)
+            };
+            format!("{} is {actual}, expected {expected}", drift.attribute)
+        })
+        .collect();
+    words.join("; ")
+}
+
+/// Takes everything out of an outcome that could hold a secret.
+fn hide(outcome: &mut Outcome) {
+    for drift in &mut outcome.drift {
+        for value in [&mut drift.expected, &mut drift.actual] {
+            HIDDEN.clone_into(value);
+        }
+        drift.sensitive = true;
+        drift.diff = None;
+    }
+    if matches!(outcome.status, Status::Failed | Status::Unknown) {
+        outcome.message = Some("the reason is hidden by `no_log`".to_owned());
+    }
+    outcome.output = None;
+}

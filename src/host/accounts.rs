@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::{Command, Failure};
+use super::{Command, Failure, Host};
 
 /// The two name spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +51,7 @@ impl Accounts {
         let id = match self.by_name.get(&key) {
             Some(id) => *id,
             None => {
-                let id = look_up(database, name, |entry, id| (entry == name).then_some(id))?;
+                let id = look_up(database, name, |entry, id, _| (entry == name).then_some(id))?;
                 self.by_name.insert(key, id);
                 id
             }
@@ -66,7 +66,7 @@ impl Accounts {
         let name = match self.by_id.get(&(database, id)) {
             Some(name) => name.clone(),
             None => {
-                let name = look_up(database, &id.to_string(), |entry, found| {
+                let name = look_up(database, &id.to_string(), |entry, found, _| {
                     (found == id).then(|| entry.to_owned())
                 })?;
                 self.by_id.insert((database, id), name.clone());
@@ -77,10 +77,44 @@ impl Accounts {
     }
 }
 
+impl Host {
+    /// A program to run as another user. Its environment has that user's `HOME`.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if there is no such user; [`Failure::Refused`] unless the helper
+    /// is root or that user.
+    pub fn as_user(&self, user: &str, argv: &[String]) -> Result<Command, Failure> {
+        let uid = self.user_id(user)?;
+        if rustix::process::geteuid().as_raw() == uid {
+            return Ok(Command::new(argv));
+        }
+        if !self.is_root() {
+            return Err(Failure::Refused(format!(
+                "only root may run a command as `{user}`; say `become: yes`"
+            )));
+        }
+        let (name, home) = account(uid)?;
+        Ok(Command::new(["runuser", "-u", &name, "--"])
+            .args(argv)
+            .environment("HOME", home)
+            .environment("USER", name.clone())
+            .environment("LOGNAME", name))
+    }
+}
+
+/// Name and home directory of a user.
+fn account(uid: u32) -> Result<(String, String), Failure> {
+    let found = look_up(Database::Passwd, &uid.to_string(), |name, id, rest| {
+        let home = rest.split(':').nth(2).unwrap_or("/");
+        (id == uid).then(|| (name.to_owned(), home.to_owned()))
+    })?;
+    found.ok_or_else(|| Failure::Missing(format!("the user with the id {uid} does not exist")))
+}
+
 fn look_up<T>(
     database: Database,
     key: &str,
-    wanted: impl Fn(&str, u32) -> Option<T>,
+    wanted: impl Fn(&str, u32, &str) -> Option<T>,
 ) -> Result<Option<T>, Failure> {
     let path = Path::new("/etc").join(database.name());
     let bytes = fs::read(&path).map_err(|source| Failure::io("read", &path, source))?;
@@ -104,13 +138,22 @@ fn look_up<T>(
     }
 }
 
-/// Searches lines of `name:password:id:…`, which is where both databases agree.
-fn find<T>(text: &str, wanted: impl Fn(&str, u32) -> Option<T>) -> Option<T> {
+/// The name of a user in `/etc/passwd`, without asking further; the number where it has none.
+pub(super) fn local_user(uid: u32) -> String {
+    let bytes = fs::read("/etc/passwd").unwrap_or_default();
+    find(&String::from_utf8_lossy(&bytes), |name, id, _| {
+        (id == uid).then(|| name.to_owned())
+    })
+    .unwrap_or_else(|| uid.to_string())
+}
+
+/// Searches lines of `name:password:id:rest`, which is where both databases agree.
+fn find<T>(text: &str, wanted: impl Fn(&str, u32, &str) -> Option<T>) -> Option<T> {
     text.lines().find_map(|line| {
-        let mut fields = line.split(':');
+        let mut fields = line.splitn(4, ':');
         let name = fields.next()?;
         let id = fields.nth(1)?.parse().ok()?;
-        wanted(name, id)
+        wanted(name, id, fields.next().unwrap_or_default())
     })
 }
 
@@ -143,9 +186,12 @@ mod tests {
     fn passes_over_lines_that_are_none() {
         let text = "# comment\n+::::::\nbad\nx:y\nuser:x:notanumber:\nreal:x:7:\n";
         assert_eq!(
-            find(text, |name, id| (id == 7).then(|| name.to_owned())).unwrap(),
+            find(text, |name, id, _| (id == 7).then(|| name.to_owned())).unwrap(),
             "real"
         );
-        assert_eq!(find(text, |name, _| (name == "user").then_some(())), None);
+        assert_eq!(
+            find(text, |name, _, _| (name == "user").then_some(())),
+            None
+        );
     }
 }

@@ -150,12 +150,48 @@ impl Host {
         bytes: &[u8],
         permissions: Permissions,
     ) -> Result<(), Failure> {
-        let mut draft = Draft::beside(path, permissions)?;
-        draft
-            .write_all(bytes)
-            .map_err(|source| Failure::io("write", path, source))?;
-        draft.commit()
+        replace(path, bytes, permissions)
     }
+
+    /// Keeps the version of a file that is about to be replaced, beside it, as `name.RUN~`.
+    /// A second call in the same run keeps the first version.
+    pub fn keep_version(&self, path: &Path) -> Result<(), Failure> {
+        let Some(name) = path.file_name() else {
+            return Ok(());
+        };
+        let mut backup = name.to_owned();
+        backup.push(format!(".{}~", self.run_id()));
+        // The same file under another name: complete, with all its attributes, at no cost.
+        match fs::hard_link(path, path.with_file_name(backup)) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                Err(Failure::io("keep a backup of", path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that the directory `path` is in is there.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if it is not.
+    pub fn require_parent(&self, path: &Path) -> Result<(), Failure> {
+        path.parent()
+            .map_or(Ok(()), |parent| open_directory(parent).map(drop))
+    }
+}
+
+/// See [`Host::write`].
+pub(super) fn replace(path: &Path, bytes: &[u8], permissions: Permissions) -> Result<(), Failure> {
+    let mut draft = Draft::beside(path, permissions)?;
+    draft
+        .write_all(bytes)
+        .map_err(|source| Failure::io("write", path, source))?;
+    draft.commit()
 }
 
 /// A new version of a file, in the directory of the old one under a name of its own.

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use sha2::Digest;
 
 use crate::protocol::wire::{self, PIECE, WireError};
-use crate::protocol::{Content, Event, Message, Sha256};
+use crate::protocol::{Content, Event, Judge, Message, Sha256, TaskId};
 
 /// How many bytes of messages may wait while contents are received.
 const QUEUE_LIMIT: usize = wire::LINE_LIMIT;
@@ -80,28 +80,50 @@ impl Link {
         self.send(&Event::Need {
             sha256: content.sha256,
         })?;
+        let answer = self.wait_for(|message| {
+            matches!(
+                message,
+                Message::Content { .. } | Message::ContentUnavailable { .. }
+            )
+        })?;
+        match answer {
+            Message::Content { sha256, size } if sha256 == content.sha256 => {
+                self.receive_bytes(content, size, sink)
+            }
+            Message::ContentUnavailable { sha256, reason } if sha256 == content.sha256 => {
+                Err(FetchError::Unavailable(reason))
+            }
+            _ => Err(WireError::Unexpected("an answer that was not asked for").into()),
+        }
+    }
+
+    /// Waits for the verdict on a task.
+    pub(super) fn judge(&mut self, task: TaskId) -> Result<Judge, WireError> {
+        match self.wait_for(|message| matches!(message, Message::Judge(_)))? {
+            Message::Judge(judge) if judge.id == task => Ok(judge),
+            _ => Err(WireError::Unexpected("a verdict on another task")),
+        }
+    }
+
+    /// Waits for an answer; tasks that were sent before it keep their turn.
+    fn wait_for(&mut self, is_answer: impl Fn(&Message) -> bool) -> Result<Message, WireError> {
         loop {
             let Some(line) = wire::read_line(&mut self.reader)? else {
-                return Err(WireError::CutOff("a request for content").into());
+                return Err(WireError::CutOff("a question"));
             };
-            match wire::decode(&line)? {
-                Message::Content { sha256, size } if sha256 == content.sha256 => {
-                    return self.receive_bytes(content, size, sink);
-                }
-                // An answer to a request given up earlier: out of the way.
-                Message::Content { size, .. } => self.discard(size)?,
-                Message::ContentUnavailable { sha256, reason } if sha256 == content.sha256 => {
-                    return Err(FetchError::Unavailable(reason));
-                }
-                Message::ContentUnavailable { .. } => {}
-                message => {
-                    self.queued += line.len();
-                    if self.queued > QUEUE_LIMIT {
-                        return Err(WireError::TooLong.into());
-                    }
-                    self.queue.push_back((line.len(), message));
-                }
+            let message = wire::decode(&line)?;
+            if is_answer(&message) {
+                return Ok(message);
             }
+            // Raw bytes would follow this one; they would be read as lines.
+            if let Message::Content { .. } = message {
+                return Err(WireError::Unexpected("a content that was not asked for"));
+            }
+            self.queued += line.len();
+            if self.queued > QUEUE_LIMIT {
+                return Err(WireError::TooLong);
+            }
+            self.queue.push_back((line.len(), message));
         }
     }
 
@@ -144,14 +166,5 @@ impl Link {
             return differs("sha256", content.sha256.to_string(), found.to_string());
         }
         Ok(())
-    }
-
-    fn discard(&mut self, size: u64) -> Result<(), WireError> {
-        let discarded = std::io::copy(&mut self.reader.by_ref().take(size), &mut std::io::sink())?;
-        if discarded < size {
-            Err(WireError::CutOff("a content"))
-        } else {
-            Ok(())
-        }
     }
 }

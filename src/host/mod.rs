@@ -8,12 +8,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 mod accounts;
+mod addresses;
 mod command;
+pub(crate) mod config_dirs;
+pub mod evr;
+pub mod facts;
 mod files;
 mod link;
 mod mode;
 mod path;
+mod pending;
+pub(crate) mod rpm;
 mod staging;
+pub(crate) mod systemctl;
 mod tree;
 
 pub use command::{Command, CommandEnd, CommandFailure};
@@ -22,11 +29,13 @@ pub use files::{Draft, FileKind, Metadata, Permissions};
 pub use link::Link;
 pub use mode::{FileMode, InvalidMode};
 pub use path::{HostPath, InvalidPath};
+pub(crate) use pending::Pending;
 pub use staging::Staged;
 
 use accounts::{Accounts, Database};
 
-use crate::protocol::Begin;
+use crate::protocol::wire::WireError;
+use crate::protocol::{Begin, Event, Judge, Message, Mode, TaskId};
 
 /// Why something on the host could not be observed or changed.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +111,11 @@ impl Host {
         Self::new(Link::new(io::empty(), io::sink()), state.to_owned(), begin)
     }
 
+    /// Whether changes are wanted. Not for kinds: they never know.
+    pub(crate) fn mode(&self) -> Mode {
+        self.begin.mode
+    }
+
     /// Whether unified diffs of file contents are wanted.
     pub fn wants_diff(&self) -> bool {
         self.begin.diff
@@ -141,6 +155,21 @@ impl Host {
     /// Forgets users and groups looked up so far. To be called after changing them.
     pub fn forget_accounts(&self) {
         *self.accounts.borrow_mut() = Accounts::default();
+    }
+
+    /// Tells the controller something.
+    pub(crate) fn send(&self, event: &Event) -> Result<(), WireError> {
+        self.link.borrow_mut().send(event)
+    }
+
+    /// Waits for what the controller says next; `None` when it has hung up.
+    pub(crate) fn receive(&self) -> Result<Option<Message>, WireError> {
+        self.link.borrow_mut().receive()
+    }
+
+    /// Waits for the controller's verdict on a task.
+    pub(crate) fn judge(&self, task: TaskId) -> Result<Judge, WireError> {
+        self.link.borrow_mut().judge(task)
     }
 
     fn account_name(&self, database: Database, id: u32) -> Result<String, Failure> {

@@ -127,7 +127,7 @@ fn parse_mount_points(text: &[u8]) -> Vec<PathBuf> {
         .collect()
 }
 
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, tail @ ..] = rest {

@@ -27,6 +27,9 @@ pub enum WireError {
     /// A line is longer than [`LINE_LIMIT`].
     #[error("a line is longer than {LINE_LIMIT} bytes")]
     TooLong,
+    /// The other end said something out of turn.
+    #[error("the other end sent {0}")]
+    Unexpected(&'static str),
     /// A line is no JSON, or not what this end understands.
     #[error("a line cannot be understood: {0}")]
     Malformed(#[from] serde_json::Error),

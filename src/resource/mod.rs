@@ -12,8 +12,21 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::host::{Failure, Host};
 use crate::protocol::{Drift, Output, Source};
 
+mod command;
+mod content;
+mod copy;
 mod file;
+mod group;
+mod kernel_module;
+mod lineinfile;
 mod permissions;
+mod presence;
+mod rpm;
+mod service;
+mod shell;
+mod sysctl;
+mod user;
+mod wait_for;
 
 /// One kind of thing that can be declared about a host.
 ///
@@ -105,7 +118,18 @@ macro_rules! kinds {
 }
 
 kinds! {
+    command::Command,
+    copy::Copy,
     file::File,
+    group::Group,
+    kernel_module::KernelModule,
+    lineinfile::Lineinfile,
+    rpm::Rpm,
+    service::Service,
+    shell::Shell,
+    sysctl::Sysctl,
+    user::User,
+    wait_for::WaitFor,
 }
 
 impl AnyResource {

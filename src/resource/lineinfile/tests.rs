@@ -1,0 +1,203 @@
+use std::fs;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn declared(mut fields: serde_json::Value) -> Lineinfile {
+    fields["path"] = "/x".into();
+    serde_json::from_value(fields).unwrap()
+}
+
+#[test]
+fn edits_as_ansible_does() {
+    let cases = [
+        ("appended", json!({ "line": "c" }), "a\nb\n", "a\nb\nc\n"),
+        (
+            "appended to an unfinished line",
+            json!({ "line": "c" }),
+            "a\nb",
+            "a\nb\nc\n",
+        ),
+        ("already there", json!({ "line": "a" }), "a\nb", "a\nb"),
+        (
+            "first line of an empty file",
+            json!({ "line": "a" }),
+            "",
+            "a\n",
+        ),
+        (
+            "last match replaced",
+            json!({ "line": "X=2", "regexp": "^#?X=" }),
+            "#X=1\nX=1\ny\n",
+            "#X=1\nX=2\ny\n",
+        ),
+        (
+            "no match, line there",
+            json!({ "line": "new", "regexp": "^old" }),
+            "new\n",
+            "new\n",
+        ),
+        (
+            "no match",
+            json!({ "line": "new", "regexp": "^old" }),
+            "a\n",
+            "a\nnew\n",
+        ),
+        (
+            "line end kept",
+            json!({ "line": "b", "regexp": "a" }),
+            "a\r\nc\r\n",
+            "b\r\nc\r\n",
+        ),
+        (
+            "unfinished line replaced",
+            json!({ "line": "b", "regexp": "a" }),
+            "a",
+            "b",
+        ),
+        (
+            "after",
+            json!({ "line": "n", "insertafter": "^a" }),
+            "a1\na2\nb\n",
+            "a1\na2\nn\nb\n",
+        ),
+        (
+            "after nothing",
+            json!({ "line": "n", "insertafter": "^z" }),
+            "a\n",
+            "a\nn\n",
+        ),
+        (
+            "after the unfinished",
+            json!({ "line": "n", "insertafter": "^a" }),
+            "a",
+            "a\nn\n",
+        ),
+        (
+            "before",
+            json!({ "line": "n", "insertbefore": "^a" }),
+            "a1\na2\nb\n",
+            "a1\nn\na2\nb\n",
+        ),
+        (
+            "before nothing",
+            json!({ "line": "n", "insertbefore": "^z" }),
+            "a\n",
+            "a\nn\n",
+        ),
+        (
+            "at the beginning",
+            json!({ "line": "n", "insertbefore": "BOF" }),
+            "a\n",
+            "n\na\n",
+        ),
+        (
+            "at the end",
+            json!({ "line": "n", "insertafter": "EOF" }),
+            "a\n",
+            "a\nn\n",
+        ),
+        (
+            "all matches removed",
+            json!({ "regexp": "^a", "state": "absent" }),
+            "a1\nb\na2\n",
+            "b\n",
+        ),
+        (
+            "equal lines removed",
+            json!({ "line": "a", "state": "absent" }),
+            "a\nab\na",
+            "ab\n",
+        ),
+        (
+            "nothing to remove",
+            json!({ "line": "z", "state": "absent" }),
+            "a",
+            "a",
+        ),
+    ];
+    for (name, fields, text, expected) in cases {
+        assert_eq!(declared(fields).edit(text).unwrap(), expected, "{name}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_edited_text_needs_no_other_edit(
+        text in "([abX=]{0,3}\r?\n){0,5}[ab]{0,2}",
+        line in "[abX=]{0,3}",
+        state in prop_oneof![Just("present"), Just("absent")],
+        place in prop_oneof![Just(json!({})), Just(json!({ "insertafter": "a" })), Just(json!({ "insertbefore": "BOF" }))],
+    ) {
+        let mut fields = place;
+        fields["line"] = line.into();
+        fields["state"] = state.into();
+        let task = declared(fields);
+        let once = task.edit(&text).unwrap();
+        prop_assert_eq!(task.edit(&once).unwrap(), once);
+    }
+}
+
+#[test]
+fn drift_shows_the_line_that_differs() {
+    let task = declared(json!({ "line": "X=2", "regexp": "^X=" }));
+    let found = |text: &str| Found {
+        metadata: None,
+        text: text.to_owned(),
+        diff: false,
+    };
+    assert_eq!(
+        task.drift(&found("X=1\n")),
+        [Drift::update("line", "X=2", "X=1")]
+    );
+    assert_eq!(task.drift(&found("")), [Drift::create("line", "X=2")]);
+    let absent = declared(json!({ "regexp": "^X=", "state": "absent" }));
+    assert_eq!(
+        absent.drift(&found("X=1\ny\nX=3\n")),
+        [Drift::remove("line", "X=1\nX=3")]
+    );
+    assert_eq!(absent.drift(&found("")), []);
+}
+
+#[test]
+fn validate_names_what_does_not_go_together() {
+    for (fields, expected) in [
+        (json!({}), "needs `line`"),
+        (json!({ "state": "absent" }), "needs `regexp` or `line`"),
+        (
+            json!({ "line": "a", "regexp": "(" }),
+            "`regexp` is not a regular expression",
+        ),
+        (
+            json!({ "line": "a", "insertafter": "[" }),
+            "`insertafter` is not",
+        ),
+        (
+            json!({ "line": "a", "insertafter": "x", "insertbefore": "y" }),
+            "exclude",
+        ),
+        (json!({ "line": "a\nb" }), "more than one line"),
+    ] {
+        let error = declared(fields.clone()).validate().unwrap_err();
+        assert!(error.contains(expected), "{fields}: {error}");
+    }
+}
+
+#[test]
+fn makes_a_file_only_when_told_to() {
+    let base = tempfile::tempdir().unwrap();
+    let host = Host::offline(base.path());
+    let path = base.path().join("x");
+    let mut task = declared(json!({ "line": "a" }));
+    task.path = path.to_str().unwrap().parse().unwrap();
+    assert!(matches!(task.observe(&host), Err(Failure::Missing(_))));
+
+    task.create = true;
+    let actual = task.observe(&host).unwrap();
+    assert_eq!(task.drift(&actual).len(), 1);
+    task.apply(&host, &actual).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a\n");
+    assert_eq!(task.drift(&task.observe(&host).unwrap()), []);
+}
