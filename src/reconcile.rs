@@ -64,7 +64,7 @@ pub fn serve(
         Err(error) => return give_up(&mut link, error),
     };
     let mut run = Run::new(Host::new(link, state.to_owned(), begin), pending);
-    run.to_the_end().inspect_err(|error| {
+    run.work_through().inspect_err(|error| {
         // If nobody listens any more, the missing `Done` says the same.
         let _ = run.host.send(&Event::Fatal {
             message: error.to_string(),
@@ -116,7 +116,7 @@ impl Run {
         }
     }
 
-    fn to_the_end(&mut self) -> Result<(), ServeError> {
+    fn work_through(&mut self) -> Result<(), ServeError> {
         loop {
             match self.host.receive()? {
                 Some(Message::Task(task)) => self.task(&task)?,

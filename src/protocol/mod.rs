@@ -79,6 +79,7 @@ pub struct Begin {
 
 /// One task for one host: fully rendered, nothing left to look up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "keywords of a task, each on or off by itself")]
 pub struct Task {
     /// Names the task in events.
     pub id: TaskId,
@@ -94,7 +95,8 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_errors: bool,
     /// Wait for a [`Judge`] message after reporting, before the next task
-    /// (`changed_when`, `failed_when`).
+    /// (`changed_when`, `failed_when`). Nothing is to be judged, and no message is waited for,
+    /// when the task was [`Skipped`](Status::Skipped).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub judged: bool,
     /// Report no value, diff or output of this task (`no_log`).
