@@ -7,7 +7,6 @@ use super::engine::Request;
 use super::options::PlaybookArgs;
 use super::session::Session;
 use crate::error::{Error, ErrorKind};
-use crate::protocol::Status;
 use crate::report::{self, Command, ExitCode, HostStatus, RunReport};
 
 /// Arguments of `fleet apply`.
@@ -68,15 +67,11 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<ExitCode, E
     session.print(&done, *report)
 }
 
-/// Whether an apply would do anything. A command that runs every time is no drift, and yet work.
+/// Whether an apply would do anything. A command without a guard is no drift, and yet work.
 fn leaves_work(plan: &RunReport) -> bool {
     plan.hosts.iter().any(|host| {
-        let remarked = |status, message: &Option<String>| status == Status::Ok && message.is_some();
         !matches!(host.status(), HostStatus::InSync | HostStatus::Unreachable)
-            || host
-                .resources
-                .iter()
-                .any(|found| remarked(found.status, &found.message))
+            || host.resources.iter().any(|found| found.would_run)
     })
 }
 
@@ -101,19 +96,12 @@ fn ask(session: &Session, plan: &RunReport, args: &ApplyArgs) -> Result<(), Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Status;
     use crate::report::{HostReport, Keep, ResourceReport};
 
-    fn plan(resources: impl IntoIterator<Item = (Status, Option<&'static str>)>) -> RunReport {
+    fn plan(found: ResourceReport) -> RunReport {
         let mut host = HostReport::new("a");
-        for (status, message) in resources {
-            let message = message.map(str::to_owned);
-            let found = ResourceReport {
-                status,
-                message,
-                ..ResourceReport::default()
-            };
-            host.record(found, Keep::Findings);
-        }
+        host.record(found, Keep::Findings);
         RunReport {
             run_id: String::new(),
             command: Command::Plan,
@@ -127,17 +115,22 @@ mod tests {
 
     #[test]
     fn only_a_plan_with_something_to_do_is_asked_about() {
-        for (status, message, expected) in [
-            (Status::Ok, None, false),
-            (Status::Skipped, Some("the condition is false"), false),
-            (Status::Ok, Some("runs every time"), true),
-            (Status::Drift, None, true),
-            (Status::Unknown, Some("cannot be known before apply"), true),
+        for (status, would_run, expected) in [
+            (Status::Ok, false, false),
+            (Status::Skipped, false, false),
+            (Status::Skipped, true, true),
+            (Status::Drift, false, true),
+            (Status::Unknown, false, true),
         ] {
+            let found = ResourceReport {
+                status,
+                would_run,
+                ..ResourceReport::default()
+            };
             assert_eq!(
-                leaves_work(&plan([(status, message)])),
+                leaves_work(&plan(found)),
                 expected,
-                "{status:?}"
+                "{status:?} {would_run}"
             );
         }
     }
