@@ -1,6 +1,9 @@
 //! The real binary, as a user meets it: arguments in; stdout, stderr and an exit code out.
 
-#![expect(clippy::unwrap_used, reason = "a fixture that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails"
+)]
 
 mod help;
 mod hosts;
