@@ -12,6 +12,8 @@
 //! invariants.
 
 #[cfg(feature = "control")]
+pub mod cli;
+#[cfg(feature = "control")]
 pub mod diagnostic;
 #[cfg(feature = "control")]
 pub mod error;

@@ -1,3 +1,7 @@
 //! The controller: parse the command line, run it, exit with what came of it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleet::cli::main()
+}

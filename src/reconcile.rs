@@ -199,7 +199,7 @@ impl Run {
                     }
                     .into();
                 }
-                Mode::Check if foretold => return Work::skipped("would run: it was notified"),
+                Mode::Check if foretold => return Work::would_run("would run: it was notified"),
                 Mode::Apply if pending => {}
                 Mode::Check | Mode::Apply => return Work::skipped("not notified"),
             }
@@ -233,7 +233,7 @@ impl Run {
         }
         match (self.host.mode(), drift.is_empty()) {
             (_, true) if !every_time => Outcome::default().into(),
-            (Mode::Check, true) => Work::skipped("runs every time; check does not run it"),
+            (Mode::Check, true) => Work::would_run("runs every time; check does not run it"),
             (Mode::Check, false) => Outcome {
                 status: Status::Drift,
                 drift,
@@ -282,7 +282,7 @@ impl Run {
                     drift,
                     message,
                     output,
-                    duration_ms: 0,
+                    ..Outcome::default()
                 }
             }
             (Ok(output), Ok(left)) => Outcome {
@@ -290,7 +290,7 @@ impl Run {
                 message: Some(format!("did not converge: {}", in_words(&left))),
                 drift: left,
                 output,
-                duration_ms: 0,
+                ..Outcome::default()
             },
         };
         Work { outcome, notified }
@@ -311,7 +311,7 @@ impl Run {
             drift,
             message: Some(message),
             output: output_of(failure),
-            duration_ms: 0,
+            ..Outcome::default()
         }
     }
 }
@@ -323,6 +323,13 @@ struct Work {
 }
 
 impl Work {
+    /// Skipped because this is a check: an apply would run it.
+    fn would_run(message: &str) -> Self {
+        let mut work = Self::skipped(message);
+        work.outcome.would_run = true;
+        work
+    }
+
     fn skipped(message: &str) -> Self {
         let message = Some(message.to_owned());
         Outcome {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod cases;
+mod cli;
 mod helper;
 mod inventory;
 mod sshd;

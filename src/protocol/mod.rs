@@ -199,6 +199,10 @@ pub struct Outcome {
     /// Why it failed, is unknown or was skipped; or a remark such as "runs every time".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Check: nothing that can be observed differs, and yet an apply would run this: a command
+    /// without a guard, a handler that was notified.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub would_run: bool,
     /// What a command printed, for `register`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,

@@ -94,6 +94,8 @@ struct Resource<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     drift: Vec<Difference<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    would_run: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     notifies: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +200,7 @@ impl<'a> Resource<'a> {
             severity: resource.severity.as_deref(),
             message: resource.message.as_deref(),
             drift: resource.drift.iter().map(Difference::new).collect(),
+            would_run: resource.would_run,
             notifies: &resource.notifies,
             output: resource.output.as_ref(),
         }

@@ -199,6 +199,8 @@ pub struct ResourceReport {
     pub message: Option<String>,
     /// What differed.
     pub drift: Vec<Drift>,
+    /// Skipped only because nothing was to be changed: an apply would run it.
+    pub would_run: bool,
     /// The handlers its change notifies, as `role : name`.
     pub notifies: Vec<String>,
     /// What a command printed.

@@ -133,10 +133,10 @@ impl Progress for Live {
     fn host_finished(&self, host: &str, status: HostStatus) {
         let mut state = lock(&self.state);
         self.release(&mut state, host);
-        state.totals.add(status);
+        let news = state.totals.add(host, status);
         self.totals_line.set_message(state.totals.line());
         // Bad news stays on the screen: a long run is watched to see it early.
-        if matches!(status, HostStatus::Failed | HostStatus::Unreachable) {
+        if news && matches!(status, HostStatus::Failed | HostStatus::Unreachable) {
             let line = format!("{}: {}", single_line(host), word(status));
             let _ = self.screen.println(line);
         }

@@ -1,5 +1,6 @@
 //! What is going on while it is going on, on stderr. Never part of the report.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Mutex;
 
@@ -75,16 +76,12 @@ impl<W: Write + Send> Progress for Plain<W> {
 
     fn host_finished(&self, host: &str, status: HostStatus) {
         self.with(|totals, out| {
-            totals.add(status);
-            let Totals {
-                selected, finished, ..
-            } = totals;
-            writeln!(
-                out,
-                "[{finished}/{selected}] {}: {}",
-                single_line(host),
-                word(status)
-            )
+            if !totals.add(host, status) {
+                return Ok(());
+            }
+            let (finished, selected) = (totals.finished.len(), totals.selected);
+            let (host, status) = (single_line(host), word(status));
+            writeln!(out, "[{finished}/{selected}] {host}: {status}")
         });
     }
 
@@ -95,50 +92,45 @@ impl<W: Write + Send> Progress for Plain<W> {
     fn end(&self) {}
 }
 
-/// The hosts so far.
-#[derive(Clone, Copy, Debug, Default)]
+/// The hosts so far, each with its latest status: one of several plays may finish before others.
+#[derive(Debug, Default)]
 struct Totals {
     selected: usize,
-    finished: usize,
-    drifted: usize,
-    changed: usize,
-    unknown: usize,
-    failed: usize,
-    unreachable: usize,
+    finished: HashMap<String, HostStatus>,
+    counts: HashMap<HostStatus, usize>,
 }
 
 impl Totals {
-    fn add(&mut self, status: HostStatus) {
-        self.finished += 1;
-        match status {
-            HostStatus::InSync => {}
-            HostStatus::Drifted => self.drifted += 1,
-            HostStatus::Changed => self.changed += 1,
-            HostStatus::Unknown => self.unknown += 1,
-            HostStatus::Failed => self.failed += 1,
-            HostStatus::Unreachable => self.unreachable += 1,
+    /// Takes note of a host; says whether that is news.
+    fn add(&mut self, host: &str, status: HostStatus) -> bool {
+        let before = self.finished.insert(host.to_owned(), status);
+        if before == Some(status) {
+            return false;
         }
+        if let Some(count) = before.and_then(|before| self.counts.get_mut(&before)) {
+            *count -= 1;
+        }
+        *self.counts.entry(status).or_default() += 1;
+        true
     }
 
     /// `12/40 hosts  3 drifted  1 unreachable`
     fn line(&self) -> String {
         let noun = if self.selected == 1 { "host" } else { "hosts" };
-        let mut line = format!("{}/{} {noun}", self.finished, self.selected);
-        for (count, status) in [
-            (self.changed, HostStatus::Changed),
-            (self.drifted, HostStatus::Drifted),
-            (self.unknown, HostStatus::Unknown),
-            (self.failed, HostStatus::Failed),
-            (self.unreachable, HostStatus::Unreachable),
+        let mut parts = vec![format!("{}/{} {noun}", self.finished.len(), self.selected)];
+        for status in [
+            HostStatus::Changed,
+            HostStatus::Drifted,
+            HostStatus::Unknown,
+            HostStatus::Failed,
+            HostStatus::Unreachable,
         ] {
-            if count > 0 {
-                line.push_str("  ");
-                line.push_str(&count.to_string());
-                line.push(' ');
-                line.push_str(word(status));
+            match self.counts.get(&status) {
+                None | Some(0) => {}
+                Some(count) => parts.push(format!("{count} {}", word(status))),
             }
         }
-        line
+        parts.join("  ")
     }
 }
 
@@ -189,10 +181,26 @@ mod tests {
             ..Totals::default()
         };
         assert_eq!(totals.line(), "0/40 hosts");
-        totals.add(HostStatus::InSync);
-        totals.add(HostStatus::Unreachable);
-        totals.add(HostStatus::Drifted);
-        totals.add(HostStatus::Drifted);
+        for (host, status) in [
+            ("a", HostStatus::InSync),
+            ("b", HostStatus::Unreachable),
+            ("c", HostStatus::Drifted),
+            ("d", HostStatus::Drifted),
+        ] {
+            assert!(totals.add(host, status));
+        }
         assert_eq!(totals.line(), "4/40 hosts  2 drifted  1 unreachable");
+    }
+
+    #[test]
+    fn a_host_that_finishes_play_after_play_counts_once_as_what_it_was_last() {
+        let mut totals = Totals {
+            selected: 2,
+            ..Totals::default()
+        };
+        assert!(totals.add("a", HostStatus::Changed));
+        assert!(!totals.add("a", HostStatus::Changed));
+        assert!(totals.add("a", HostStatus::Failed));
+        assert_eq!(totals.line(), "1/2 hosts  1 failed");
     }
 }

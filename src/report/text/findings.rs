@@ -176,10 +176,11 @@ fn describe(
             message,
             "could not be told",
         )],
-        // What runs every time is no drift, but a plan that left it out would not be the plan.
-        Status::Ok if verbose || (command == Command::Plan && !message.is_empty()) => {
-            vec![told(Symbol::None, &subject, message, "ok")]
+        // It is no drift, but a plan that left it out would not be the plan.
+        _ if resource.would_run && command == Command::Plan => {
+            vec![told(Symbol::None, &subject, message, "would run")]
         }
+        Status::Ok if verbose => vec![told(Symbol::None, &subject, message, "ok")],
         Status::Skipped if verbose => {
             let why = if message.is_empty() {
                 String::new()

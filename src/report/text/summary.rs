@@ -12,6 +12,11 @@ pub(super) fn line(report: &RunReport) -> String {
         Command::Apply => apply(report),
         Command::Exec | Command::Facts => answered(report),
     }];
+    let found = report.hosts.iter().flat_map(|host| &host.resources);
+    let would_run = found.filter(|resource| resource.would_run).count();
+    if report.command == Command::Plan && would_run > 0 {
+        parts.push(format!("{} would run", counted(would_run, "task")));
+    }
     let unknown: usize = report.hosts.iter().map(|host| host.counts.unknown).sum();
     if unknown > 0 {
         let hosts = report

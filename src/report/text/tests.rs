@@ -81,7 +81,11 @@ fn findings_follow_the_playbook_and_not_the_hosts() {
 #[test]
 fn the_plan_counts_what_it_shows() {
     let mut resources = findings(Status::Drift);
-    resources.push(said(Status::Ok, "runs every time"));
+    resources.push(ResourceReport {
+        would_run: true,
+        ..said(Status::Skipped, "runs every time")
+    });
+    resources.push(said(Status::Skipped, "the condition is false"));
     resources.push(said(
         Status::Unknown,
         "cannot be known before apply: unit docker",
@@ -100,7 +104,7 @@ fn the_plan_counts_what_it_shows() {
     -/+ docker_daemon docker  driver: devicemapper → overlay2   [node1]
     ~ docker_login registry.example  password: differs (secret)   [node1]
 
-    Plan: 2 to add, 3 to change, 2 to destroy on 1 of 2 hosts; 1 could not be told on 1 host.
+    Plan: 2 to add, 3 to change, 2 to destroy on 1 of 2 hosts; 1 task would run; 1 could not be told on 1 host.
     ");
 }
 
@@ -262,6 +266,10 @@ fn a_quiet_run_in_sync_says_nothing_and_any_other_does() {
 #[test]
 fn the_summary_line_is_one_good_sentence() {
     use Command::{Apply, Check, Exec, Plan};
+    let would_run = || ResourceReport {
+        would_run: true,
+        ..resource(Status::Skipped)
+    };
     let of = |status| host("x", [resource(status)]);
     let three = || vec![of(Status::Ok), of(Status::Ok), unreachable("y")];
     let cases = [
@@ -287,6 +295,11 @@ fn the_summary_line_is_one_good_sentence() {
             Plan,
             vec![of(Status::Drift)],
             "Plan: 0 to add, 1 to change, 0 to destroy on 1 of 1 host.",
+        ),
+        (
+            Plan,
+            vec![host("x", [would_run(), would_run()])],
+            "Nothing to change. 1 host matches; 2 tasks would run.",
         ),
         (Apply, in_sync(2), "Nothing to change. 2 hosts match."),
         (
