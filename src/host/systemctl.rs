@@ -21,19 +21,19 @@ const PROBATION: Duration = Duration::from_secs(1);
 
 /// A unit as systemd knows it. The words are systemd's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unit {
+pub struct Unit {
     /// `loaded`, `not-found`, `masked`, `error`, …
-    pub(crate) load: String,
+    pub load: String,
     /// `active`, `inactive`, `failed`, `activating`, …
-    pub(crate) active: String,
+    pub active: String,
     /// More of the same: `running`, `dead`, `auto-restart`, …
-    pub(crate) sub: String,
+    pub sub: String,
     /// `enabled`, `disabled`, `static`, …; empty if systemd cannot tell.
-    pub(crate) file: String,
+    pub file: String,
     /// The unit's files on the disk are newer than what systemd has read.
-    pub(crate) stale: bool,
+    pub stale: bool,
     /// When the main process was started; changes with every restart.
-    started: String,
+    pub started: String,
 }
 
 impl Unit {
@@ -43,17 +43,20 @@ impl Unit {
     }
 
     /// The state in words: `active (running)`.
-    pub(crate) fn state(&self) -> String {
+    #[must_use]
+    pub fn state(&self) -> String {
         format!("{} ({})", self.active, self.sub)
     }
 
     /// Whether it does what it is for.
-    pub(crate) fn is_up(&self) -> bool {
+    #[must_use]
+    pub fn is_up(&self) -> bool {
         matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
     }
 
     /// Whether nothing of it runs.
-    pub(crate) fn is_down(&self) -> bool {
+    #[must_use]
+    pub fn is_down(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed")
     }
 }
@@ -62,7 +65,7 @@ impl Unit {
 ///
 /// # Errors
 /// [`Failure::Command`] if systemd does not answer.
-pub(crate) fn settled(name: &str) -> Result<Unit, Failure> {
+pub fn settled(name: &str) -> Result<Unit, Failure> {
     let deadline = Instant::now() + TRANSITION;
     loop {
         let unit = show(name)?;
@@ -76,13 +79,18 @@ pub(crate) fn settled(name: &str) -> Result<Unit, Failure> {
 fn show(name: &str) -> Result<Unit, Failure> {
     let output = Command::new(["systemctl", "show", name, "-p", PROPERTIES]).run()?;
     parse(&output.stdout).map_err(|missing| {
-        Failure::Unexpected(format!("`systemctl show {name}` does not tell the {missing}"))
+        Failure::Unexpected(format!(
+            "`systemctl show {name}` does not tell the {missing}"
+        ))
     })
 }
 
 fn parse(printed: &str) -> Result<Unit, &'static str> {
     let property = |name: &'static str| {
-        printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).ok_or(name)
+        printed
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .ok_or(name)
     };
     Ok(Unit {
         load: property("LoadState")?.to_owned(),
@@ -91,17 +99,19 @@ fn parse(printed: &str) -> Result<Unit, &'static str> {
         // These are left out for kinds of units that do not have them.
         file: property("UnitFileState").unwrap_or_default().to_owned(),
         stale: property("NeedDaemonReload").unwrap_or_default() == "yes",
-        started: property("ExecMainStartTimestampMonotonic").unwrap_or_default().to_owned(),
+        started: property("ExecMainStartTimestampMonotonic")
+            .unwrap_or_default()
+            .to_owned(),
     })
 }
 
 /// Tells systemd something about one unit: `enable`, `stop`, `mask`, …
-pub(crate) fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
+pub fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
     Command::new(["systemctl", "--no-ask-password", verb, name]).run()
 }
 
 /// Makes systemd read all unit files again.
-pub(crate) fn daemon_reload() -> Result<Output, Failure> {
+pub fn daemon_reload() -> Result<Output, Failure> {
     Command::new(["systemctl", "--no-ask-password", "daemon-reload"]).run()
 }
 
@@ -109,7 +119,7 @@ pub(crate) fn daemon_reload() -> Result<Output, Failure> {
 ///
 /// # Errors
 /// With the last lines of the unit's journal, whose reason systemctl itself does not tell.
-pub(crate) fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
+pub fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
     match tell(verb, name) {
         Ok(output) => stays_up(name).map(|()| output),
         Err(Failure::Command(failure)) => {
@@ -130,23 +140,44 @@ fn stays_up(name: &str) -> Result<(), Failure> {
         thread::sleep(Duration::from_millis(100));
         now = show(name)?;
     }
-    let what = match now.is_up() {
-        true => "had to be started again by systemd within a second".to_owned(),
-        false => format!("is {} after it was started", now.state()),
+    let what = if now.is_up() {
+        "had to be started again by systemd within a second".to_owned()
+    } else {
+        format!("is {} after it was started", now.state())
     };
-    Err(Failure::Unexpected(format!("the unit `{name}` {what}{}", journal(name))))
+    Err(Failure::Unexpected(format!(
+        "the unit `{name}` {what}{}",
+        journal(name)
+    )))
 }
 
 /// The last lines of a unit's journal, each on a line of its own; nothing if there are none.
 fn journal(name: &str) -> String {
-    let command =
-        Command::new(["journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat", "-u", name]);
+    let command = Command::new([
+        "journalctl",
+        "--no-pager",
+        "-q",
+        "-n",
+        "10",
+        "-o",
+        "cat",
+        "-u",
+        name,
+    ]);
     // Only to explain a failure: without it the failure is still told.
     let Ok(output) = command.timeout(Duration::from_secs(10)).output() else {
         return String::new();
     };
-    let lines: String = output.stdout.lines().flat_map(|line| ["\n    ", line]).collect();
-    if lines.is_empty() { lines } else { format!("\n  its journal ends:{lines}") }
+    let lines: String = output
+        .stdout
+        .lines()
+        .flat_map(|line| ["\n    ", line])
+        .collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\n  its journal ends:{lines}")
+    }
 }
 
 #[cfg(test)]
@@ -160,11 +191,18 @@ mod tests {
     #[test]
     fn reads_the_properties_in_any_order() {
         let unit = parse(CRON).unwrap();
-        assert_eq!((unit.state().as_str(), unit.is_up()), ("active (running)", true));
+        assert_eq!(
+            (unit.state().as_str(), unit.is_up()),
+            ("active (running)", true)
+        );
         assert_eq!((unit.file.as_str(), unit.stale), ("enabled", false));
         let reversed = CRON.lines().rev().collect::<Vec<_>>().join("\n");
         assert_eq!(parse(&reversed).unwrap(), unit);
-        assert!(parse(&CRON.replace("Reload=no", "Reload=yes")).unwrap().stale);
+        assert!(
+            parse(&CRON.replace("Reload=no", "Reload=yes"))
+                .unwrap()
+                .stale
+        );
     }
 
     #[test]
@@ -178,7 +216,10 @@ mod tests {
     fn says_what_systemd_left_out() {
         assert_eq!(parse("LoadState=loaded\n"), Err("ActiveState"));
         assert_eq!(parse(""), Err("LoadState"));
-        assert_eq!(parse("LoadStateful=x\nActiveState=active\n"), Err("LoadState"));
+        assert_eq!(
+            parse("LoadStateful=x\nActiveState=active\n"),
+            Err("LoadState")
+        );
     }
 
     #[test]
