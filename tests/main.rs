@@ -1,5 +1,10 @@
 //! All integration tests in one binary: it links once, and they share their fixtures.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod cases;
+mod inventory;
 mod sshd;
 mod tidy;
 mod transport;
+mod yaml;
