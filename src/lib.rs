@@ -26,6 +26,8 @@ pub mod resource;
 #[cfg(feature = "control")]
 pub mod secret;
 #[cfg(feature = "control")]
+pub mod template;
+#[cfg(feature = "control")]
 pub mod transport;
 #[cfg(feature = "control")]
 pub mod yaml;
