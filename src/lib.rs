@@ -18,6 +18,8 @@ pub mod error;
 pub mod host;
 #[cfg(feature = "control")]
 pub mod inventory;
+#[cfg(feature = "control")]
+pub mod playbook;
 pub mod protocol;
 pub mod reconcile;
 #[cfg(feature = "control")]
