@@ -20,6 +20,8 @@ pub mod error;
 pub mod host;
 #[cfg(feature = "control")]
 pub mod inventory;
+#[cfg(feature = "control")]
+pub mod playbook;
 pub mod protocol;
 pub mod reconcile;
 #[cfg(feature = "control")]
@@ -27,6 +29,8 @@ pub mod report;
 pub mod resource;
 #[cfg(feature = "control")]
 pub mod secret;
+#[cfg(feature = "control")]
+pub mod template;
 #[cfg(feature = "control")]
 pub mod transport;
 #[cfg(feature = "control")]

@@ -95,7 +95,7 @@ pub trait Resource: Serialize + DeserializeOwned {
 #[cfg(feature = "control")]
 pub trait KindVisitor {
     /// Called with one kind and the way into [`AnyResource`].
-    fn visit<R: Resource + schemars::JsonSchema>(&mut self, wrap: fn(R) -> AnyResource);
+    fn visit<R: Resource + schemars::JsonSchema + 'static>(&mut self, wrap: fn(R) -> AnyResource);
 }
 
 /// Declares the kinds: the enum over all of them, its dispatch and [`visit_kinds`].

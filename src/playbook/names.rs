@@ -1,0 +1,337 @@
+//! What each name stands for, for one task on one host.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Play, Task};
+use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
+use crate::template::{Binding, Data, Engine, Rendered, Scope, Source, Template, data};
+use crate::yaml::Node;
+
+/// Names that are always there and cannot be set.
+pub(super) const RESERVED: [&str; 6] = [
+    "inventory_hostname",
+    "group_names",
+    "groups",
+    "hostvars",
+    "facts",
+    "item",
+];
+
+/// What all hosts have in common.
+#[derive(Debug)]
+pub struct Globals<'i> {
+    /// Compiles for all hosts.
+    pub engine: Engine,
+    inventory: &'i Inventory,
+    extra: Arc<VarMap>,
+    groups: Data,
+    /// `hostvars` by the names its readers can ask for.
+    hostvars: Mutex<HashMap<BTreeSet<String>, Data>>,
+}
+
+/// What one host has in all its tasks.
+#[derive(Debug)]
+pub struct HostNames {
+    name: HostName,
+    variables: Variables,
+    group_names: Data,
+}
+
+/// What tasks found out about one host so far.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// What the helper said first; `None` before contact.
+    pub facts: Option<Data>,
+    /// Registered results and `set_fact`, by name.
+    pub known: HashMap<String, Known>,
+}
+
+/// A name that a task sets.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// The task is over.
+    Value(Data),
+    /// The task was sent, or will be.
+    Pending,
+}
+
+/// What a name is before it is rendered, to tell whether two hosts see the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// The very same definition, by its address.
+    Definition(*const Node),
+    /// The same for all hosts.
+    Shared,
+    /// Different on every host.
+    Own,
+    /// Not defined.
+    Absent,
+}
+
+/// What each name stands for, for one task on one host.
+#[derive(Debug)]
+pub struct TaskNames<'t> {
+    globals: &'t Globals<'t>,
+    host: &'t HostNames,
+    results: &'t Results,
+    variables: Variables,
+    item: Item,
+    asked: RefCell<BTreeSet<String>>,
+}
+
+/// What `item` stands for.
+#[derive(Debug)]
+enum Item {
+    /// Nothing: the task has no `loop`.
+    None,
+    /// One of a list that is not known yet.
+    Later,
+    /// This.
+    Is(Data),
+}
+
+impl<'i> Globals<'i> {
+    /// `extra` is what `-e` gave.
+    #[must_use]
+    pub fn new(inventory: &'i Inventory, extra: VarMap) -> Self {
+        let groups: serde_json::Map<_, _> = inventory
+            .groups()
+            .map(|group| {
+                let members = inventory.members(group.as_str());
+                let members: Vec<_> = members.iter().map(|host| host.as_str()).collect();
+                (group.as_str().to_owned(), serde_json::json!(members))
+            })
+            .collect();
+        Self {
+            engine: Engine::new(),
+            inventory,
+            extra: Arc::new(extra),
+            groups: data(&groups.into()),
+            hostvars: Mutex::default(),
+        }
+    }
+
+    /// What one host has in all its tasks.
+    #[must_use]
+    pub fn host(&self, name: &HostName) -> HostNames {
+        let groups = self.inventory.group_names(name);
+        let groups: Vec<_> = groups.iter().map(|group| group.as_str()).collect();
+        HostNames {
+            name: name.clone(),
+            variables: self.inventory.variables(name),
+            group_names: data(&serde_json::json!(groups)),
+        }
+    }
+
+    /// The inventory's variables of all hosts, as far as they need no facts, restricted to what
+    /// `reader` can name: its cost is one pass over the hosts for each distinct set of names.
+    fn hostvars(&self, reader: &Template) -> Data {
+        let words = reader.words();
+        let cached = self
+            .hostvars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(words)
+            .cloned();
+        if let Some(cached) = cached {
+            return cached;
+        }
+        let all: tera::Map = self
+            .inventory
+            .hosts()
+            .map(|name| {
+                let host = self.host(name);
+                let own = OwnNames {
+                    globals: self,
+                    host: &host,
+                };
+                let scope = Scope::new(&self.engine, &own);
+                let mut values = tera::Map::new();
+                for word in words {
+                    if let Ok(Some(Rendered::Value(value))) = scope.variable(word) {
+                        values.insert(word.clone().into(), value);
+                    }
+                }
+                (name.as_str().to_owned().into(), Data::from(values))
+            })
+            .collect();
+        let all = Data::from(all);
+        let mut cache = self.hostvars.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.entry(words.clone()).or_insert(all).clone()
+    }
+
+    fn always(&self, host: &HostNames, name: &str) -> Option<Data> {
+        match name {
+            "inventory_hostname" => Some(Data::from(host.name.as_str())),
+            "group_names" => Some(host.group_names.clone()),
+            "groups" => Some(self.groups.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl HostNames {
+    /// The host's name.
+    #[must_use]
+    pub fn name(&self) -> &HostName {
+        &self.name
+    }
+}
+
+impl<'t> TaskNames<'t> {
+    /// What a task's names stand for, `item` aside.
+    #[must_use]
+    pub fn new(
+        globals: &'t Globals<'t>,
+        host: &'t HostNames,
+        results: &'t Results,
+        play: &Play,
+        task: &Task,
+    ) -> Self {
+        let mut variables = host
+            .variables
+            .clone()
+            .with(Layer::PlayVars, play.vars.clone())
+            .with(Layer::VarsFiles, play.vars_files.clone());
+        if let Some(role) = &task.role {
+            variables = variables
+                .with(Layer::RoleDefaults, role.defaults.clone())
+                .with(Layer::RoleVars, role.vars.clone())
+                .with(Layer::RoleParameters, role.parameters.clone());
+        }
+        for vars in &task.vars {
+            variables = variables.with(Layer::TaskVars, vars.clone());
+        }
+        Self {
+            globals,
+            host,
+            results,
+            variables,
+            item: Item::None,
+            asked: RefCell::default(),
+        }
+    }
+
+    /// Sets `item`; `None` says it is not known yet.
+    #[must_use]
+    pub fn with_item(mut self, item: Option<Data>) -> Self {
+        self.item = item.map_or(Item::Later, Item::Is);
+        self
+    }
+
+    /// A scope over these names.
+    #[must_use]
+    pub fn scope(&self) -> Scope<'_> {
+        Scope::new(&self.globals.engine, self)
+    }
+
+    /// Every name asked for so far with what it stood for.
+    pub(super) fn trace(&self) -> Vec<(String, Identity)> {
+        let asked = self.asked.borrow();
+        asked
+            .iter()
+            .map(|name| (name.clone(), self.identity(name)))
+            .collect()
+    }
+
+    pub(super) fn identity(&self, name: &str) -> Identity {
+        match name {
+            "inventory_hostname" | "group_names" => return Identity::Own,
+            "groups" | "hostvars" | "facts" | "item" => return Identity::Shared,
+            _ if self.results.known.contains_key(name) => return Identity::Shared,
+            _ => {}
+        }
+        match self
+            .globals
+            .extra
+            .get(name)
+            .or_else(|| self.variables.get(name))
+        {
+            Some(node) => Identity::Definition(node),
+            None => Identity::Absent,
+        }
+    }
+}
+
+impl Source for TaskNames<'_> {
+    fn binding(&self, name: &str, reader: Option<&Template>) -> Option<Binding<'_>> {
+        self.asked.borrow_mut().insert(name.to_owned());
+        if let Some(value) = self.globals.always(self.host, name) {
+            return Some(Binding::Data(value));
+        }
+        match name {
+            "facts" => {
+                return Some(
+                    self.results
+                        .facts
+                        .clone()
+                        .map_or(Binding::Deferred, Binding::Data),
+                );
+            }
+            "item" => {
+                return match &self.item {
+                    Item::None => None,
+                    Item::Later => Some(Binding::Deferred),
+                    Item::Is(item) => Some(Binding::Data(item.clone())),
+                };
+            }
+            "hostvars" => return reader.map(|reader| Binding::Data(self.globals.hostvars(reader))),
+            _ => {}
+        }
+        if let Some(node) = self.globals.extra.get(name) {
+            return Some(Binding::Configured(node));
+        }
+        match self.results.known.get(name) {
+            Some(Known::Value(value)) => Some(Binding::Data(value.clone())),
+            Some(Known::Pending) => Some(Binding::Deferred),
+            None => self.variables.get(name).map(Binding::Configured),
+        }
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let mut names = all_names(&self.globals.extra, &self.variables);
+        names.extend(self.results.known.keys().cloned());
+        if matches!(self.item, Item::None) {
+            names.remove("item");
+        }
+        names
+    }
+}
+
+/// What a host's variables can name when another host asks for them: no facts, no results, and
+/// no `hostvars` again, so that asking ends.
+struct OwnNames<'h> {
+    globals: &'h Globals<'h>,
+    host: &'h HostNames,
+}
+
+impl Source for OwnNames<'_> {
+    fn binding(&self, name: &str, _: Option<&Template>) -> Option<Binding<'_>> {
+        if let Some(value) = self.globals.always(self.host, name) {
+            return Some(Binding::Data(value));
+        }
+        if name == "facts" {
+            return Some(Binding::Deferred);
+        }
+        self.globals
+            .extra
+            .get(name)
+            .or_else(|| self.host.variables.get(name))
+            .map(Binding::Configured)
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        all_names(&self.globals.extra, &self.host.variables)
+    }
+}
+
+fn all_names(extra: &VarMap, variables: &Variables) -> BTreeSet<String> {
+    let configured = variables.effective().into_keys().map(str::to_owned);
+    let always = RESERVED.into_iter().map(str::to_owned);
+    configured
+        .chain(extra.keys().cloned())
+        .chain(always)
+        .collect()
+}

@@ -1,0 +1,377 @@
+//! From a task and its names to what is sent to a host or answered by the controller.
+
+use std::collections::BTreeSet;
+
+use super::action::{Action, Answer};
+use super::kind::Declared;
+use super::{Folder, Task, find_source, kinds};
+use crate::diagnostic::Diagnostic;
+use crate::protocol;
+use crate::resource::AnyResource;
+use crate::template::{Data, Errors, Rendered, Scope, data, plain};
+use crate::yaml::{Key, Node, Span, Yaml};
+
+/// A task on one host, ready to be done.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// To be sent; the files it takes from the controller are found, as
+    /// [`Source::Path`](protocol::Source::Path).
+    Resource(Box<AnyResource>),
+    /// Done.
+    Answer(Answer),
+}
+
+/// The task's name for people: rendered where possible, else as written, else its kind.
+#[must_use]
+pub fn title(task: &Task, scope: &Scope<'_>) -> String {
+    let Some(name) = &task.name else {
+        return task.kind.name.to_owned();
+    };
+    let rendered = scope.render(name).ok().and_then(Rendered::value);
+    rendered
+        .as_ref()
+        .unwrap_or(name)
+        .text()
+        .unwrap_or(task.kind.name)
+        .to_owned()
+}
+
+/// Whether all conditions hold; the first that is false decides. `key` is the task key they
+/// stand under: `when`, `until`, `changed_when`, `failed_when`.
+///
+/// # Errors
+/// Everything wrong in a condition, each at its place.
+pub fn conditions(
+    key: &str,
+    conditions: &[Node],
+    scope: &Scope<'_>,
+) -> Result<Rendered<bool>, Errors> {
+    let mut waits = BTreeSet::new();
+    let mut errors = Errors::new();
+    for condition in conditions {
+        match scope.condition(key, condition) {
+            Ok(Rendered::Value(true)) => {}
+            Ok(Rendered::Value(false)) if errors.is_empty() => return Ok(Rendered::Value(false)),
+            Ok(Rendered::Value(false)) => break,
+            Ok(Rendered::Deferred { on }) => waits.extend(on),
+            Err(found) => errors.extend(found),
+        }
+    }
+    match (errors.is_empty(), waits.is_empty()) {
+        (false, _) => Err(errors),
+        (true, false) => Ok(Rendered::Deferred { on: waits }),
+        (true, true) => Ok(Rendered::Value(true)),
+    }
+}
+
+/// What `item` is, time after time; `None` for a task without `loop`.
+///
+/// # Errors
+/// Also when `loop` is no list.
+pub fn items(task: &Task, scope: &Scope<'_>) -> Result<Rendered<Option<Vec<Data>>>, Errors> {
+    let Some(node) = &task.loop_ else {
+        return Ok(Rendered::Value(None));
+    };
+    match scope.render(node)? {
+        Rendered::Deferred { on } => Ok(Rendered::Deferred { on }),
+        Rendered::Value(Node {
+            value: Yaml::Sequence(items),
+            ..
+        }) => Ok(Rendered::Value(Some(
+            items.iter().map(|item| data(&plain(item))).collect(),
+        ))),
+        Rendered::Value(other) => {
+            let message = format!("`loop` must be a list, got {}", other.describe());
+            let error = Diagnostic::error(message).at(node.span.clone());
+            let map = other.as_mapping().is_some();
+            let pairs = "for a mapping write `loop: \"{{ map | pairs }}\"`";
+            Err(vec![if map { error.help(pairs) } else { error }])
+        }
+    }
+}
+
+/// Renders a task's arguments and reads them as its kind; finds the files it names.
+///
+/// # Errors
+/// Everything wrong with them, each at its place.
+pub fn prepare(task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Errors> {
+    let mut arguments = task.arguments.clone();
+    if let (Some(user), Yaml::Mapping(entries)) = (&task.run_as, &mut arguments.value) {
+        let text = "run_as".to_owned();
+        entries.push((
+            Key {
+                span: user.span.clone(),
+                text,
+            },
+            user.clone(),
+        ));
+    }
+    match task.kind.name {
+        "assert" => assert(&arguments, task, scope),
+        "debug" => debug(&arguments, task, scope),
+        "template" => template(&arguments, task, scope),
+        _ => {
+            let rendered = match scope.render(&arguments)? {
+                Rendered::Value(rendered) => rendered,
+                Rendered::Deferred { on } => {
+                    task.kind
+                        .check_fields(&arguments)
+                        .map_err(|error| vec![error.into()])?;
+                    copied(&arguments, task, scope)?;
+                    return Ok(Rendered::Deferred { on });
+                }
+            };
+            declare(&rendered, task)
+        }
+    }
+}
+
+/// Reads rendered arguments as the task's kind.
+fn declare(rendered: &Node, task: &Task) -> Result<Rendered<Prepared>, Errors> {
+    let answer = match task
+        .kind
+        .parse(rendered)
+        .map_err(|error| vec![error.into()])?
+    {
+        Declared::Resource(resource) => {
+            return Ok(Rendered::Value(resource_of(resource, rendered, task)?));
+        }
+        Declared::Action(Action::Fail(fail)) => Answer::Failed { message: fail.msg },
+        Declared::Action(Action::SetFact(_)) => match plain(rendered) {
+            serde_json::Value::Object(facts) => Answer::Facts(facts),
+            _ => Answer::Facts(serde_json::Map::new()),
+        },
+        Declared::Action(_) => unreachable!("assert, debug and template have their own way"),
+    };
+    Ok(Rendered::Value(Prepared::Answer(answer)))
+}
+
+/// Checks what types cannot, and finds the files.
+fn resource_of(
+    mut resource: Box<AnyResource>,
+    rendered: &Node,
+    task: &Task,
+) -> Result<Prepared, Errors> {
+    let mut errors = Vec::new();
+    if let Err(message) = resource.validate() {
+        errors.push(Diagnostic::error(message).at(rendered.span.clone()));
+    }
+    for source in resource.sources_mut() {
+        let protocol::Source::Path(name) = source else {
+            continue;
+        };
+        let span = place_of(rendered, name).unwrap_or(&rendered.span);
+        match find_source(task, name, span, Folder::Files) {
+            Ok(path) => *name = path.to_string_lossy().into_owned(),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(Prepared::Resource(resource))
+    } else {
+        Err(errors)
+    }
+}
+
+/// Where in the arguments a text stands.
+fn place_of<'n>(node: &'n Node, text: &str) -> Option<&'n Span> {
+    match &node.value {
+        Yaml::Sequence(items) => items.iter().find_map(|item| place_of(item, text)),
+        Yaml::Mapping(entries) => entries.iter().find_map(|(_, value)| place_of(value, text)),
+        _ => (node.text() == Some(text)).then_some(&node.span),
+    }
+}
+
+/// A `copy` whose other fields are not known yet can still miss its file.
+fn copied(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<(), Errors> {
+    let Some(src) = arguments.get("src").filter(|_| task.kind.name == "copy") else {
+        return Ok(());
+    };
+    let Rendered::Value(src) = scope.render(src)? else {
+        return Ok(());
+    };
+    let Some(name) = src.text() else {
+        return Ok(());
+    };
+    find_source(task, name, &src.span, Folder::Files)
+        .map(drop)
+        .map_err(|error| vec![error])
+}
+
+/// The arguments but for one field, which is not rendered.
+fn render_but(field: &str, arguments: &Node, scope: &Scope<'_>) -> Result<Rendered<Node>, Errors> {
+    let entries = arguments.as_mapping().unwrap_or_default();
+    let rest = entries
+        .iter()
+        .filter(|(key, _)| key.text != field)
+        .cloned()
+        .collect();
+    let rest = Node {
+        value: Yaml::Mapping(rest),
+        ..arguments.clone()
+    };
+    let kept: Vec<_> = entries
+        .iter()
+        .filter(|(key, _)| key.text == field)
+        .cloned()
+        .collect();
+    Ok(scope.render(&rest)?.map(|mut node| {
+        if let Yaml::Mapping(entries) = &mut node.value {
+            entries.extend(kept);
+        }
+        node
+    }))
+}
+
+fn assert(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Errors> {
+    task.kind
+        .check_fields(arguments)
+        .map_err(|error| vec![error.into()])?;
+    let that = arguments.get("that");
+    let those = that.map(|node| node.as_sequence().unwrap_or(std::slice::from_ref(node)));
+    let mut errors = Vec::new();
+    let mut waits = BTreeSet::new();
+    let mut broken = None;
+    for condition in those.unwrap_or_default() {
+        match scope.condition("that", condition) {
+            Ok(Rendered::Value(true)) => {}
+            Ok(Rendered::Value(false)) => {
+                broken.get_or_insert(condition);
+            }
+            Ok(Rendered::Deferred { on }) => waits.extend(on),
+            Err(found) => errors.extend(found),
+        }
+    }
+    let rendered = render_but("that", arguments, scope);
+    if !errors.is_empty() {
+        errors.extend(rendered.err().unwrap_or_default());
+        return Err(errors);
+    }
+    let rendered = match rendered? {
+        Rendered::Value(rendered) if waits.is_empty() => rendered,
+        Rendered::Value(_) => return Ok(Rendered::Deferred { on: waits }),
+        Rendered::Deferred { on } => return Ok(Rendered::Deferred { on }),
+    };
+    let declared = task
+        .kind
+        .parse(&rendered)
+        .map_err(|error| vec![error.into()])?;
+    let Declared::Action(Action::Assert(assert)) = declared else {
+        unreachable!("the kind `assert` reads as that action");
+    };
+    let answer = match broken {
+        None => Answer::Passed {
+            message: assert.success_msg,
+        },
+        Some(condition) => Answer::Failed {
+            message: assert.fail_msg.unwrap_or_else(|| {
+                format!("`{}` does not hold", condition.text().unwrap_or("that"))
+            }),
+        },
+    };
+    Ok(Rendered::Value(Prepared::Answer(answer)))
+}
+
+fn debug(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Errors> {
+    task.kind
+        .parse(arguments)
+        .map_err(|error| vec![error.into()])?;
+    let shown = match (arguments.get("msg"), arguments.get("var")) {
+        (Some(message), None) => scope.render(message)?.map(|node| match node.text() {
+            Some(text) => text.to_owned(),
+            None => pretty(&plain(&node)),
+        }),
+        (None, Some(variable)) => {
+            let name = variable.text().unwrap_or_default();
+            scope
+                .expression(name, &variable.span)?
+                .map(|value| format!("{name}: {}", pretty(&value)))
+        }
+        _ => {
+            let message = "`debug` needs either `msg` or `var`";
+            return Err(vec![Diagnostic::error(message).at(arguments.span.clone())]);
+        }
+    };
+    Ok(shown.map(|text| {
+        Prepared::Answer(Answer::Passed {
+            message: Some(text),
+        })
+    }))
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// Finds and renders the file even if other fields are not known yet, so that what is wrong in
+/// it is seen early.
+fn template(
+    arguments: &Node,
+    task: &Task,
+    scope: &Scope<'_>,
+) -> Result<Rendered<Prepared>, Errors> {
+    let mut errors = Vec::new();
+    let mut content = None;
+    if let Some(src) = arguments.get("src") {
+        match scope.render(src) {
+            Ok(Rendered::Value(src)) => match file(&src, task, scope) {
+                Ok(rendered) => content = Some((rendered, src.span)),
+                Err(found) => errors.extend(found),
+            },
+            // What is wrong with `src` itself comes up again with the other fields below.
+            Ok(Rendered::Deferred { .. }) | Err(_) => {}
+        }
+    }
+    task.kind
+        .check_fields(arguments)
+        .map_err(|error| vec![error.into()])?;
+    let rendered = match scope.render(arguments) {
+        Ok(rendered) if errors.is_empty() => rendered,
+        Ok(_) => return Err(errors),
+        Err(found) => {
+            errors.extend(found);
+            return Err(errors);
+        }
+    };
+    let arguments = match rendered {
+        Rendered::Value(arguments) => arguments,
+        Rendered::Deferred { on } => return Ok(Rendered::Deferred { on }),
+    };
+    task.kind
+        .parse(&arguments)
+        .map_err(|error| vec![error.into()])?;
+    let (content, place) = content.expect("a template's `src` is required, so it was rendered");
+    let content = match content {
+        Rendered::Value(content) => content,
+        Rendered::Deferred { on } => return Ok(Rendered::Deferred { on }),
+    };
+    let lowered = super::action::Template::lower(&arguments, &content, &place);
+    let copy = kinds().get("copy").expect("`copy` is a kind");
+    match copy.parse(&lowered).map_err(|error| vec![error.into()])? {
+        Declared::Resource(resource) => Ok(Rendered::Value(resource_of(resource, &lowered, task)?)),
+        Declared::Action(_) => unreachable!("`copy` works on the host"),
+    }
+}
+
+fn file(src: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<String>, Errors> {
+    let Some(name) = src.text() else {
+        let message = format!("`src` must be text, got {}", src.describe());
+        return Err(vec![Diagnostic::error(message).at(src.span.clone())]);
+    };
+    let path =
+        find_source(task, name, &src.span, Folder::Templates).map_err(|error| vec![error])?;
+    let file = scope.engine().file(&path).map_err(|error| {
+        let place = src.span.clone();
+        vec![if error.span.is_none() {
+            error.at(place)
+        } else {
+            error
+        }]
+    })?;
+    let span = Span {
+        start: 0,
+        end: file.text.len(),
+        file: file.clone(),
+    };
+    scope.render_text(&file.text, &span)
+}
