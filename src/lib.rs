@@ -28,6 +28,8 @@ pub mod reconcile;
 pub mod report;
 pub mod resource;
 #[cfg(feature = "control")]
+pub mod run;
+#[cfg(feature = "control")]
 pub mod secret;
 #[cfg(feature = "control")]
 pub mod template;

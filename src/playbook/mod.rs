@@ -20,6 +20,7 @@ use crate::yaml::{Node, Span};
 
 pub mod action;
 mod advice;
+mod content;
 mod fields;
 mod handler;
 mod kind;
@@ -33,6 +34,7 @@ mod task;
 mod validate;
 
 pub use action::{Action, Answer};
+pub use content::{Body, Contents};
 pub use kind::{Declared, KindEntry, Side, kinds};
 pub use load::load;
 pub use names::{Globals, HostNames, Known, Results, TaskNames};

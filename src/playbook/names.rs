@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Play, Task};
+use super::{Contents, Play, Task};
 use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
-use crate::template::{Binding, Data, Engine, Rendered, Scope, Source, Template, data};
+use crate::diagnostic::Diagnostic;
+use crate::template::{Errors, Binding, Data, Engine, Rendered, Scope, Source, Template, data};
 use crate::yaml::Node;
 
 /// Names that are always there and cannot be set.
@@ -24,6 +25,8 @@ pub(super) const RESERVED: [&str; 6] = [
 pub struct Globals<'i> {
     /// Compiles for all hosts.
     pub engine: Engine,
+    /// The files hosts may ask for.
+    pub contents: Contents,
     inventory: &'i Inventory,
     extra: Arc<VarMap>,
     groups: Data,
@@ -106,6 +109,7 @@ impl<'i> Globals<'i> {
             .collect();
         Self {
             engine: Engine::new(),
+            contents: Contents::default(),
             inventory,
             extra: Arc::new(extra),
             groups: data(&groups.into()),
@@ -122,6 +126,54 @@ impl<'i> Globals<'i> {
             name: name.clone(),
             variables: self.inventory.variables(name),
             group_names: data(&serde_json::json!(groups)),
+        }
+    }
+
+    /// Reads something from a host's variables, outside of any task: how it is reached.
+    ///
+    /// # Errors
+    /// Everything wrong with the variables asked for, or what `read` says.
+    pub fn lookup<T>(
+        &self,
+        host: &HostNames,
+        play: Option<&Play>,
+        read: impl FnOnce(&dyn Fn(&str) -> Option<serde_json::Value>) -> Result<T, String>,
+    ) -> Result<T, Errors> {
+        let mut variables = host.variables.clone();
+        if let Some(play) = play {
+            variables = variables
+                .with(Layer::PlayVars, play.vars.clone())
+                .with(Layer::VarsFiles, play.vars_files.clone());
+        }
+        let own = OwnNames { globals: self, host, variables: &variables };
+        let scope = Scope::new(&self.engine, &own);
+        let errors = RefCell::new(Errors::new());
+        let found = read(&|name| match scope.variable(name) {
+            Ok(Some(Rendered::Value(value))) => serde_json::to_value(&value).ok(),
+            Ok(Some(Rendered::Deferred { .. })) => {
+                let message = format!("`{name}` decides how the host is reached: it cannot depend on facts");
+                let place = self.extra.get(name).or_else(|| variables.get(name));
+                let error = Diagnostic::error(message);
+                errors.borrow_mut().push(match place {
+                    Some(node) => error.at(node.span.clone()),
+                    None => error,
+                });
+                None
+            }
+            Ok(None) => None,
+            Err(found) => {
+                errors.borrow_mut().extend(found);
+                None
+            }
+        });
+        let mut errors = errors.into_inner();
+        match found {
+            Ok(found) if errors.is_empty() => Ok(found),
+            Ok(_) => Err(errors),
+            Err(message) => {
+                errors.push(Diagnostic::error(format!("{}: {message}", host.name)));
+                Err(errors)
+            }
         }
     }
 
@@ -143,10 +195,7 @@ impl<'i> Globals<'i> {
             .hosts()
             .map(|name| {
                 let host = self.host(name);
-                let own = OwnNames {
-                    globals: self,
-                    host: &host,
-                };
+                let own = OwnNames { globals: self, host: &host, variables: &host.variables };
                 let scope = Scope::new(&self.engine, &own);
                 let mut values = tera::Map::new();
                 for word in words {
@@ -305,6 +354,7 @@ impl Source for TaskNames<'_> {
 struct OwnNames<'h> {
     globals: &'h Globals<'h>,
     host: &'h HostNames,
+    variables: &'h Variables,
 }
 
 impl Source for OwnNames<'_> {
@@ -318,12 +368,12 @@ impl Source for OwnNames<'_> {
         self.globals
             .extra
             .get(name)
-            .or_else(|| self.host.variables.get(name))
+            .or_else(|| self.variables.get(name))
             .map(Binding::Configured)
     }
 
     fn names(&self) -> BTreeSet<String> {
-        all_names(&self.globals.extra, &self.host.variables)
+        all_names(&self.globals.extra, &self.variables)
     }
 }
 

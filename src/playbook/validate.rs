@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::load::identity;
 use super::names::{Globals, Identity};
 use super::{
-    HostNames, Known, Play, Playbook, Results, TagFilter, Task, TaskNames, conditions, items,
+    HostNames, Known, Play, Playbook, Prepared, Results, TagFilter, Task, TaskNames, conditions, items,
     prepare, selected,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -128,7 +128,7 @@ fn check(
             continue;
         }
         let mut asked = Vec::new();
-        let errors = check_on(task, &task_names, new, &mut asked)
+        let errors = check_on(task, globals, &task_names, new, &mut asked)
             .err()
             .unwrap_or_default();
         asked.extend(task_names.trace());
@@ -142,20 +142,21 @@ fn check(
 /// Checks a task on one host; `new` gives its names again, for each `item`.
 fn check_on<'t>(
     task: &Task,
+    globals: &Globals<'_>,
     names: &TaskNames<'t>,
     new: impl Fn() -> TaskNames<'t>,
     asked: &mut Vec<(String, Identity)>,
 ) -> Result<(), Errors> {
     let scope = names.scope();
     let many = match items(task, &scope)? {
-        Rendered::Value(None) => return check_once(task, &scope),
+        Rendered::Value(None) => return check_once(task, globals, &scope),
         Rendered::Value(Some(many)) => many.into_iter().map(Some).collect(),
         Rendered::Deferred { .. } => vec![None],
     };
     let mut errors = Errors::new();
     for item in many {
         let names = new().with_item(item);
-        if let Err(found) = check_once(task, &names.scope()) {
+        if let Err(found) = check_once(task, globals, &names.scope()) {
             errors.extend(found);
         }
         asked.extend(names.trace());
@@ -167,7 +168,7 @@ fn check_on<'t>(
     }
 }
 
-fn check_once(task: &Task, scope: &Scope<'_>) -> Result<(), Errors> {
+fn check_once(task: &Task, globals: &Globals<'_>, scope: &Scope<'_>) -> Result<(), Errors> {
     let mut errors = Errors::new();
     let excused = match conditions("when", &task.when, scope) {
         Ok(Rendered::Value(false)) => return Ok(()),
@@ -194,8 +195,14 @@ fn check_once(task: &Task, scope: &Scope<'_>) -> Result<(), Errors> {
             errors.extend(found);
         }
     }
-    if let Err(found) = prepare(task, scope) {
-        errors.extend(found);
+    match prepare(task, scope) {
+        Ok(Rendered::Value(Prepared::Resource(resource))) => {
+            if let Err(message) = globals.contents.lower(*resource) {
+                errors.push(Diagnostic::error(message).at(task.arguments.span.clone()));
+            }
+        }
+        Ok(_) => {}
+        Err(found) => errors.extend(found),
     }
     if errors.is_empty() {
         Ok(())

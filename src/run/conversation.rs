@@ -6,12 +6,13 @@ use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::playbook::Body;
 use crate::protocol::{
     Begin, Content, Event, Facts, HandlerName, Judge, Message, Outcome, Sha256, Task, TaskId,
 };
 use crate::transport::{Channel, Ending, TransportError};
 
-use super::lower::Body;
+
 
 /// How long a task may take to end once its time is up.
 const MARGIN: Duration = Duration::from_secs(60);

@@ -15,7 +15,6 @@ use crate::template::{Data, Errors, Rendered, Scope, data};
 
 use super::conversation::{Conversation, Hello, Lost};
 use super::host::Context;
-use super::lower::lower;
 use super::record::{Record, Sent};
 use super::results;
 
@@ -235,7 +234,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     ) -> Result<Part, Lost> {
         let task = place.task;
         let report = self.report(place, item, &resource.id());
-        let (resource, bodies) = match lower(resource, self.context.globals) {
+        let (resource, bodies) = match self.context.globals.contents.lower(resource) {
             Ok(lowered) => lowered,
             Err(message) => return Ok(self.fail(report, message)),
         };

@@ -23,7 +23,6 @@ mod conversation;
 mod drive;
 mod host;
 mod judge;
-mod lower;
 mod record;
 mod results;
 mod target;

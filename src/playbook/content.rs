@@ -1,0 +1,118 @@
+//! Files and long texts become their hashes; the bytes follow only if a host asks for them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::Digest;
+
+use crate::protocol::{Content, Sha256, Source};
+use crate::resource::AnyResource;
+
+/// Where the bytes behind a hash are.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// In a file on the controller.
+    File(PathBuf),
+    /// In memory: a rendered template.
+    Text(Arc<str>),
+}
+
+/// Texts up to this many bytes travel with the task: asking for them would cost a round trip.
+const INLINE: usize = 1024;
+
+/// Hashes of the controller's files: each is read once per run, whatever number of hosts
+/// declares it.
+#[derive(Debug, Default)]
+pub struct Contents {
+    files: Mutex<HashMap<PathBuf, Content>>,
+}
+
+impl Contents {
+    /// Replaces the files and long texts of a resource by their hashes, and says where the
+    /// bytes are. What the resource declares about its files is checked against them.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not the one declared, in words.
+    pub fn lower(
+        &self,
+        mut resource: AnyResource,
+    ) -> Result<(AnyResource, Vec<(Content, Body)>), String> {
+        let mut bodies = Vec::new();
+        for source in resource.sources_mut() {
+            if let Source::Path(path) = source {
+                let path = PathBuf::from(&*path);
+                let content = self
+                    .of_file(&path)
+                    .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                bodies.push((content.clone(), Body::File(path)));
+                *source = Source::Content(content);
+            }
+        }
+        if let AnyResource::Copy(copy) = &mut resource
+            && let Some(text) = copy.content.take_if(|text| text.len() > INLINE)
+        {
+            let content = Content {
+                sha256: Sha256::of(text.as_bytes()),
+                size: text.len() as u64,
+            };
+            copy.src = Some(Source::Content(content.clone()));
+            bodies.push((content, Body::Text(text.into())));
+        }
+        // Once more, now that a declared sha256 can be compared with the file's.
+        resource.validate()?;
+        Ok((resource, bodies))
+    }
+
+    fn of_file(&self, path: &Path) -> io::Result<Content> {
+        // A poisoned lock still holds complete entries: they are inserted whole.
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(content) = files.get(path) {
+            return Ok(content.clone());
+        }
+        let mut hasher = sha2::Sha256::new();
+        let size = io::copy(&mut File::open(path)?, &mut hasher)?;
+        let content = Content {
+            sha256: Sha256::from_digest(hasher.finalize().into()),
+            size,
+        };
+        files.insert(path.to_owned(), content.clone());
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let contents = Contents::default();
+        let first = contents.of_file(&path).unwrap();
+        assert_eq!(first.sha256, Sha256::of(b"one"));
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(contents.of_file(&path).unwrap(), first);
+    }
+
+    #[test]
+    fn a_long_text_travels_as_its_hash_and_a_short_one_as_it_is() {
+        let copy = |text: &str| {
+            let declared = serde_json::json!({
+                "kind": "copy", "declared": { "dest": "/x", "content": text }
+            });
+            let resource = serde_json::from_value(declared).unwrap();
+            let (resource, bodies) = Contents::default().lower(resource).unwrap();
+            (serde_json::to_value(resource).unwrap(), bodies.len())
+        };
+        let (short, bodies) = copy("short");
+        assert_eq!((&short["declared"]["content"], bodies), (&"short".into(), 0));
+        let (long, bodies) = copy(&"x".repeat(INLINE + 1));
+        assert_eq!(long["declared"]["src"]["size"], INLINE + 1);
+        assert_eq!((long["declared"].get("content"), bodies), (None, 1));
+    }
+}
