@@ -64,7 +64,7 @@ pub fn serve(
         Err(error) => return give_up(&mut link, error),
     };
     let mut run = Run::new(Host::new(link, state.to_owned(), begin), pending);
-    run.to_the_end().inspect_err(|error| {
+    run.work_through().inspect_err(|error| {
         // If nobody listens any more, the missing `Done` says the same.
         let _ = run.host.send(&Event::Fatal {
             message: error.to_string(),
@@ -116,10 +116,11 @@ impl Run {
         }
     }
 
-    fn to_the_end(&mut self) -> Result<(), ServeError> {
+    fn work_through(&mut self) -> Result<(), ServeError> {
         loop {
             match self.host.receive()? {
                 Some(Message::Task(task)) => self.task(&task)?,
+                Some(Message::Dismiss { handler }) => self.dismiss(handler)?,
                 Some(Message::End) => break,
                 Some(_) => return Err(WireError::Unexpected("something out of turn").into()),
                 None => return Err(WireError::CutOff("a plan").into()),
@@ -162,10 +163,18 @@ impl Run {
         }
         self.earlier_drift |= changed;
         let ran = !matches!(status, Status::Skipped | Status::Drift | Status::Unknown);
-        if ran && !failed {
+        if ran && !failed && !task.more {
             self.pending.remove(&task.answers)?;
         }
         self.stopped |= failed && !task.ignore_errors;
+        Ok(())
+    }
+
+    /// A host that failed keeps what is pending: the run did not get there.
+    fn dismiss(&mut self, handler: HandlerName) -> Result<(), ServeError> {
+        if self.host.mode() == Mode::Apply && !self.stopped {
+            self.pending.remove(&[handler])?;
+        }
         Ok(())
     }
 

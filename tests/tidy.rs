@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("yaml", &["diagnostic"]),
     ("diagnostic", &["yaml"]),
     ("error", &["diagnostic"]),
-    ("inventory", &["diagnostic", "yaml"]),
+    ("inventory", &["diagnostic", "host", "yaml"]),
     ("template", &["diagnostic", "inventory", "yaml"]),
     (
         "playbook",

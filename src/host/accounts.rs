@@ -48,13 +48,12 @@ impl Accounts {
             });
         }
         let key = (database, name.to_owned());
-        let id = match self.by_name.get(&key) {
-            Some(id) => *id,
-            None => {
-                let id = look_up(database, name, |entry, id, _| (entry == name).then_some(id))?;
-                self.by_name.insert(key, id);
-                id
-            }
+        let id = if let Some(id) = self.by_name.get(&key) {
+            *id
+        } else {
+            let id = look_up(database, name, |entry, id, _| (entry == name).then_some(id))?;
+            self.by_name.insert(key, id);
+            id
         };
         id.ok_or_else(|| {
             Failure::Missing(format!("the {} `{name}` does not exist", database.noun()))
@@ -63,15 +62,14 @@ impl Accounts {
 
     /// The name of a user or group; its number where it has none.
     pub(super) fn name(&mut self, database: Database, id: u32) -> Result<String, Failure> {
-        let name = match self.by_id.get(&(database, id)) {
-            Some(name) => name.clone(),
-            None => {
-                let name = look_up(database, &id.to_string(), |entry, found, _| {
-                    (found == id).then(|| entry.to_owned())
-                })?;
-                self.by_id.insert((database, id), name.clone());
-                name
-            }
+        let name = if let Some(name) = self.by_id.get(&(database, id)) {
+            name.clone()
+        } else {
+            let name = look_up(database, &id.to_string(), |entry, found, _| {
+                (found == id).then(|| entry.to_owned())
+            })?;
+            self.by_id.insert((database, id), name.clone());
+            name
         };
         Ok(name.unwrap_or_else(|| id.to_string()))
     }

@@ -15,7 +15,7 @@ use super::Failure;
 use crate::protocol::Output;
 
 /// How long a program may run unless told otherwise.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How long a program that was asked to end (SIGTERM) may take before it is killed.
 const GRACE: Duration = Duration::from_secs(5);

@@ -106,9 +106,9 @@ fn processors(list: &str) -> u32 {
     list.trim()
         .split(',')
         .filter_map(|range| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-            last.checked_sub(first)?.checked_add(1)
+            let (low, high) = range.split_once('-').unwrap_or((range, range));
+            let (low, high) = (low.parse::<u32>().ok()?, high.parse::<u32>().ok()?);
+            high.checked_sub(low)?.checked_add(1)
         })
         .fold(0, u32::saturating_add)
 }

@@ -269,8 +269,8 @@ impl Draft {
         self.file
             .sync_all()
             .map_err(|source| Failure::io("sync", &self.path(), source))?;
-        let name = self.target.file_name().expect("checked when it was begun");
-        match rustix::fs::renameat(&self.directory, &self.name, &self.directory, name) {
+        let target = self.target.file_name().unwrap_or_default();
+        match rustix::fs::renameat(&self.directory, &self.name, &self.directory, target) {
             Ok(()) => self.committed = true,
             Err(Errno::BUSY) => {
                 return Err(Failure::Refused(format!(

@@ -135,9 +135,10 @@ mod tests {
         ];
         for (text, expected) in cases {
             let found = text.parse::<HostPath>().map(|path| path.to_string());
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
             assert_eq!(
-                found.map_err(|error| error.to_string()).as_deref(),
-                expected.map_err(str::to_owned).as_deref().map_err(|e| e),
+                found.map_err(|error| error.to_string()),
+                expected,
                 "{text:?}"
             );
         }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::{Group, GroupName, Host, HostName, Inventory, VarMap};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::yaml::{File, Node, Span, Yaml};
@@ -17,10 +19,11 @@ impl Inventory {
     /// Nothing but the groups that always exist.
     pub(super) fn empty() -> Self {
         let groups = [GroupName::all(), GroupName::ungrouped()];
-        let groups = groups
+        let mut groups: IndexMap<_, _> = groups
             .into_iter()
             .map(|name| (name, Group::default()))
             .collect();
+        groups[ALL].children.insert(UNGROUPED, None);
         let mut implicit = Host::default();
         let file = File {
             path: Path::new("localhost").to_owned(),
@@ -39,7 +42,7 @@ impl Inventory {
         let map = VarMap::from([("ansible_connection".to_owned(), local)]);
         implicit.vars.inline.push(Arc::new(map));
         Self {
-            hosts: indexmap::IndexMap::new(),
+            hosts: IndexMap::new(),
             groups,
             implicit,
         }
@@ -91,8 +94,12 @@ impl Inventory {
         self.link_parents();
         self.rank(diagnostics);
         for at in 0..self.hosts.len() {
-            if self.hosts[at].groups.iter().all(|group| *group == ALL) {
-                self.hosts[at].groups.push(UNGROUPED);
+            let groups = &mut self.hosts[at].groups;
+            if groups.iter().any(|group| *group > UNGROUPED) {
+                groups.retain(|group| *group != UNGROUPED);
+                self.groups[UNGROUPED].hosts.shift_remove(&at);
+            } else {
+                groups.push(UNGROUPED);
                 self.groups[UNGROUPED].hosts.insert(at);
             }
         }

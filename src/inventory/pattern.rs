@@ -148,8 +148,7 @@ fn read(path: &Path) -> Result<Vec<Part>, PatternError> {
 /// The parts of what stands between commas.
 fn parse_item(item: &str) -> Result<Vec<Part>, PatternError> {
     let (_, bare) = effect(item);
-    // A colon may be part of an address or of a regex.
-    if bare.parse::<Ipv6Addr>().is_ok() || bare.starts_with('~') {
+    if bare.parse::<Ipv6Addr>().is_ok() {
         return Ok(vec![Part::parse(item)?]);
     }
     split(item, ':').map(Part::parse).collect()

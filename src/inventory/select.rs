@@ -114,6 +114,11 @@ impl Inventory {
             let message = format!("`{text}` is outside: there are {count} hosts to choose from");
             return PatternError::new(message, None);
         }
+        // A subscript says nothing about the name.
+        let text = match &part.term {
+            Term::Name(name) => name,
+            _ => text,
+        };
         let names = || {
             self.groups
                 .keys()
@@ -128,7 +133,7 @@ impl Inventory {
         } else {
             nearest(text, names()).map(str::to_owned)
         };
-        let help = match near {
+        let help = match near.filter(|near| near != text) {
             Some(near) => format!("did you mean `{near}`?"),
             None if text.parse::<u16>().is_ok() => {
                 "a pattern names hosts without their port".to_owned()

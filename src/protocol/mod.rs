@@ -55,6 +55,11 @@ pub enum Message {
         /// How many bytes follow.
         size: u64,
     },
+    /// A handler was notified, but its condition is false: it is no longer pending.
+    Dismiss {
+        /// The handler.
+        handler: HandlerName,
+    },
     /// The bytes asked for cannot be sent (the file vanished or changed on the controller).
     ContentUnavailable {
         /// Names the bytes.
@@ -79,6 +84,7 @@ pub struct Begin {
 
 /// One task for one host: fully rendered, nothing left to look up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "keywords of a task, each on or off by itself")]
 pub struct Task {
     /// Names the task in events.
     pub id: TaskId,
@@ -90,11 +96,15 @@ pub struct Task {
     /// Set on a handler: run only if one of these names is pending, and clear them after success.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<HandlerName>,
+    /// More tasks of the same handler follow (`loop`): it stays pending until the last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// Go on with the next task even if this one fails (`ignore_errors`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_errors: bool,
     /// Wait for a [`Judge`] message after reporting, before the next task
-    /// (`changed_when`, `failed_when`).
+    /// (`changed_when`, `failed_when`). Nothing is to be judged, and no message is waited for,
+    /// when the task was [`Skipped`](Status::Skipped).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub judged: bool,
     /// Report no value, diff or output of this task (`no_log`).
@@ -104,6 +114,24 @@ pub struct Task {
     /// without a guard may run in [`Mode::Check`] too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+}
+
+impl Task {
+    /// A task that only says what is declared.
+    #[must_use]
+    pub fn new(id: TaskId, resource: AnyResource) -> Self {
+        Self {
+            id,
+            resource,
+            notify: Vec::new(),
+            answers: Vec::new(),
+            more: false,
+            ignore_errors: false,
+            judged: false,
+            no_log: false,
+            read_only: false,
+        }
+    }
 }
 
 /// A handler's name as it is kept on the host: `role : name`, or `name` for a play's own.

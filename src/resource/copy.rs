@@ -101,14 +101,11 @@ impl Copy {
         if !host.wants_diff() || wanted.size > SHOWN_LIMIT || old_size > SHOWN_LIMIT {
             return Ok(None);
         }
-        let new = match &self.content {
-            Some(content) => content.clone().into_bytes(),
-            None => {
-                let mut bytes = Vec::new();
-                host.fetch(wanted, &mut bytes, &self.dest)?;
-                bytes
-            }
-        };
+        let mut new = Vec::new();
+        match &self.content {
+            Some(content) => new.extend_from_slice(content.as_bytes()),
+            None => host.fetch(wanted, &mut new, &self.dest)?,
+        }
         Ok(Some(Versions {
             old: host.read(&self.dest, SHOWN_LIMIT)?,
             new,

@@ -7,6 +7,8 @@
 //! Deliberately absent: a mode. A kind observes, compares and changes; whether a change is wanted
 //! is decided once, in `reconcile`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::host::{Failure, Host};
@@ -67,6 +69,12 @@ pub trait Resource: Serialize + DeserializeOwned {
     /// task runs on every apply, is reported as "runs every time" and never counts as drift.
     fn runs_every_time(&self) -> bool {
         false
+    }
+
+    /// How long the task declares that it may take, if it does: the controller waits that long
+    /// before it gives a silent host up.
+    fn time_limit(&self) -> Option<Duration> {
+        None
     }
 
     /// Looks at the host. Never changes it.
@@ -154,6 +162,12 @@ impl AnyResource {
     /// As there.
     pub fn validate(&self) -> Result<(), String> {
         dispatch!(self, resource => resource.validate())
+    }
+
+    /// See [`Resource::time_limit`].
+    #[must_use]
+    pub fn time_limit(&self) -> Option<Duration> {
+        dispatch!(self, resource => resource.time_limit())
     }
 
     /// See [`Resource::sources_mut`].

@@ -81,7 +81,7 @@ impl WaitFor {
         match (self.port, &self.path) {
             (Some(port), _) => {
                 let name = self.host.as_deref().unwrap_or("127.0.0.1");
-                connect(&addresses(name)?, port, limit)
+                Ok(connect(&addresses(name)?, port, limit))
             }
             (None, Some(path)) => {
                 let found = match &self.search_regex {
@@ -228,26 +228,26 @@ fn addresses(name: &str) -> Result<Vec<IpAddr>, Failure> {
     Ok(addresses)
 }
 
-fn connect(addresses: &[IpAddr], port: u16, limit: Duration) -> Result<Seen, Failure> {
+fn connect(addresses: &[IpAddr], port: u16, limit: Duration) -> Seen {
     let mut state = String::new();
     for address in addresses {
         match TcpStream::connect_timeout(&SocketAddr::new(*address, port), limit) {
             Ok(_) => {
-                return Ok(Seen {
+                return Seen {
                     there: true,
                     state: "started".to_owned(),
-                });
+                };
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                state = "stopped (connection refused)".to_owned();
+                "stopped (connection refused)".clone_into(&mut state);
             }
             Err(error) => state = format!("stopped ({error})"),
         }
     }
-    Ok(Seen {
+    Seen {
         there: false,
         state,
-    })
+    }
 }
 
 /// Whether any line matches; a file of any size, piece by piece.

@@ -11,7 +11,10 @@ use crate::protocol::{
 };
 use crate::transport::{Channel, Ending, TransportError};
 
-use super::contents::Body;
+use super::lower::Body;
+
+/// How long a task may take to end once its time is up.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// Why the conversation with a helper ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +71,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
         listener: &'a mut L,
         silence: Duration,
         begin: Begin,
-    ) -> Result<(Self, Hello), Lost> {
+    ) -> Result<(Self, Hello), (Lost, Ending)> {
         let mut conversation = Self {
             channel,
             listener,
@@ -78,17 +81,28 @@ impl<'a, L: Listener> Conversation<'a, L> {
             finished: 0,
             silence,
         };
+        match conversation.greet(begin).await {
+            Ok(hello) => Ok((conversation, hello)),
+            Err(lost) => Err((lost, conversation.abandon().await)),
+        }
+    }
+
+    async fn greet(&mut self, begin: Begin) -> Result<Hello, Lost> {
         // Said without waiting for the host's first words: one round trip less.
-        conversation.say(&Message::Begin(begin)).await?;
-        let hello = match conversation.hear().await? {
-            Event::Hello { facts, pending } => Hello {
+        self.say(&Message::Begin(begin)).await?;
+        match self.hear().await? {
+            Event::Hello { facts, pending } => Ok(Hello {
                 facts: *facts,
                 pending,
-            },
-            Event::Fatal { message } => return Err(Lost::Fatal(message)),
-            _ => return Err(Lost::Ended),
-        };
-        Ok((conversation, hello))
+            }),
+            Event::Fatal { message } => Err(Lost::Fatal(message)),
+            _ => Err(Lost::Ended),
+        }
+    }
+
+    /// Whoever is told about tasks.
+    pub(super) fn listener(&mut self) -> &mut L {
+        self.listener
     }
 
     /// Names the next task.
@@ -105,6 +119,10 @@ impl<'a, L: Listener> Conversation<'a, L> {
     pub(super) async fn send(&mut self, task: Task) -> Result<(), Lost> {
         debug_assert_eq!(task.id, self.sent, "tasks are numbered in order");
         self.sent += 1;
+        // A task that says how long it may take is given that, and some time to end.
+        if let Some(limit) = task.resource.time_limit() {
+            self.silence = self.silence.max(limit + MARGIN);
+        }
         self.say(&Message::Task(Box::new(task))).await?;
         self.answer().await
     }
@@ -114,15 +132,17 @@ impl<'a, L: Listener> Conversation<'a, L> {
         self.say(&Message::Judge(judge)).await
     }
 
-    /// Waits until a task and all before it are over. Allows the host `longer` than usual.
-    pub(super) async fn wait_for(&mut self, id: TaskId, longer: Duration) -> Result<(), Lost> {
-        let usual = self.silence;
-        self.silence += longer;
+    /// Takes a handler's notification back: its condition is false.
+    pub(super) async fn dismiss(&mut self, handler: HandlerName) -> Result<(), Lost> {
+        self.say(&Message::Dismiss { handler }).await
+    }
+
+    /// Waits until a task and all before it are over.
+    pub(super) async fn wait_for(&mut self, id: TaskId) -> Result<(), Lost> {
         while self.finished <= id {
             let event = self.hear().await?;
             self.handle(event).await?;
         }
-        self.silence = usual;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::channel::{Channel, TransportError};
+use super::channel::{Channel, Ending, Exit, TransportError};
 use super::helper::Helpers;
 use super::process::Process;
 use super::unreachable::{Class, Unreachable, printable};
@@ -123,7 +123,7 @@ impl Bootstrap {
             Err(Stop::End) => {
                 drop(channel);
                 let ending = process.close(patience).await;
-                Err(judge_end(&ending.stderr, ending.status))
+                Err(judge_end(&ending))
             }
         }
     }
@@ -232,19 +232,22 @@ enum Stop {
 }
 
 /// Why the far side ended before the helper said a word.
-fn judge_end(said: &[String], status: Option<i32>) -> Unreachable {
-    let text = said.join("\n");
+fn judge_end(ending: &Ending) -> Unreachable {
+    let text = ending.stderr.join("\n");
     let reason = sudo::judge(&text).unwrap_or_else(|| {
-        let last = said
+        let last = ending
+            .stderr
             .last()
             .map_or_else(String::new, |line| format!(": {line}"));
-        let end = match status {
-            Some(status) => format!("ended with status {status}"),
-            None => "was lost".to_owned(),
+        let class = if ending.exit == Exit::Lost {
+            Class::Other
+        } else {
+            Class::Helper
         };
+        let exit = ending.exit;
         Unreachable::new(
-            Class::Helper,
-            format!("logged in, but the shell that starts the helper {end}{last}"),
+            class,
+            format!("logged in, but the shell that starts the helper {exit}{last}"),
         )
     });
     reason.said(&text)

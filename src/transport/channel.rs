@@ -52,13 +52,37 @@ pub enum TransportError {
     },
 }
 
-/// How a helper ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How a conversation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// Its exit status, if it ended in time and the connection held.
-    pub status: Option<i32>,
+    /// What became of the helper.
+    pub exit: Exit,
     /// The last of what it, or `ssh` about a lost connection, said; one harmless line each.
     pub stderr: Vec<String>,
+}
+
+/// What became of a helper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It ended with this status.
+    Status(i32),
+    /// A signal ended it.
+    Killed,
+    /// The connection to the host is lost; what the helper does is not known.
+    Lost,
+    /// It went on although its input had ended, and was left to itself.
+    Running,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "ended with status {status}"),
+            Self::Killed => f.write_str("was killed by a signal"),
+            Self::Lost => f.write_str("was lost with the connection"),
+            Self::Running => f.write_str("did not end"),
+        }
+    }
 }
 
 /// The way to the helper.
@@ -123,7 +147,10 @@ impl Channel {
         self.sender.0.take();
         match self.process.take() {
             Some(process) => process.close(CLOSING).await,
-            None => Ending::default(),
+            None => Ending {
+                exit: Exit::Status(0),
+                stderr: Vec::new(),
+            },
         }
     }
 }

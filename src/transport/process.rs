@@ -6,7 +6,7 @@ use std::time::Duration;
 use openssh::Session;
 use tokio::time::timeout;
 
-use super::channel::Ending;
+use super::channel::{Ending, Exit};
 use super::ssh::Master;
 use super::stderr::Stderr;
 use super::unreachable::printable;
@@ -42,32 +42,35 @@ impl Process {
 
     /// Waits for the end, at most `patience`, and closes the connection.
     pub(super) async fn close(mut self, patience: Duration) -> Ending {
-        let (status, lost) = match self.end {
+        let (exit, lost) = match self.end {
             End::Local(mut child) => {
-                let status = timeout(patience, child.wait()).await;
-                (
-                    status
-                        .ok()
-                        .and_then(Result::ok)
-                        .and_then(|status| status.code()),
-                    String::new(),
-                )
+                let exit = match timeout(patience, child.wait()).await {
+                    Ok(Ok(status)) => status.code().map_or(Exit::Killed, Exit::Status),
+                    Ok(Err(_)) => Exit::Lost,
+                    Err(_) => Exit::Running,
+                };
+                (exit, String::new())
             }
             End::Ssh(child, master) => {
-                let ended = timeout(patience, child.wait()).await;
-                let status = match ended {
-                    Ok(Ok(status)) => status.code(),
+                let exit = match timeout(patience, child.wait()).await {
+                    Ok(Ok(status)) => status.code().map_or(Exit::Killed, Exit::Status),
                     // The crate reports a remote 127 as "command not found".
-                    Ok(Err(openssh::Error::Remote(_))) => Some(127),
-                    Ok(Err(_)) | Err(_) => None,
+                    Ok(Err(openssh::Error::Remote(_))) => Exit::Status(127),
+                    // Without a status the command was killed, unless ssh itself is gone.
+                    Ok(Err(_)) if master.is_alive().await => Exit::Killed,
+                    Ok(Err(_)) => Exit::Lost,
+                    Err(_) => Exit::Running,
                 };
-                let lost = if status.is_none() {
+                let lost = if exit == Exit::Lost {
                     master.last_words()
                 } else {
                     String::new()
                 };
-                master.close().await;
-                (status, lost)
+                // With the command still running there, only dropping the connection ends ssh.
+                if matches!(exit, Exit::Status(_) | Exit::Killed) {
+                    master.close().await;
+                }
+                (exit, lost)
             }
         };
         let said = self.stderr.rest(LAST_WORDS).await;
@@ -77,7 +80,7 @@ impl Process {
             .map(printable)
             .filter(|line| !line.is_empty());
         Ending {
-            status,
+            exit,
             stderr: stderr.collect(),
         }
     }

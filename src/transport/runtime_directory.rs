@@ -15,8 +15,8 @@ use tempfile::TempDir;
 pub(super) struct RuntimeDirectory(TempDir);
 
 /// The longest path of this directory: a socket's address takes 108 bytes (104 on some systems)
-/// with its final zero, below this come `/.tmpXXXXXX/master`, and ssh adds 17 while it binds.
-const LONGEST: usize = 104 - 1 - "/.tmpXXXXXX/master".len() - 17;
+/// with its final zero, below this come `/.tmp123456/master`, and ssh adds 17 while it binds.
+const LONGEST: usize = 104 - 1 - "/.tmp123456/master".len() - 17;
 
 impl RuntimeDirectory {
     /// Makes one below `$XDG_RUNTIME_DIR` or, without it, below the directory for temporary files.

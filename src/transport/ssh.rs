@@ -94,7 +94,7 @@ pub(super) async fn connect(
                     limit.as_secs_f32()
                 ),
             );
-            return Err(refused(reason.said(&without_debug(&read_log(&log)))));
+            return Err(refused(reason.said(&ssh_log::for_people(&read_log(&log)))));
         }
     };
     if !status.success() {
@@ -128,9 +128,15 @@ impl Master {
         &self.session
     }
 
+    /// Whether the connection is still there.
+    pub(super) async fn is_alive(&self) -> bool {
+        let asked = process_of_master(self.session.control_socket());
+        matches!(timeout(GOODBYE, asked).await, Ok(Ok(_)))
+    }
+
     /// What ssh said last, when the connection was lost.
     pub(super) fn last_words(&self) -> String {
-        without_debug(&read_log(&self.log))
+        ssh_log::about_the_end(&read_log(&self.log))
     }
 
     /// Says goodbye to a host whose command has ended, on which ssh ends too.
@@ -179,7 +185,8 @@ impl Drop for Group {
     }
 }
 
-/// ssh's command line.
+/// ssh's command line. `-v`, because only then ssh says which key a host offers, and lets the
+/// `ssh` of a jump host say anything.
 fn words(
     target: &Target,
     options: &Options,
@@ -187,9 +194,18 @@ fn words(
     directory: &Path,
 ) -> Vec<String> {
     let path = |name| directory.join(name).to_string_lossy().into_owned();
-    let mut words: Vec<String> = ["-E", &path("log"), "-S", &path("master"), "-M", "-f", "-N"]
-        .map(Into::into)
-        .into();
+    let mut words: Vec<String> = [
+        "-v",
+        "-E",
+        &path("log"),
+        "-S",
+        &path("master"),
+        "-M",
+        "-f",
+        "-N",
+    ]
+    .map(Into::into)
+    .into();
     let mut option = |text: String| words.extend(["-o".to_owned(), text]);
     option(IDLE.to_owned());
     option("BatchMode=yes".to_owned());
@@ -197,8 +213,6 @@ fn words(
         "StrictHostKeyChecking={}",
         arguments.host_keys.value()
     ));
-    // Says which key a host offers; what is not meant for people is filtered out again.
-    option("LogLevel=DEBUG1".to_owned());
     option("RemoteCommand=none".to_owned());
     option("RequestTTY=no".to_owned());
     if let Some(port) = target.port {
@@ -277,13 +291,6 @@ fn read_log(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn without_debug(log: &str) -> String {
-    log.lines()
-        .filter(|line| !line.starts_with("debug1: "))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 /// A pause before the next attempt, longer each time and never the same, so that many hosts
 /// behind one overloaded server do not come back all at once.
 pub(super) fn pause(attempt: u32) -> Duration {
@@ -323,8 +330,8 @@ mod tests {
         .join(" ");
         assert_eq!(
             words,
-            "-E /run/x/log -S /run/x/master -M -f -N -o ControlPersist=30 -o BatchMode=yes \
-             -o StrictHostKeyChecking=yes -o LogLevel=DEBUG1 -o RemoteCommand=none \
+            "-v -E /run/x/log -S /run/x/master -M -f -N -o ControlPersist=30 -o BatchMode=yes \
+             -o StrictHostKeyChecking=yes -o RemoteCommand=none \
              -o RequestTTY=no -o Port=2222 -l deploy -o IdentitiesOnly=yes -i ~/.ssh/id \
              -o ConnectTimeout=3 -o ConnectTimeout=10 -o ServerAliveInterval=15 \
              -o ServerAliveCountMax=3 -F own -- web01"

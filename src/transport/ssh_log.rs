@@ -17,13 +17,51 @@ pub(super) struct Verdict {
     pub(super) dropped: bool,
 }
 
-/// Judges a log written with `LogLevel=DEBUG1`, to which jump hosts' `ssh` add their lines.
-pub(super) fn judge(log: &str, host: &str) -> Verdict {
-    let lines: Vec<&str> = log
-        .lines()
+/// The lines of a log written with `-v` that are not there because of it.
+pub(super) fn for_people(log: &str) -> String {
+    const DETAILS: &[&str] = &[
+        "debug1: ",
+        "OpenSSH_",
+        "Authenticated to ",
+        "Transferred: ",
+        "Bytes per second: ",
+    ];
+    let told = |line: &&str| !DETAILS.iter().any(|detail| line.starts_with(detail));
+    log.lines()
         .map(str::trim_end)
-        .filter(|line| !line.starts_with("debug1: "))
-        .collect();
+        .filter(told)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// What ssh said about the loss of a connection that had come about. Only lines known to be about
+/// that: after the login the log also holds the command that was sent.
+pub(super) fn about_the_end(log: &str) -> String {
+    const KNOWN: &[&str] = &[
+        "Bad packet",
+        "Connection closed by ",
+        "Connection reset by ",
+        "Connection to ",
+        "Read from remote host ",
+        "Received disconnect from ",
+        "Timeout, server ",
+        "client_loop: ",
+        "packet_write",
+        "ssh_dispatch_run_fatal: ",
+        "ssh_packet_",
+    ];
+    let known = |line: &&str| KNOWN.iter().any(|start| line.starts_with(start));
+    log.lines()
+        .map(str::trim_end)
+        .filter(known)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Judges a log written with `-v`, to which jump hosts' `ssh` add their lines.
+pub(super) fn judge(log: &str, host: &str) -> Verdict {
+    let told = for_people(log);
+    let lines: Vec<&str> = told.lines().collect();
     let reason = host_key(&lines, log)
         .or_else(|| name(&lines))
         .or_else(|| authentication(&lines, host))
@@ -38,7 +76,7 @@ pub(super) fn judge(log: &str, host: &str) -> Verdict {
         },
     };
     Verdict {
-        reason: reason.said(&lines.join("\n")),
+        reason: reason.said(&told),
         dropped,
     }
 }
@@ -266,13 +304,15 @@ fn network(lines: &[&str]) -> Option<Unreachable> {
 }
 
 fn drop_before_authentication(lines: &[&str], log: &str, host: &str) -> Option<Unreachable> {
-    let dropped = lines.iter().any(|line| {
-        line.contains("_exchange_identification: ")
-            || line.starts_with("Connection closed by ")
-            || line.starts_with("Connection reset by ")
-    });
-    // Once keys are exchanged a drop is a decision about the user, not about load.
-    if !dropped || log.contains("debug1: SSH2_MSG_NEWKEYS received") {
+    let has = |start: &str| lines.iter().any(|line| line.starts_with(start));
+    let before_keys = lines
+        .iter()
+        .any(|line| line.contains("_exchange_identification: "));
+    // Once keys are exchanged a drop is a decision about the user, not about load. (A jump
+    // host's keys may have been, so the line above decides first.)
+    let without_keys = (has("Connection closed by ") || has("Connection reset by "))
+        && !log.contains("debug1: SSH2_MSG_NEWKEYS received");
+    if !before_keys && !without_keys {
         return None;
     }
     Some(
@@ -396,6 +436,14 @@ mod tests {
             verdict.reason.message,
             "ssh gave up: Connection closed by 10.0.0.1 port 22"
         );
+    }
+
+    #[test]
+    fn a_lost_connection_is_told_without_the_command_that_was_sent() {
+        let log = "Authenticated to h ([10.0.0.1]:22) using \"publickey\".\r\n\
+            debug1: Sending command: sh -c 'umask 077\r\narch=$(uname -m)'\r\n\
+            Timeout, server h not responding.\r\n";
+        assert_eq!(about_the_end(log), "Timeout, server h not responding.");
     }
 
     #[test]

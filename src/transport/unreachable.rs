@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn only_the_last_lines_of_a_long_story_are_kept() {
-        let story: String = (0..100).map(|line| format!("line {line}\r\n\n")).collect();
+        let lines: Vec<_> = (0..100).map(|line| format!("line {line}\r\n\n")).collect();
+        let story = lines.concat();
         let reason = Unreachable::new(Class::Other, "x").said(&story);
         assert_eq!(reason.detail.len(), 8);
         assert_eq!(reason.detail.last().unwrap(), "line 99");

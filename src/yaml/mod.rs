@@ -11,6 +11,8 @@ mod de;
 mod load;
 mod node;
 mod scalar;
+mod syntax;
+mod tree;
 
 pub use de::{TypeError, from_node};
 pub(crate) use load::read;

@@ -107,7 +107,7 @@ impl Lineinfile {
             (Some(_), Some(_)) => {
                 Err("`insertafter` and `insertbefore` exclude each other".to_owned())
             }
-            (None, None) | (Some("EOF"), None) => Ok(Place::End),
+            (None | Some("EOF"), None) => Ok(Place::End),
             (Some("BOF"), None) | (None, Some("BOF")) => Ok(Place::Begin),
             (Some(pattern), None) => Ok(Place::After(regex("insertafter", pattern)?)),
             (None, Some(pattern)) => Ok(Place::Before(regex("insertbefore", pattern)?)),

@@ -1,0 +1,412 @@
+//! Drives one host through its plays: renders each task when its turn comes, streams it, and
+//! waits only where something uses what an earlier task registers.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::diagnostic;
+use crate::playbook::{
+    Answer, Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions,
+    items, prepare, selected, title,
+};
+use crate::protocol::{self, HandlerName, Mode, Status, TaskId};
+use crate::report::ResourceReport;
+use crate::resource::AnyResource;
+use crate::template::{Data, Errors, Rendered, Scope, data};
+
+use super::conversation::{Conversation, Hello, Lost};
+use super::host::Context;
+use super::lower::lower;
+use super::record::{Record, Sent};
+use super::results;
+
+/// One host on its way through its plays.
+pub(super) struct Drive<'d, 'a, 'p> {
+    pub(super) context: &'d Context<'d>,
+    pub(super) conversation: &'d mut Conversation<'a, Record<'p>>,
+    results: Results,
+    /// Names whose tasks were sent and are not over, or cannot be known.
+    open: HashMap<String, Open>,
+    /// Handlers left pending by an earlier run.
+    pending: BTreeSet<HandlerName>,
+    /// Handlers that may have been notified in this run.
+    notified: BTreeSet<HandlerName>,
+}
+
+/// A registered name without a value.
+enum Open {
+    /// The value is made of these when they are over.
+    Running(Registering),
+    /// Check does not run what gives the value.
+    Unknowable,
+}
+
+/// The parts of a registered value, one for each item of a loop.
+#[derive(Default)]
+pub(super) struct Registering {
+    parts: Vec<Part>,
+    looped: bool,
+    runs_programs: bool,
+}
+
+pub(super) enum Part {
+    Sent(TaskId),
+    Done(Option<serde_json::Value>),
+}
+
+/// A task in its place.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'t> {
+    pub play: &'t Play,
+    pub task: &'t Task,
+    pub position: usize,
+    pub handler: Option<&'t Handler>,
+}
+
+/// What came of looking at something that may have to be waited for.
+pub(super) enum Settled<T> {
+    Value(T),
+    /// It depends on what check cannot know.
+    Unknown(BTreeSet<String>),
+    Wrong(Errors),
+}
+
+/// More tasks than any play has.
+const PLAY_STRIDE: usize = 1_000_000;
+
+impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
+    pub(super) fn new(
+        context: &'d Context<'d>,
+        conversation: &'d mut Conversation<'a, Record<'p>>,
+        hello: Hello,
+    ) -> Self {
+        // Facts that cannot be told to templates would be a bug of ours, not of the host.
+        let facts = serde_json::to_value(&hello.facts).expect("facts are plain data");
+        Self {
+            context,
+            conversation,
+            results: Results {
+                facts: Some(data(&facts)),
+                known: HashMap::new(),
+            },
+            open: HashMap::new(),
+            pending: hello.pending.into_iter().collect(),
+            notified: BTreeSet::new(),
+        }
+    }
+
+    /// Goes through the plays; ends early when a task failed.
+    pub(super) async fn plays(
+        mut self,
+        plays: &[(usize, &Play)],
+        tags: &TagFilter,
+    ) -> Result<(), Lost> {
+        for &(at, play) in plays {
+            for (index, step) in play.steps.iter().enumerate() {
+                let position = at * PLAY_STRIDE + index;
+                match step {
+                    Step::Task(task) if selected(task, tags) => {
+                        let handler = None;
+                        self.task(Place { play, task, position, handler }).await?;
+                    }
+                    Step::Task(_) => {}
+                    Step::FlushHandlers => self.handlers(play, position).await?,
+                }
+                if self.conversation.listener().stopped() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the handlers that may be pending; the host knows which are.
+    async fn handlers(&mut self, play: &Play, position: usize) -> Result<(), Lost> {
+        for handler in &play.handlers {
+            let here = self.notified.contains(&handler.key) && self.mode() == Mode::Apply;
+            if here || self.pending.contains(&handler.key) {
+                let task = &handler.task;
+                let handler = Some(handler);
+                self.task(Place { play, task, position, handler }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
+        let task = place.task;
+        let mut registering = Registering {
+            looped: task.loop_.is_some(),
+            runs_programs: matches!(task.kind.name, "command" | "shell"),
+            ..Registering::default()
+        };
+        match self.settle(place, None, |scope| items(task, scope)).await? {
+            Settled::Value(None) => {
+                let part = self.once(place, None, false).await?;
+                registering.parts.push(part);
+            }
+            Settled::Value(Some(items)) => {
+                let last = items.len().saturating_sub(1);
+                for (at, item) in items.into_iter().enumerate() {
+                    let part = self.once(place, Some(item), at < last).await?;
+                    registering.parts.push(part);
+                    if self.conversation.listener().stopped() {
+                        break;
+                    }
+                }
+            }
+            // A list that is not known may hang on a condition that is: `when` decides first.
+            Settled::Unknown(on) => match self.when(place, None).await? {
+                Settled::Value(false) => self.skip(place, None),
+                _ => registering.parts.push(self.unknown(place, None, &on)),
+            },
+            Settled::Wrong(errors) => match self.when(place, None).await? {
+                Settled::Value(false) => self.skip(place, None),
+                _ => registering.parts.push(self.wrong(place, None, &errors)),
+            },
+        }
+        if let Some(name) = &task.register {
+            self.results.known.insert(name.clone(), Known::Pending);
+            self.open.insert(name.clone(), Open::Running(registering));
+        }
+        Ok(())
+    }
+
+    async fn when(&mut self, place: Place<'_>, item: Option<&Data>) -> Result<Settled<bool>, Lost> {
+        self.settle(place, item, |scope| conditions("when", &place.task.when, scope)).await
+    }
+
+    /// Does a task for one item. `more` says that other items follow.
+    async fn once(
+        &mut self,
+        place: Place<'_>,
+        item: Option<Data>,
+        more: bool,
+    ) -> Result<Part, Lost> {
+        let item = item.as_ref();
+        match self.when(place, item).await? {
+            Settled::Value(true) => {}
+            Settled::Value(false) => {
+                self.skip(place, item);
+                if let Some(handler) = place.handler
+                    && !more
+                {
+                    self.conversation.dismiss(handler.key.clone()).await?;
+                }
+                return Ok(Part::Done(Some(results::skipped())));
+            }
+            Settled::Unknown(on) => return Ok(self.unknown(place, item, &on)),
+            Settled::Wrong(errors) => return Ok(self.wrong(place, item, &errors)),
+        }
+        match self.settle(place, item, |scope| prepare(place.task, scope)).await? {
+            Settled::Value(Prepared::Answer(answer)) => Ok(self.answer(place, item, answer)),
+            Settled::Value(Prepared::Resource(resource)) => {
+                self.resource(place, item, *resource, more).await
+            }
+            Settled::Unknown(on) => Ok(self.unknown(place, item, &on)),
+            Settled::Wrong(errors) => Ok(self.wrong(place, item, &errors)),
+        }
+    }
+
+    fn answer(&mut self, place: Place<'_>, item: Option<&Data>, answer: Answer) -> Part {
+        let (status, message) = match answer {
+            Answer::Passed { message } => (Status::Ok, message),
+            Answer::Failed { message } => (Status::Failed, Some(message)),
+            Answer::Facts(facts) => {
+                for (name, value) in facts {
+                    self.open.remove(&name);
+                    self.results.known.insert(name, Known::Value(data(&value)));
+                }
+                (Status::Ok, None)
+            }
+        };
+        let report = self.report(place, item, "");
+        let outcome = protocol::Outcome { status, message, ..protocol::Outcome::default() };
+        let value = results::registered(&outcome, self.mode(), false);
+        self.conversation.listener().record(super::record::with(report, &outcome, false));
+        Part::Done(value)
+    }
+
+    async fn resource(
+        &mut self,
+        place: Place<'_>,
+        item: Option<&Data>,
+        resource: AnyResource,
+        more: bool,
+    ) -> Result<Part, Lost> {
+        let task = place.task;
+        let report = self.report(place, item, &resource.id());
+        let (resource, bodies) = match lower(resource, self.context.globals) {
+            Ok(lowered) => lowered,
+            Err(message) => return Ok(self.fail(report, message)),
+        };
+        for (content, body) in bodies {
+            self.conversation.offer(&content, body);
+        }
+        let wire = protocol::Task {
+            notify: task.notify.clone(),
+            answers: place.handler.iter().map(|handler| handler.key.clone()).collect(),
+            more,
+            ignore_errors: task.ignore_errors,
+            no_log: task.no_log,
+            read_only: super::judge::read_only(task),
+            ..protocol::Task::new(0, resource)
+        };
+        self.notified.extend(task.notify.iter().cloned());
+        if super::judge::needed(task) {
+            return self.judged(place, item, report, wire).await;
+        }
+        let id = self.send(wire, report, place, task.register.is_some(), false).await?;
+        Ok(Part::Sent(id))
+    }
+
+    /// Sends a task and answers its number.
+    pub(super) async fn send(
+        &mut self,
+        task: protocol::Task,
+        report: ResourceReport,
+        place: Place<'_>,
+        wanted: bool,
+        held: bool,
+    ) -> Result<TaskId, Lost> {
+        let id = self.conversation.next_id();
+        let handler = place.handler.is_some();
+        let read_only = task.read_only;
+        let sent = Sent { report, wanted, held, handler, read_only };
+        self.conversation.listener().sent(id, sent);
+        self.conversation.send(protocol::Task { id, ..task }).await?;
+        Ok(id)
+    }
+
+    /// Looks at something until it has a value, waiting for the tasks it depends on.
+    pub(super) async fn settle<T>(
+        &mut self,
+        place: Place<'_>,
+        item: Option<&Data>,
+        look: impl Fn(&Scope<'_>) -> Result<Rendered<T>, Errors>,
+    ) -> Result<Settled<T>, Lost> {
+        loop {
+            let on = match self.look(place, item, &look) {
+                Ok(Rendered::Value(value)) => return Ok(Settled::Value(value)),
+                Ok(Rendered::Deferred { on }) => on,
+                Err(errors) => return Ok(Settled::Wrong(errors)),
+            };
+            let running = |name: &&String| matches!(self.open.get(*name), Some(Open::Running(_)));
+            match on.iter().find(running).cloned() {
+                Some(name) => self.close(name).await?,
+                None => return Ok(Settled::Unknown(on)),
+            }
+        }
+    }
+
+    fn look<T>(
+        &self,
+        place: Place<'_>,
+        item: Option<&Data>,
+        look: impl Fn(&Scope<'_>) -> T,
+    ) -> T {
+        let context = self.context;
+        let mut names =
+            TaskNames::new(context.globals, context.names, &self.results, place.play, place.task);
+        if let Some(item) = item {
+            names = names.with_item(Some(item.clone()));
+        }
+        look(&names.scope())
+    }
+
+    /// Waits for the tasks behind a registered name, and gives it its value.
+    async fn close(&mut self, name: String) -> Result<(), Lost> {
+        let Some(Open::Running(registering)) = self.open.remove(&name) else { return Ok(()) };
+        let mut values = Vec::new();
+        for part in registering.parts {
+            values.push(match part {
+                Part::Done(value) => value,
+                Part::Sent(id) => {
+                    self.conversation.wait_for(id).await?;
+                    let outcome = self.conversation.listener().take(id).unwrap_or_default();
+                    results::registered(&outcome, self.mode(), registering.runs_programs)
+                }
+            });
+        }
+        let known: Option<Vec<_>> = values.into_iter().collect();
+        let value = known.and_then(|mut values| match registering.looped {
+            true => Some(results::of_loop(values)),
+            false => values.pop(),
+        });
+        match value {
+            Some(value) => self.know(name, &value),
+            None => _ = self.open.insert(name, Open::Unknowable),
+        }
+        Ok(())
+    }
+
+    /// Gives a registered name its value.
+    pub(super) fn know(&mut self, name: String, value: &serde_json::Value) {
+        self.results.known.insert(name, Known::Value(data(value)));
+    }
+
+    fn skip(&mut self, place: Place<'_>, item: Option<&Data>) {
+        let report = self.report(place, item, "");
+        self.conversation.listener().record(ResourceReport {
+            status: Status::Skipped,
+            message: Some("the condition is false".to_owned()),
+            ..report
+        });
+    }
+
+    fn unknown(&mut self, place: Place<'_>, item: Option<&Data>, on: &BTreeSet<String>) -> Part {
+        let names: Vec<_> = on.iter().map(|name| format!("`{name}`")).collect();
+        let report = self.report(place, item, "");
+        self.conversation.listener().record(ResourceReport {
+            status: Status::Unknown,
+            message: Some(format!(
+                "cannot be known before apply: depends on {}, which a task gives",
+                names.join(", ")
+            )),
+            ..report
+        });
+        Part::Done(None)
+    }
+
+    /// Something that could only be found out with the host's facts or results is wrong.
+    pub(super) fn wrong(&mut self, place: Place<'_>, item: Option<&Data>, errors: &Errors) -> Part {
+        let report = self.report(place, item, "");
+        self.fail(report, diagnostic::render(errors, false).trim_end().to_owned())
+    }
+
+    fn fail(&mut self, report: ResourceReport, message: String) -> Part {
+        let status = match self.mode() {
+            Mode::Apply => Status::Failed,
+            Mode::Check => Status::Unknown,
+        };
+        let outcome = protocol::Outcome {
+            status,
+            message: Some(message),
+            ..protocol::Outcome::default()
+        };
+        let value = results::registered(&outcome, self.mode(), false);
+        self.conversation.listener().record(super::record::with(report, &outcome, false));
+        Part::Done(value)
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.context.begin.mode
+    }
+
+    /// What is known about a task before it was done.
+    fn report(&self, place: Place<'_>, item: Option<&Data>, id: &str) -> ResourceReport {
+        let task = place.task;
+        let title = self.look(place, item, |scope| title(task, scope));
+        ResourceReport {
+            position: place.position,
+            play: place.play.name.clone(),
+            role: task.role.as_ref().map(|role| role.name.clone()),
+            kind: task.kind.name.to_owned(),
+            id: if id.is_empty() { title.clone() } else { id.to_owned() },
+            task: title,
+            ignored: task.ignore_errors,
+            severity: Some(task.severity.as_str().to_owned()),
+            notifies: task.notify.clone(),
+            ..ResourceReport::default()
+        }
+    }
+}
