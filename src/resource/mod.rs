@@ -208,8 +208,9 @@ mod tests {
                 let resource: R = yaml::from_node(declared)
                     .unwrap_or_else(|error| panic!("{}: {error:?}", R::KIND));
                 assert_eq!(resource.validate(), Ok(()), "{}", R::KIND);
-                let sent = serde_json::to_string(&wrap(resource)).unwrap();
-                let received: AnyResource = serde_json::from_str(&sent).unwrap();
+                let sent = serde_json::to_string(&wrap(resource)).expect("kinds have text keys");
+                let received: AnyResource =
+                    serde_json::from_str(&sent).expect("what was sent is read");
                 assert_eq!(received.kind(), R::KIND);
                 parsed += 1;
             }
