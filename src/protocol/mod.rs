@@ -84,7 +84,10 @@ pub struct Begin {
 
 /// One task for one host: fully rendered, nothing left to look up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "keywords of a task, each on or off by itself")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "keywords of a task, each on or off by itself"
+)]
 pub struct Task {
     /// Names the task in events.
     pub id: TaskId,

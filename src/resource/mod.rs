@@ -175,3 +175,61 @@ impl AnyResource {
         dispatch!(self, resource => resource.sources_mut())
     }
 }
+
+#[cfg(all(test, feature = "control"))]
+mod tests {
+    use super::*;
+    use crate::yaml::{self, Yaml};
+
+    /// Counts the tasks of every example that are what they claim to be.
+    #[derive(Default)]
+    struct Examples(Vec<(&'static str, usize)>);
+
+    impl KindVisitor for Examples {
+        fn visit<R: Resource + schemars::JsonSchema>(&mut self, wrap: fn(R) -> AnyResource) {
+            let tasks = yaml::parse(R::KIND, R::EXAMPLE, &yaml::Limits::default())
+                .unwrap_or_else(|problems| panic!("{}: {problems:?}", R::KIND));
+            let Yaml::Sequence(tasks) = tasks.value else {
+                panic!("{}: no list", R::KIND)
+            };
+            let mut parsed = 0;
+            for task in &tasks {
+                let Yaml::Mapping(entries) = &task.value else {
+                    panic!("{}: no task", R::KIND)
+                };
+                let (_, declared) = entries
+                    .iter()
+                    .find(|(key, _)| key.text == R::KIND)
+                    .unwrap_or_else(|| panic!("{}: a task of another kind", R::KIND));
+                // A lone string is made `cmd` where tasks are read.
+                if matches!(declared.value, Yaml::String(_)) {
+                    continue;
+                }
+                let resource: R = yaml::from_node(declared)
+                    .unwrap_or_else(|error| panic!("{}: {error:?}", R::KIND));
+                assert_eq!(resource.validate(), Ok(()), "{}", R::KIND);
+                let sent = serde_json::to_string(&wrap(resource)).expect("kinds have text keys");
+                let received: AnyResource =
+                    serde_json::from_str(&sent).expect("what was sent is read");
+                assert_eq!(received.kind(), R::KIND);
+                parsed += 1;
+            }
+            self.0.push((R::KIND, parsed));
+        }
+    }
+
+    #[test]
+    fn every_example_is_valid_and_survives_the_wire() {
+        let mut examples = Examples::default();
+        visit_kinds(&mut examples);
+        assert!(
+            examples.0.iter().all(|(_, parsed)| *parsed > 0),
+            "{:?}",
+            examples.0
+        );
+        assert!(
+            examples.0.is_sorted(),
+            "kinds are registered in alphabetical order"
+        );
+    }
+}
