@@ -20,6 +20,7 @@ use crate::yaml::{Node, Span};
 
 pub mod action;
 mod advice;
+mod evaluate;
 mod fields;
 mod handler;
 mod kind;
@@ -33,10 +34,11 @@ mod task;
 mod validate;
 
 pub use action::{Action, Answer};
+pub use evaluate::{conditions, items, title};
 pub use kind::{Declared, KindEntry, Side, kinds};
 pub use load::load;
 pub use names::{Globals, HostNames, Known, Results, TaskNames};
-pub use prepare::{Prepared, conditions, items, prepare, title};
+pub use prepare::{Prepared, prepare};
 pub use source::{Folder, find_source};
 pub use tags::{TagFilter, selected};
 pub use validate::{play_hosts, validate};
