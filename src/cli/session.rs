@@ -86,6 +86,7 @@ impl Session {
             tags: Vec::new(),
             skip_tags: Vec::new(),
             diff: false,
+            color: self.settings.stderr_color,
             keep: match self.settings.verbosity {
                 Verbosity::Quiet | Verbosity::Normal => Keep::Findings,
                 Verbosity::Verbose => Keep::All,

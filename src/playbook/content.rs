@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::Digest;
 
+use crate::protocol::wire::PIECE;
 use crate::protocol::{Content, Sha256, Source};
 use crate::resource::AnyResource;
 
@@ -72,8 +73,19 @@ impl Contents {
         if let Some(content) = files.get(path) {
             return Ok(content.clone());
         }
+        let mut file = File::open(path)?;
         let mut hasher = sha2::Sha256::new();
-        let size = io::copy(&mut File::open(path)?, &mut hasher)?;
+        let mut piece = vec![0; PIECE];
+        let mut size = 0;
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                length => {
+                    hasher.update(&piece[..length]);
+                    size += length as u64;
+                }
+            }
+        }
         let content = Content {
             sha256: Sha256::from_digest(hasher.finalize().into()),
             size,

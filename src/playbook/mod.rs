@@ -21,6 +21,7 @@ use crate::yaml::{Node, Span};
 pub mod action;
 mod advice;
 mod content;
+mod evaluate;
 mod fields;
 mod handler;
 mod kind;
@@ -35,10 +36,11 @@ mod validate;
 
 pub use action::{Action, Answer};
 pub use content::{Body, Contents};
+pub use evaluate::{conditions, items, title};
 pub use kind::{Declared, KindEntry, Side, kinds};
 pub use load::load;
 pub use names::{Globals, HostNames, Known, Results, TaskNames};
-pub use prepare::{Prepared, conditions, items, prepare, title};
+pub use prepare::{Prepared, prepare};
 pub use source::{Folder, find_source};
 pub use tags::{TagFilter, selected};
 pub use validate::{play_hosts, validate};
@@ -180,6 +182,19 @@ pub enum Severity {
     High,
     /// To be mended now.
     Critical,
+}
+
+impl Severity {
+    /// As it is written in a task and in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// A role as one play uses it: what its tasks and handlers share.

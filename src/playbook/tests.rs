@@ -322,3 +322,34 @@ fn a_thousand_hosts_are_validated_at_once() {
     let took = begin.elapsed();
     assert!(took.as_secs() < 5, "{took:?}");
 }
+
+#[test]
+fn other_hosts_variables_can_be_asked_for() {
+    let (folder, _) = one_play(
+        "  - debug: {msg: '{% for h in groups.db %}{{ hostvars[h].url }} {% endfor %}'}
+  - debug: {msg: '{{ hostvars.db1.urll }}'}
+",
+    );
+    let hosts = "db: {hosts: {db1: {port: 1}, db2: {port: 2}}, vars: {url: 'x:{{ port }}'}}";
+    std::fs::write(folder.path().join("hosts.yml"), hosts).unwrap();
+    let mut errors = Diagnostics::new();
+    let playbook = load(&folder.path().join("site.yml"), &mut errors);
+    let inventory = inventory(folder.path(), &mut errors);
+    let globals = Globals::new(&inventory, VariableMap::new());
+    let host = globals.host(inventory.host("db1").unwrap());
+    let results = Results::default();
+    let play = &playbook.plays[0];
+    let said: Vec<_> = play
+        .tasks()
+        .map(|task| {
+            let names = TaskNames::new(&globals, &host, &results, play, task);
+            let scope = names.scope();
+            match prepare(task, &scope) {
+                Ok(prepared) => format!("{prepared:?}"),
+                Err(errors) => errors[0].message.clone(),
+            }
+        })
+        .collect();
+    let first = r#"Value(Answer(Passed { message: Some("x:1 x:2 ") }))"#;
+    assert_eq!(said, [first, "`hostvars.db1.urll` is not defined"]);
+}

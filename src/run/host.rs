@@ -6,7 +6,7 @@ use crate::playbook::{Globals, HostNames, Play, TagFilter};
 use crate::protocol::{Begin, Task};
 use crate::report::{ErrorClass, HostError, HostReport, Progress, ResourceReport};
 use crate::resource::AnyResource;
-use crate::transport::{Class, Ending, Target, Transport, Unreachable};
+use crate::transport::{Class, Ending, Exit, Target, Transport, Unreachable};
 
 use super::Options;
 use super::conversation::{Conversation, Lost};
@@ -125,15 +125,14 @@ fn unreachable(reason: Unreachable) -> HostError {
     }
 }
 
-/// A conversation that broke: the host was reached, so this is its failure, unless the
-/// connection itself is what was lost.
+/// A conversation that broke. If the connection is what was lost, the host is unreachable; if
+/// the helper ended, the host was reached and failed.
 fn broken(lost: &Lost, ending: &Ending) -> HostError {
-    let class = match (lost, ending.status) {
-        // The helper ended by itself, or was killed; ssh lives and says how.
-        (_, Some(_)) | (Lost::Fatal(_), None) => ErrorClass::Stopped,
-        (_, None) => ErrorClass::Lost,
+    let class = match (lost, ending.exit) {
+        (Lost::Fatal(_), _) | (_, Exit::Status(_) | Exit::Killed) => ErrorClass::Stopped,
+        (_, Exit::Lost | Exit::Running) => ErrorClass::Lost,
     };
-    let lines = std::iter::once(lost.to_string())
+    let lines = std::iter::once(format!("{lost} (the helper {})", ending.exit))
         .chain(ending.stderr.iter().map(|line| format!("  {line}")));
     HostError {
         class,

@@ -107,7 +107,7 @@ impl Drive<'_, '_, '_> {
         outcome: &Outcome,
     ) -> Result<Result<Verdict, Part>, Lost> {
         let task = place.task;
-        let mut decide = async |drive: &mut Self, key: &'static str, list: &[Node]| {
+        let decide = async |drive: &mut Self, key: &'static str, list: &[Node]| {
             Ok::<_, Lost>(match drive.settle(place, item, |scope| conditions(key, list, scope)).await? {
                 Settled::Value(decided) => Ok(decided),
                 Settled::Wrong(errors) => Err(drive.wrong(place, item, &errors)),

@@ -104,6 +104,7 @@ pub(super) fn with(report: ResourceReport, outcome: &Outcome, read_only: bool) -
         },
         ignored: report.ignored && outcome.status == Status::Failed,
         message: outcome.message.clone(),
+        would_run: outcome.would_run,
         drift: outcome.drift.clone(),
         output: outcome.output.clone(),
         ..report

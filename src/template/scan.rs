@@ -8,6 +8,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::token::{Kind, Token, next_marker, tokenize};
+
 /// The filter that refuses an undefined value; its argument counts the places wrapped.
 pub(super) const DEFINED: &str = "__fleet_defined";
 /// The filter that hands a value out of Tera, which can only print, with its type.
@@ -44,27 +46,6 @@ pub(super) enum Whole {
     Typed,
     /// It gives text, as a file does.
     Text,
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Kind {
-    Name,
-    Text,
-    Number,
-    Sign,
-}
-
-#[derive(Clone, Debug)]
-struct Token<'t> {
-    kind: Kind,
-    text: &'t str,
-    start: usize,
-}
-
-impl Token<'_> {
-    fn end(&self) -> usize {
-        self.start + self.text.len()
-    }
 }
 
 impl Strict {
@@ -283,69 +264,6 @@ fn chain(tokens: &[Token<'_>]) -> (usize, bool) {
         optional |= token.text.starts_with('?');
     }
     (length.min(tokens.len()), optional)
-}
-
-fn next_marker(text: &str, from: usize) -> Option<(usize, &'static str)> {
-    let tail = text.as_bytes().get(from..)?;
-    tail.windows(2).enumerate().find_map(|(offset, pair)| {
-        let marker = match pair {
-            b"{{" => "{{",
-            b"{%" => "{%",
-            b"{#" => "{#",
-            _ => return None,
-        };
-        Some((from + offset, marker))
-    })
-}
-
-/// Tokens from `from` to `close` (or the end), and the offset after it.
-fn tokenize<'t>(text: &'t str, from: usize, close: Option<&str>) -> (Vec<Token<'t>>, usize) {
-    let mut tokens = Vec::new();
-    let mut at = from;
-    while let Some(first) = text[at..].chars().next() {
-        let rest = &text[at..];
-        if close.is_some_and(|close| rest.starts_with(close)) {
-            return (tokens, at + 2);
-        }
-        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let (kind, length) = match first {
-            ' ' | '\t' | '\r' | '\n' => {
-                at += 1;
-                continue;
-            }
-            '"' | '\'' | '`' => (Kind::Text, quoted(rest, first)),
-            '0'..='9' => (Kind::Number, rest.find(|c| !name(c)).unwrap_or(rest.len())),
-            c if name(c) => (Kind::Name, rest.find(|c| !name(c)).unwrap_or(rest.len())),
-            _ if ["?.", "?[", "==", "!=", "<=", ">=", "**", "//"]
-                .iter()
-                .any(|sign| rest.starts_with(sign)) =>
-            {
-                (Kind::Sign, 2)
-            }
-            c => (Kind::Sign, c.len_utf8()),
-        };
-        tokens.push(Token {
-            kind,
-            text: &rest[..length],
-            start: at,
-        });
-        at += length;
-    }
-    (tokens, at)
-}
-
-/// The length of a quoted text with its quotes; to the end when it is not closed.
-fn quoted(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (offset, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return offset + 1,
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
