@@ -10,13 +10,17 @@ use std::path::{Path, PathBuf};
 mod accounts;
 mod addresses;
 mod command;
+pub(crate) mod config_dirs;
+pub mod evr;
 pub mod facts;
 mod files;
 mod link;
 mod mode;
 mod path;
 mod pending;
+pub(crate) mod rpm;
 mod staging;
+pub(crate) mod systemctl;
 mod tree;
 
 pub use command::{Command, CommandEnd, CommandFailure};

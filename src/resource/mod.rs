@@ -16,9 +16,16 @@ mod command;
 mod content;
 mod copy;
 mod file;
+mod group;
+mod kernel_module;
 mod lineinfile;
 mod permissions;
+mod presence;
+mod rpm;
+mod service;
 mod shell;
+mod sysctl;
+mod user;
 mod wait_for;
 
 /// One kind of thing that can be declared about a host.
@@ -114,8 +121,14 @@ kinds! {
     command::Command,
     copy::Copy,
     file::File,
+    group::Group,
+    kernel_module::KernelModule,
     lineinfile::Lineinfile,
+    rpm::Rpm,
+    service::Service,
     shell::Shell,
+    sysctl::Sysctl,
+    user::User,
     wait_for::WaitFor,
 }
 

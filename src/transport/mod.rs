@@ -8,6 +8,7 @@
 //! Deliberately absent: any knowledge of tasks, and any way to run a second command. One exec per
 //! host is what makes a run cost what `ssh host true` costs.
 
+use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
 mod bootstrap;
@@ -141,15 +141,9 @@ impl Transport {
     /// Prepares a run.
     ///
     /// # Errors
-    /// If there is no safe directory for ssh's sockets.
-    pub fn new(options: Options, helpers: Helpers) -> Result<Self, Error> {
-        let runtime = RuntimeDirectory::create().map_err(|error| {
-            Error::new(
-                ErrorKind::Internal,
-                "cannot make a directory for ssh's sockets",
-            )
-            .caused_by(error)
-        })?;
+    /// If there is no safe directory for ssh's sockets; the message says where and why not.
+    pub fn new(options: Options, helpers: Helpers) -> io::Result<Self> {
+        let runtime = RuntimeDirectory::create()?;
         let starts = Semaphore::new(options.starts.clamp(1, Semaphore::MAX_PERMITS));
         Ok(Self {
             options,

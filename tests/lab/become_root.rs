@@ -12,7 +12,7 @@ fn sudo_without_a_password_needs_nothing_more() {
     let machine = Machine::pristine();
     let playbook = machine.playbook(TASK);
     let _ = machine
-        .fleet(&["apply", &playbook, "-y", "-u", "ops"])
+        .fleet(&["apply", &playbook, "-y", "-e", "ansible_user=ops"])
         .exits(0);
     assert_eq!(machine.sh("stat -c '%U %a' /etc/fleet-proof"), "root 600\n");
 }

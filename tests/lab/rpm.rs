@@ -68,7 +68,7 @@ fn files_that_are_not_what_is_pinned_are_refused_before_contact() {
     let mut wrong_sha256 = sets[NEW].clone();
     wrong_sha256[0]["sha256"] = json!("0".repeat(64));
     let mut truncated = sets[NEW].clone();
-    truncated[0]["src"] = bad["truncated"]["path"].clone();
+    truncated[0]["src"] = bad["truncated"]["src"].clone();
     let mut missing = sets[NEW].clone();
     missing[1]["src"] = json!("/nonexistent/docker-ce-cli.rpm");
 
@@ -97,12 +97,12 @@ fn packages_that_cannot_be_trusted_or_do_not_fit_are_refused_before_the_transact
 
     for (name, variant, message) in [
         ("unsigned", "unsigned", "not signed"),
-        ("signed by an unknown key", "foreign-key", "key"),
-        ("other architecture", "foreign-arch", "aarch64"),
+        ("signed by an unknown key", "stranger", "key"),
+        ("other architecture", "foreign", "aarch64"),
     ] {
         let mut set = sets[NEW].clone();
         let engine = position(&set, "docker-ce");
-        set[engine]["src"] = bad[variant]["path"].clone();
+        set[engine]["src"] = bad[variant]["src"].clone();
         set[engine]["sha256"] = bad[variant]["sha256"].clone();
         assert!(
             set[engine]["src"].is_string(),
@@ -138,7 +138,7 @@ fn an_unsigned_package_is_installed_only_when_the_task_waives_the_signature() {
     let mut set = machine.variable("lab_engine_sets")[NEW].clone();
     let bad = machine.variable("lab_bad_rpms");
     let engine = position(&set, "docker-ce");
-    set[engine]["src"] = bad["unsigned"]["path"].clone();
+    set[engine]["src"] = bad["unsigned"]["src"].clone();
     set[engine]["sha256"] = bad["unsigned"]["sha256"].clone();
     let playbook = machine.playbook(&format!("{}\n    signature: waived", task(&set)));
     let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);

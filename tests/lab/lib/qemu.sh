@@ -72,12 +72,10 @@ start() {
     die "$name: qemu did not start (try $tries)"
 }
 
-# CPU mitigations and predictable names cost time and buy nothing in here. EL7 has no AppArmor, and with it dockerd would
-# want a program that only Debian has; without it this kernel would turn to SELinux, for which there is no policy here.
-# FLEET_LAB_KERNEL_ARGS adds to them: systemd.unified_cgroup_hierarchy=0 gives the
-# version 1 control groups of a real EL7.
+# CPU mitigations and predictable names cost time and buy nothing in here. No AppArmor: EL7 has none, and with it dockerd wants
+# a program that only Debian has. No SELinux: there is no policy here. FLEET_LAB_KERNEL_ARGS adds to them.
 kernel_arguments() {
-    printf '%s ' root=/dev/vda rootfstype=ext4 rw console=ttyS0 quiet net.ifnames=0 mitigations=off apparmor=0 selinux=0 \
+    printf '%s ' root=/dev/vda rootfstype=ext4 rw console=ttyS0 quiet net.ifnames=0 mitigations=off lsm=capability,yama \
         "systemd.hostname=$1" "systemd.machine_id=$2" \
         "${FLEET_LAB_KERNEL_ARGS:-}"
 }

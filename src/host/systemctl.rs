@@ -1,0 +1,196 @@
+//! The systemctl program: the state of one unit, and acting on it.
+//!
+//! Works with systemd 219 (CentOS 7) and later.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Command, Failure};
+use crate::protocol::Output;
+
+/// All that is asked about a unit, in one call.
+const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,\
+                          ExecMainStartTimestampMonotonic";
+
+/// How long a unit may be on its way from one state to another: systemd's own default.
+const TRANSITION: Duration = Duration::from_secs(90);
+
+/// How long a unit must stay up after it was started, before it counts as started. A program
+/// that dies of its configuration does so at once, but systemd does not wait for it.
+const PROBATION: Duration = Duration::from_secs(1);
+
+/// A unit as systemd knows it. The words are systemd's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unit {
+    /// `loaded`, `not-found`, `masked`, `error`, …
+    pub(crate) load: String,
+    /// `active`, `inactive`, `failed`, `activating`, …
+    pub(crate) active: String,
+    /// More of the same: `running`, `dead`, `auto-restart`, …
+    pub(crate) sub: String,
+    /// `enabled`, `disabled`, `static`, …; empty if systemd cannot tell.
+    pub(crate) file: String,
+    /// The unit's files on the disk are newer than what systemd has read.
+    pub(crate) stale: bool,
+    /// When the main process was started; changes with every restart.
+    started: String,
+}
+
+impl Unit {
+    /// On its way, and not because systemd starts it over and over.
+    fn in_transition(&self) -> bool {
+        matches!(self.active.as_str(), "activating" | "deactivating") && self.sub != "auto-restart"
+    }
+
+    /// The state in words: `active (running)`.
+    pub(crate) fn state(&self) -> String {
+        format!("{} ({})", self.active, self.sub)
+    }
+
+    /// Whether it does what it is for.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// Whether nothing of it runs.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.active.as_str(), "inactive" | "failed")
+    }
+}
+
+/// The state of a unit once it is in none between two others, or has been for too long.
+///
+/// # Errors
+/// [`Failure::Command`] if systemd does not answer.
+pub(crate) fn settled(name: &str) -> Result<Unit, Failure> {
+    let deadline = Instant::now() + TRANSITION;
+    loop {
+        let unit = show(name)?;
+        if !unit.in_transition() || Instant::now() >= deadline {
+            return Ok(unit);
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn show(name: &str) -> Result<Unit, Failure> {
+    let output = Command::new(["systemctl", "show", name, "-p", PROPERTIES]).run()?;
+    parse(&output.stdout).map_err(|missing| {
+        Failure::Unexpected(format!("`systemctl show {name}` does not tell the {missing}"))
+    })
+}
+
+fn parse(printed: &str) -> Result<Unit, &'static str> {
+    let property = |name: &'static str| {
+        printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).ok_or(name)
+    };
+    Ok(Unit {
+        load: property("LoadState")?.to_owned(),
+        active: property("ActiveState")?.to_owned(),
+        sub: property("SubState")?.to_owned(),
+        // These are left out for kinds of units that do not have them.
+        file: property("UnitFileState").unwrap_or_default().to_owned(),
+        stale: property("NeedDaemonReload").unwrap_or_default() == "yes",
+        started: property("ExecMainStartTimestampMonotonic").unwrap_or_default().to_owned(),
+    })
+}
+
+/// Tells systemd something about one unit: `enable`, `stop`, `mask`, …
+pub(crate) fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
+    Command::new(["systemctl", "--no-ask-password", verb, name]).run()
+}
+
+/// Makes systemd read all unit files again.
+pub(crate) fn daemon_reload() -> Result<Output, Failure> {
+    Command::new(["systemctl", "--no-ask-password", "daemon-reload"]).run()
+}
+
+/// Starts, restarts or reloads a unit and watches whether it stays up.
+///
+/// # Errors
+/// With the last lines of the unit's journal, whose reason systemctl itself does not tell.
+pub(crate) fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
+    match tell(verb, name) {
+        Ok(output) => stays_up(name).map(|()| output),
+        Err(Failure::Command(failure)) => {
+            Err(Failure::Unexpected(format!("{failure}{}", journal(name))))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn stays_up(name: &str) -> Result<(), Failure> {
+    let first = settled(name)?;
+    let deadline = Instant::now() + PROBATION;
+    let mut now = first.clone();
+    while now.is_up() && now.started == first.started {
+        if Instant::now() >= deadline {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(100));
+        now = show(name)?;
+    }
+    let what = match now.is_up() {
+        true => "had to be started again by systemd within a second".to_owned(),
+        false => format!("is {} after it was started", now.state()),
+    };
+    Err(Failure::Unexpected(format!("the unit `{name}` {what}{}", journal(name))))
+}
+
+/// The last lines of a unit's journal, each on a line of its own; nothing if there are none.
+fn journal(name: &str) -> String {
+    let command =
+        Command::new(["journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat", "-u", name]);
+    // Only to explain a failure: without it the failure is still told.
+    let Ok(output) = command.timeout(Duration::from_secs(10)).output() else {
+        return String::new();
+    };
+    let lines: String = output.stdout.lines().flat_map(|line| ["\n    ", line]).collect();
+    if lines.is_empty() { lines } else { format!("\n  its journal ends:{lines}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As printed by systemd 252; 219 prints the same in another order.
+    const CRON: &str = "ExecMainStartTimestampMonotonic=7869319\nLoadState=loaded\n\
+        ActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n";
+
+    #[test]
+    fn reads_the_properties_in_any_order() {
+        let unit = parse(CRON).unwrap();
+        assert_eq!((unit.state().as_str(), unit.is_up()), ("active (running)", true));
+        assert_eq!((unit.file.as_str(), unit.stale), ("enabled", false));
+        let reversed = CRON.lines().rev().collect::<Vec<_>>().join("\n");
+        assert_eq!(parse(&reversed).unwrap(), unit);
+        assert!(parse(&CRON.replace("Reload=no", "Reload=yes")).unwrap().stale);
+    }
+
+    #[test]
+    fn a_unit_without_a_main_process_or_file_is_one_too() {
+        let target = "LoadState=not-found\nActiveState=inactive\nSubState=dead\n";
+        let unit = parse(target).unwrap();
+        assert_eq!((unit.load.as_str(), unit.is_down()), ("not-found", true));
+    }
+
+    #[test]
+    fn says_what_systemd_left_out() {
+        assert_eq!(parse("LoadState=loaded\n"), Err("ActiveState"));
+        assert_eq!(parse(""), Err("LoadState"));
+        assert_eq!(parse("LoadStateful=x\nActiveState=active\n"), Err("LoadState"));
+    }
+
+    #[test]
+    fn a_crash_loop_is_no_transition() {
+        let unit = |active: &str, sub: &str| Unit {
+            active: active.to_owned(),
+            sub: sub.to_owned(),
+            ..Unit::default()
+        };
+        assert!(unit("activating", "start").in_transition());
+        assert!(unit("deactivating", "stop-sigterm").in_transition());
+        let looping = unit("activating", "auto-restart");
+        assert!(!looping.in_transition() && !looping.is_up() && !looping.is_down());
+    }
+}

@@ -1,0 +1,421 @@
+//! A set of RPM packages at exact versions, from files that fleet brings.
+//!
+//! The packages of one task are installed, upgraded or downgraded together, in one rpm
+//! transaction; none of them is changed if any of them cannot be. The files come from the
+//! controller over the same SSH connection, so the host needs no repository, and only those it
+//! lacks are sent.
+//!
+//! Before the transaction every file must
+//! - have the declared sha256,
+//! - carry a good signature by a key in the host's rpm database (`signature: waived` accepts a
+//!   file without one, never one with a wrong one), and
+//! - be the declared name, epoch, version, release and architecture;
+//!
+//! and rpm must agree to the whole set (dependencies, conflicts, disk space). All objections are
+//! reported together. Afterwards the versions are read back and the installed files compared
+//! with the database (`rpm -V`, without configuration files).
+//!
+//! Another version of the same package beside the declared one is drift and is removed.
+//!
+//! `versionlock` pins the packages for yum and dnf where their versionlock plugin is installed:
+//! lines of other packages in its list are kept.
+//!
+//! yum and dnf themselves are not used: they skip what they cannot open or do not like, among it
+//! every downgrade, and report success; and they check no signatures of local files unless told.
+//!
+//! `state: absent` removes the packages named, in one transaction; versions are not looked at.
+//!
+//! Installing or upgrading a daemon may restart it: that is up to the package's own scriptlets.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Resource;
+use super::presence::Presence;
+use crate::host::evr::Evr;
+use crate::host::rpm::signature::Signature;
+use crate::host::rpm::{self as program, Nevra};
+use crate::host::{Failure, Host, Staged};
+use crate::protocol::{Change, Drift, Output, Sha256, Source};
+
+mod versionlock;
+
+use versionlock::LockList;
+
+/// A set of RPM packages at exact versions, from files that fleet brings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Rpm {
+    /// The packages, each name once.
+    pub packages: Vec<Package>,
+    /// `required` (the default): every file carries a good signature by a key in the host's rpm
+    /// database. `waived`: the sha256 alone decides.
+    #[serde(default)]
+    pub signature: Signature,
+    /// Pin the packages in the lists of yum's and dnf's versionlock plugins, where installed.
+    /// `false` leaves the lists alone.
+    #[serde(default = "yes")]
+    pub versionlock: bool,
+    /// `present` (the default) at the declared versions, or `absent` at any version.
+    #[serde(default)]
+    pub state: Presence,
+}
+
+/// One package. With `state: absent` only the name counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// The package's name, without its version.
+    pub name: String,
+    /// Its epoch; 0 if it has none. `rpm -qp --qf '%{EPOCHNUM}' FILE` shows it.
+    #[serde(default)]
+    pub epoch: u32,
+    /// Its version: `20.10.24`.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Its release: `3.el7`.
+    #[serde(default)]
+    pub release: Option<String>,
+    /// Its architecture: `x86_64`, `noarch`.
+    #[serde(default)]
+    pub arch: Option<String>,
+    /// The file, looked up in `files/`.
+    #[serde(default)]
+    pub src: Option<Source>,
+    /// What the file's content must be.
+    #[serde(default)]
+    pub sha256: Option<Sha256>,
+}
+
+/// The installed packages of the declared names, and what is locked.
+#[derive(Clone, Debug)]
+pub struct Found {
+    installed: Vec<Nevra>,
+    locks: Vec<LockList>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Package {
+    /// # Errors
+    /// What is missing or malformed.
+    fn nevra(&self) -> Result<Nevra, String> {
+        let name = self.checked("name", Some(&self.name), "+._-")?;
+        let version = self.checked("version", self.version.as_ref(), "+._~^")?;
+        let release = self.checked("release", self.release.as_ref(), "+._~^")?;
+        let arch = self.checked("arch", self.arch.as_ref(), "_")?;
+        Ok(Nevra { name, evr: Evr { epoch: self.epoch, version, release }, arch })
+    }
+
+    /// Only what rpm allows in a name: these words become arguments and lines of files.
+    fn checked(&self, field: &str, value: Option<&String>, signs: &str) -> Result<String, String> {
+        let Some(value) = value else {
+            return Err(format!("the package `{}` needs `{field}`", self.name));
+        };
+        let fits = |sign: char| sign.is_ascii_alphanumeric() || signs.contains(sign);
+        if value.starts_with(|first: char| first.is_ascii_alphanumeric()) && value.chars().all(fits)
+        {
+            return Ok(value.clone());
+        }
+        Err(format!(
+            "`{value}` is not the {field} of a package: letters, digits and `{signs}` are allowed, \
+             and a letter or digit comes first"
+        ))
+    }
+
+    fn check_file(&self) -> Result<(), String> {
+        let Some(declared) = self.sha256 else {
+            return Err(format!(
+                "the package `{}` needs `sha256`; `sha256sum FILE` shows it",
+                self.name
+            ));
+        };
+        match &self.src {
+            None => Err(format!("the package `{}` needs `src`", self.name)),
+            Some(Source::Content(content)) if content.sha256 != declared => Err(format!(
+                "the file of `{}` has the sha256 {}, not the declared {declared}",
+                self.name, content.sha256
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Rpm {
+    fn names(&self) -> Vec<&str> {
+        self.packages.iter().map(|package| package.name.as_str()).collect()
+    }
+
+    /// Each package with what it is to be; none with `state: absent`.
+    fn wanted(&self) -> Vec<(&Package, Nevra)> {
+        if self.state == Presence::Absent {
+            return Vec::new();
+        }
+        let complete = |package: &Package| package.nevra().expect("`validate` has been called");
+        self.packages.iter().map(|package| (package, complete(package))).collect()
+    }
+
+    fn lock_drift(&self, locks: &[LockList]) -> Vec<Drift> {
+        let wanted = self.wanted();
+        let mut drift = Vec::new();
+        for list in locks {
+            for name in self.names() {
+                let expected = wanted
+                    .iter()
+                    .find(|(package, _)| package.name == name)
+                    .map(|(_, nevra)| list.entry(nevra));
+                let found = list.entries(name);
+                let attribute = format!("versionlock {name}");
+                drift.extend(match expected {
+                    Some(entry) if found.is_empty() => Some(Drift::create(attribute, entry)),
+                    Some(entry) if found != [entry.as_str()] => {
+                        Some(Drift::update(attribute, entry, found.join(", ")))
+                    }
+                    None if !found.is_empty() => Some(Drift::remove(attribute, found.join(", "))),
+                    _ => None,
+                });
+            }
+        }
+        drift
+    }
+
+    fn write_locks(&self, host: &Host, locks: &[LockList]) -> Result<(), Failure> {
+        for list in locks {
+            let entries: Vec<_> = match self.state {
+                Presence::Present => self
+                    .wanted()
+                    .iter()
+                    .map(|(package, nevra)| (package.name.as_str(), Some(list.entry(nevra))))
+                    .collect(),
+                Presence::Absent => self.names().into_iter().map(|name| (name, None)).collect(),
+            };
+            list.write(host, &entries)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the packages that differ to their versions, or changes nothing.
+    fn install(&self, host: &Host, installed: &[Nevra]) -> Result<Option<Output>, Failure> {
+        let wanted = self.wanted();
+        let changes: Vec<_> =
+            wanted.iter().filter(|(_, nevra)| !installed.contains(nevra)).collect();
+        let mut output = None;
+        if !changes.is_empty() {
+            let files = self.checked_files(host, &changes)?;
+            let paths: Vec<_> = files.iter().map(Staged::path).collect();
+            program::test_upgrade(&paths).map_err(refused)?;
+            program::lock::wait_until_free(host)?;
+            output = Some(program::upgrade(&paths)?);
+            let problems =
+                program::verify(&changes.iter().map(|(_, nevra)| nevra).collect::<Vec<_>>())?;
+            if !problems.is_empty() {
+                return Err(Failure::Unexpected(format!(
+                    "the packages are installed, but `rpm -V` finds:{}",
+                    listed(&problems)
+                )));
+            }
+        }
+        // rpm leaves another architecture, and what an interrupted transaction left behind.
+        let now = program::installed(&self.names())?;
+        let beside: Vec<_> =
+            now.iter().filter(|found| wanted.iter().all(|(_, nevra)| nevra != *found)).collect();
+        if !beside.is_empty() && changes.iter().all(|(_, nevra)| now.contains(nevra)) {
+            program::lock::wait_until_free(host)?;
+            output = Some(program::erase(&beside)?);
+        }
+        Ok(output)
+    }
+
+    /// Gets the files and looks at each, so that all objections are reported together.
+    fn checked_files(
+        &self,
+        host: &Host,
+        changes: &[&(&Package, Nevra)],
+    ) -> Result<Vec<Staged>, Failure> {
+        let mut files = Vec::new();
+        let mut problems = Vec::new();
+        for (package, nevra) in changes {
+            match self.checked_file(host, package, nevra)? {
+                Ok(file) => files.push(file),
+                Err(problem) => problems.push(format!("{}: {problem}", nevra.file_name())),
+            }
+        }
+        if problems.is_empty() {
+            return Ok(files);
+        }
+        Err(Failure::Refused(format!(
+            "the set is refused and nothing was changed:{}",
+            listed(&problems)
+        )))
+    }
+
+    fn checked_file(
+        &self,
+        host: &Host,
+        package: &Package,
+        nevra: &Nevra,
+    ) -> Result<Result<Staged, String>, Failure> {
+        if let Err(problem) = package.check_file() {
+            return Ok(Err(problem));
+        }
+        let Some(source) = &package.src else { return Ok(Err("it has no `src`".to_owned())) };
+        let file = match host.fetch_staged(source.content()?, &nevra.file_name()) {
+            Ok(file) => file,
+            Err(refused @ Failure::Refused(_)) => return Ok(Err(refused.to_string())),
+            Err(failure) => return Err(failure),
+        };
+        // First of all: rpm takes a text file for a list of further files, but not here.
+        if let Err(problem) = program::signature::check(file.path(), self.signature)? {
+            return Ok(Err(problem));
+        }
+        Ok(program::identify(file.path())?.and_then(|found| match found == *nevra {
+            true => Ok(file),
+            false => Err(format!("it is {} {}", found.name, found.evra())),
+        }))
+    }
+}
+
+fn listed(problems: &[String]) -> String {
+    problems.iter().flat_map(|problem| ["\n    - ", problem]).collect()
+}
+
+/// What rpm itself has against the set.
+fn refused(failure: Failure) -> Failure {
+    match failure {
+        Failure::Command(failure) => {
+            Failure::Refused(format!("rpm refuses the set and nothing was changed: {failure}"))
+        }
+        other => other,
+    }
+}
+
+impl Resource for Rpm {
+    const KIND: &'static str = "rpm";
+
+    const EXAMPLE: &'static str = "\
+- name: the Docker engine, this version and no other
+  rpm:
+    packages:
+      - name: docker-ce
+        epoch: 3
+        version: 20.10.24
+        release: 3.el7
+        arch: x86_64
+        src: docker-ce-20.10.24-3.el7.x86_64.rpm
+        sha256: b82e40bc1a035a0e3e2e512e9ffae2e210216ab512a7125677aeff21f02da356
+      - name: containerd.io
+        version: 1.6.20
+        release: 3.1.el7
+        arch: x86_64
+        src: containerd.io-1.6.20-3.1.el7.x86_64.rpm
+        sha256: 4bdb4d6a10b9ad062c567606467635cc18d6481667ab6057bc6ef1d67bfe5a20
+    signature: required
+    versionlock: yes
+
+- name: no other engine
+  rpm:
+    state: absent
+    packages: [{ name: docker }, { name: docker-engine }]
+";
+
+    type Actual = Found;
+
+    fn id(&self) -> String {
+        self.names().join(" ")
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if self.packages.is_empty() {
+            return Err("`packages` is empty".to_owned());
+        }
+        let mut seen = BTreeSet::new();
+        for package in &self.packages {
+            package.checked("name", Some(&package.name), "+._-")?;
+            if !seen.insert(&package.name) {
+                return Err(format!("the package `{}` is declared twice", package.name));
+            }
+            if self.state == Presence::Present {
+                package.nevra()?;
+                package.check_file()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sources_mut(&mut self) -> Vec<&mut Source> {
+        match self.state {
+            Presence::Present => {
+                self.packages.iter_mut().filter_map(|package| package.src.as_mut()).collect()
+            }
+            Presence::Absent => Vec::new(),
+        }
+    }
+
+    fn observe(&self, host: &Host) -> Result<Found, Failure> {
+        self.validate().map_err(Failure::Refused)?;
+        let locks = if self.versionlock { versionlock::lists(host)? } else { Vec::new() };
+        Ok(Found { installed: program::installed(&self.names())?, locks })
+    }
+
+    fn drift(&self, actual: &Found) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        if self.state == Presence::Absent {
+            let removed = actual.installed.iter();
+            drift.extend(removed.map(|found| Drift::remove(&found.name, found.evra())));
+        }
+        for (_, wanted) in self.wanted() {
+            let of_the_name = || actual.installed.iter().filter(|found| found.name == wanted.name);
+            let there = of_the_name().any(|found| *found == wanted);
+            // The newest one speaks for the others when there are several.
+            let newest = of_the_name().max_by(|a, b| a.evr.compare(&b.evr));
+            match newest {
+                _ if there => {}
+                None => drift.push(Drift::create(&wanted.name, wanted.evra())),
+                Some(found) => drift.push(Drift::update(
+                    format!("{} ({})", wanted.name, direction(found, &wanted)),
+                    wanted.evra(),
+                    found.evra(),
+                )),
+            }
+            let beside = of_the_name().filter(|found| {
+                **found != wanted && (there || newest.is_some_and(|newest| newest != *found))
+            });
+            drift.extend(beside.map(|found| {
+                let attribute = format!("{} (installed beside)", found.name);
+                Drift::new(Change::Remove, attribute, "absent", found.evra())
+            }));
+        }
+        drift.extend(self.lock_drift(&actual.locks));
+        drift
+    }
+
+    fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
+        let output = match self.state {
+            Presence::Present => self.install(host, &actual.installed)?,
+            Presence::Absent if actual.installed.is_empty() => None,
+            Presence::Absent => {
+                program::lock::wait_until_free(host)?;
+                Some(program::erase(&actual.installed.iter().collect::<Vec<_>>())?)
+            }
+        };
+        self.write_locks(host, &actual.locks)?;
+        Ok(output)
+    }
+}
+
+fn direction(from: &Nevra, to: &Nevra) -> &'static str {
+    match to.evr.compare(&from.evr) {
+        Ordering::Greater => "upgrade",
+        Ordering::Less => "downgrade",
+        Ordering::Equal => "replace",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,374 @@
+//! A systemd unit: whether it runs, and whether it starts at boot.
+//!
+//! - `started` and `stopped` are states: nothing happens if the unit is in it already. A unit
+//!   that failed is stopped.
+//! - `restarted` and `reloaded` are actions without a state to compare: they happen on every
+//!   apply and never count as drift, so they belong into handlers. A unit that is not running is
+//!   started instead.
+//!
+//! A unit counts as started only if it is still up a second later; otherwise the task fails with
+//! the end of its journal. A unit on its way between two states is waited for.
+//!
+//! `enabled` is about boot. A unit without an `[Install]` section (`static`, `indirect`) cannot
+//! be enabled, and is not by itself started at boot: `enabled: no` holds, `enabled: yes` is
+//! refused. For a unit made from a SysV script nobody can tell; that is reported as unknown.
+//!
+//! When the unit's files were changed after systemd has read them, that is drift, and systemd
+//! reads them before anything else is done; `daemon_reload: no` leaves that to someone else.
+//! What runs already goes on with the old files until it is restarted.
+//!
+//! A masked unit cannot be started or enabled: say `masked: no` if that is meant.
+
+use serde::{Deserialize, Serialize};
+
+use super::Resource;
+use crate::host::systemctl::{self, Unit};
+use crate::host::{Failure, Host};
+use crate::protocol::{Drift, Output};
+
+/// A systemd unit: whether it runs, and whether it starts at boot.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The unit; `.service` may be left out.
+    pub name: String,
+    /// `started`, `stopped`, `restarted` or `reloaded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ServiceState>,
+    /// Whether it starts at boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Whether it can be started at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masked: Option<bool>,
+    /// Make systemd read its unit files again when those of this unit were changed; true unless
+    /// given.
+    #[serde(default = "yes")]
+    pub daemon_reload: bool,
+}
+
+/// What a [`Service`] does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// It runs.
+    Started,
+    /// It does not run.
+    Stopped,
+    /// It is stopped and started on every apply.
+    Restarted,
+    /// It is told to read its configuration on every apply.
+    Reloaded,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Suffixes of the kinds of units.
+const KINDS: [&str; 11] = [
+    ".service", ".socket", ".target", ".timer", ".mount", ".automount", ".path", ".swap", ".slice",
+    ".scope", ".device",
+];
+
+impl Service {
+    fn unit(&self) -> String {
+        match KINDS.iter().any(|suffix| self.name.ends_with(suffix)) {
+            true => self.name.clone(),
+            false => format!("{}.service", self.name),
+        }
+    }
+
+    fn wants_up(&self) -> bool {
+        matches!(
+            self.state,
+            Some(ServiceState::Started | ServiceState::Restarted | ServiceState::Reloaded)
+        )
+    }
+
+    fn is_stale(&self, unit: &Unit) -> bool {
+        self.daemon_reload && unit.stale
+    }
+
+    /// Refuses what systemd would refuse in less clear words, before anything is changed.
+    fn check_possible(&self, unit: &Unit) -> Result<(), Failure> {
+        let name = self.unit();
+        let refused = |why: String| Err(Failure::Refused(why));
+        if is_masked(unit) && self.masked.is_none() {
+            let wanted = match (self.wants_up() && !unit.is_up(), self.enabled) {
+                (true, _) => "started",
+                (false, Some(true)) => "enabled",
+                (false, _) => return Ok(()),
+            };
+            return refused(format!(
+                "the unit `{name}` is masked, so it cannot be {wanted}; \
+                 add `masked: no` if it is to be"
+            ));
+        }
+        if self.enabled == Some(true) && matches!(unit.file.as_str(), "static" | "indirect" | "transient") {
+            return refused(format!(
+                "the unit `{name}` is `{}`: it has no `[Install]` section that would enable it; \
+                 leave `enabled` out, or declare the unit that starts it",
+                unit.file
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn is_masked(unit: &Unit) -> bool {
+    unit.load == "masked" || unit.file.starts_with("masked")
+}
+
+/// Enabled for good: `enabled-runtime` ends with the next boot, so it is not.
+fn is_enabled(unit: &Unit) -> bool {
+    matches!(unit.file.as_str(), "enabled" | "alias")
+}
+
+impl Resource for Service {
+    const KIND: &'static str = "service";
+
+    const EXAMPLE: &'static str = "\
+- name: the engine runs, also after a reboot
+  service: { name: docker, state: started, enabled: yes }
+
+- name: restart docker
+  service: { name: docker, state: restarted, daemon_reload: yes }
+
+- name: nothing filters packets behind our back
+  service: { name: firewalld.service, state: stopped, enabled: no, masked: yes }
+";
+
+    type Actual = Unit;
+
+    fn id(&self) -> String {
+        self.unit()
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let fits = |sign: char| sign.is_ascii_alphanumeric() || ":-_.\\@".contains(sign);
+        if self.name.starts_with('-') || !self.name.chars().all(fits) || !(1..=240).contains(&self.name.len())
+        {
+            return Err(format!("`{}` is not the name of a unit", self.name));
+        }
+        if self.unit().contains("@.") {
+            return Err(format!(
+                "`{}` is a template; name an instance of it, like `{}`",
+                self.name,
+                self.name.replacen('@', "@1", 1)
+            ));
+        }
+        if self.masked == Some(true) && self.wants_up() {
+            return Err("a unit with `masked: yes` cannot be started".to_owned());
+        }
+        if self.masked == Some(true) && self.enabled == Some(true) {
+            return Err("a unit with `masked: yes` cannot be `enabled: yes`".to_owned());
+        }
+        Ok(())
+    }
+
+    fn runs_every_time(&self) -> bool {
+        matches!(self.state, Some(ServiceState::Restarted | ServiceState::Reloaded))
+    }
+
+    fn observe(&self, _: &Host) -> Result<Unit, Failure> {
+        let name = self.unit();
+        let unit = systemctl::settled(&name)?;
+        match unit.load.as_str() {
+            "loaded" | "masked" | "merged" | "stub" => {}
+            "not-found" => {
+                return Err(Failure::Missing(format!("the unit `{name}` does not exist")));
+            }
+            other => {
+                return Err(Failure::Unexpected(format!(
+                    "systemd cannot read the unit `{name}` ({other}); \
+                     `systemctl status {name}` says why"
+                )));
+            }
+        }
+        if self.enabled.is_some() && matches!(unit.file.as_str(), "" | "generated" | "bad") {
+            return Err(Failure::Unexpected(format!(
+                "cannot tell whether the unit `{name}` is enabled: systemd made it from something \
+                 else (a SysV script); leave `enabled` out"
+            )));
+        }
+        Ok(unit)
+    }
+
+    fn drift(&self, unit: &Unit) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        if self.is_stale(unit) {
+            drift.push(Drift::update("daemon_reload", "unit files as on the disk", "older unit files"));
+        }
+        if let Some(masked) = self.masked
+            && masked != is_masked(unit)
+        {
+            drift.push(Drift::update("masked", yes_no(masked), yes_no(!masked)));
+        }
+        if let Some(enabled) = self.enabled
+            && enabled != is_enabled(unit)
+        {
+            drift.push(Drift::update("enabled", yes_no(enabled), &unit.file));
+        }
+        match self.state {
+            Some(ServiceState::Started) if !unit.is_up() => {
+                drift.push(Drift::update("state", "started", unit.state()));
+            }
+            Some(ServiceState::Stopped) if !unit.is_down() => {
+                drift.push(Drift::update("state", "stopped", unit.state()));
+            }
+            _ => {}
+        }
+        drift
+    }
+
+    fn apply(&self, _: &Host, unit: &Unit) -> Result<Option<Output>, Failure> {
+        self.check_possible(unit)?;
+        let name = self.unit();
+        let mut output = None;
+        if self.is_stale(unit) {
+            output = Some(systemctl::daemon_reload()?);
+        }
+        if self.masked == Some(false) && is_masked(unit) {
+            output = Some(systemctl::tell("unmask", &name)?);
+        }
+        match self.enabled {
+            Some(true) if !is_enabled(unit) => output = Some(systemctl::tell("enable", &name)?),
+            Some(false) if is_enabled(unit) => output = Some(systemctl::tell("disable", &name)?),
+            _ => {}
+        }
+        match self.state {
+            Some(ServiceState::Started) if !unit.is_up() => {
+                output = Some(systemctl::bring_up("start", &name)?);
+            }
+            Some(ServiceState::Restarted) => {
+                output = Some(systemctl::bring_up("restart", &name)?);
+            }
+            Some(ServiceState::Reloaded) => {
+                let verb = if unit.is_up() { "reload" } else { "start" };
+                output = Some(systemctl::bring_up(verb, &name)?);
+            }
+            Some(ServiceState::Stopped) if !unit.is_down() => {
+                output = Some(systemctl::tell("stop", &name)?);
+            }
+            _ => {}
+        }
+        // Last: a masked unit can be stopped, but no longer disabled.
+        if self.masked == Some(true) && !is_masked(unit) {
+            output = Some(systemctl::tell("mask", &name)?);
+        }
+        Ok(output)
+    }
+}
+
+fn yes_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(json: &str) -> Service {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn unit(active: &str, file: &str) -> Unit {
+        Unit {
+            load: "loaded".to_owned(),
+            active: active.to_owned(),
+            sub: "x".to_owned(),
+            file: file.to_owned(),
+            ..Unit::default()
+        }
+    }
+
+    #[test]
+    fn compares_running_and_enabled() {
+        let declared = service(r#"{"name": "docker", "state": "started", "enabled": true}"#);
+        assert_eq!(declared.drift(&unit("active", "enabled")), []);
+        assert_eq!(declared.drift(&unit("reloading", "enabled")), []);
+        assert_eq!(
+            declared.drift(&unit("failed", "disabled")),
+            [
+                Drift::update("enabled", "yes", "disabled"),
+                Drift::update("state", "started", "failed (x)")
+            ]
+        );
+        // Until the next boot only.
+        assert_eq!(declared.drift(&unit("active", "enabled-runtime")).len(), 1);
+        assert_eq!(declared.drift(&unit("activating", "enabled")).len(), 1);
+
+        let declared = service(r#"{"name": "docker", "state": "stopped", "enabled": false}"#);
+        for file in ["disabled", "static", "indirect", "masked", "linked"] {
+            assert_eq!(declared.drift(&unit("inactive", file)), [], "{file}");
+        }
+        assert_eq!(declared.drift(&unit("failed", "disabled")), []);
+        assert_eq!(declared.drift(&unit("active", "enabled")).len(), 2);
+    }
+
+    #[test]
+    fn unit_files_newer_than_what_systemd_knows_are_drift() {
+        let stale = Unit { stale: true, ..unit("active", "enabled") };
+        let drift = service(r#"{"name": "docker", "state": "started"}"#).drift(&stale);
+        assert_eq!(drift[0].attribute, "daemon_reload");
+        assert_eq!(service(r#"{"name": "docker", "daemon_reload": false}"#).drift(&stale), []);
+    }
+
+    #[test]
+    fn actions_run_every_time_and_are_no_drift() {
+        for state in ["restarted", "reloaded"] {
+            let declared = service(&format!(r#"{{"name": "docker", "state": "{state}"}}"#));
+            assert!(declared.runs_every_time());
+            assert_eq!(declared.drift(&unit("inactive", "enabled")), []);
+        }
+        assert!(!service(r#"{"name": "docker", "state": "started"}"#).runs_every_time());
+    }
+
+    #[test]
+    fn refuses_what_systemd_cannot_do() {
+        let check = |json: &str, unit: &Unit| {
+            service(json).check_possible(unit).map_err(|failure| failure.to_string())
+        };
+        let masked = Unit { load: "masked".to_owned(), ..unit("inactive", "masked") };
+        let start = r#"{"name": "docker", "state": "started"}"#;
+        let error = check(start, &masked).unwrap_err();
+        assert!(error.starts_with("the unit `docker.service` is masked"), "{error}");
+        assert!(error.ends_with("add `masked: no` if it is to be"), "{error}");
+        assert_eq!(check(r#"{"name": "docker", "state": "stopped"}"#, &masked), Ok(()));
+        let unmask = r#"{"name": "docker", "state": "started", "masked": false}"#;
+        assert_eq!(check(unmask, &masked), Ok(()));
+
+        let enable = r#"{"name": "dbus", "enabled": true}"#;
+        let error = check(enable, &unit("active", "static")).unwrap_err();
+        assert!(error.contains("`dbus.service` is `static`"), "{error}");
+        assert_eq!(check(enable, &unit("active", "disabled")), Ok(()));
+    }
+
+    #[test]
+    fn names_are_units() {
+        for (name, unit) in [
+            ("docker", "docker.service"),
+            ("docker.socket", "docker.socket"),
+            ("getty@tty1", "getty@tty1.service"),
+            ("my.app", "my.app.service"),
+        ] {
+            let declared = service(&format!(r#"{{"name": "{name}"}}"#));
+            assert_eq!((declared.validate(), declared.id().as_str()), (Ok(()), unit));
+        }
+        for (json, expected) in [
+            (r#"{"name": ""}"#, "is not the name of a unit"),
+            (r#"{"name": "--now"}"#, "is not the name of a unit"),
+            (r#"{"name": "a b"}"#, "is not the name of a unit"),
+            (r#"{"name": "a*"}"#, "is not the name of a unit"),
+            (r#"{"name": "getty@"}"#, "`getty@` is a template; name an instance of it, like `getty@1`"),
+            (r#"{"name": "a", "masked": true, "state": "started"}"#, "cannot be started"),
+            (r#"{"name": "a", "masked": true, "enabled": true}"#, "cannot be `enabled: yes`"),
+        ] {
+            let error = service(json).validate().unwrap_err();
+            assert!(error.contains(expected), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! One host: opened, talked to, closed; whatever breaks becomes that host's error.
+
+use std::time::{Duration, Instant};
+
+use crate::playbook::{Globals, HostNames, Play, TagFilter};
+use crate::protocol::{Begin, Task};
+use crate::report::{ErrorClass, HostError, HostReport, Progress, ResourceReport};
+use crate::resource::AnyResource;
+use crate::transport::{Class, Ending, Target, Transport, Unreachable};
+
+use super::Options;
+use super::conversation::{Conversation, Lost};
+use super::drive::Drive;
+use super::record::{Record, Sent};
+
+/// What one conversation is about.
+pub(super) struct Context<'c> {
+    pub globals: &'c Globals<'c>,
+    pub names: &'c HostNames,
+    pub options: &'c Options,
+    pub begin: Begin,
+}
+
+/// What to do in one conversation.
+#[derive(Clone, Copy)]
+pub(super) enum Job<'j> {
+    Plays(&'j [(usize, &'j Play)], &'j TagFilter),
+    Resource(&'j AnyResource),
+    Facts,
+}
+
+/// Holds one conversation and adds what came of it to `report`.
+pub(super) async fn converse(
+    context: &Context<'_>,
+    target: &Target,
+    job: Job<'_>,
+    report: HostReport,
+    transport: &Transport,
+    progress: &dyn Progress,
+) -> HostReport {
+    let started = Instant::now();
+    progress.host_started(&report.host);
+    let mut record = Record::new(report, context.options.keep, progress);
+    if let Err(error) = attempt(context, target, job, &mut record, transport).await {
+        record.report.error.get_or_insert(error);
+    }
+    record.report.duration += started.elapsed();
+    record.report
+}
+
+async fn attempt(
+    context: &Context<'_>,
+    target: &Target,
+    job: Job<'_>,
+    record: &mut Record<'_>,
+    transport: &Transport,
+) -> Result<(), HostError> {
+    let channel = transport.open(target).await.map_err(unreachable)?;
+    let (mut conversation, hello) = Conversation::begin(
+        channel,
+        record,
+        context.options.silence,
+        context.begin.clone(),
+    )
+    .await
+    .map_err(|(lost, ending)| broken(&lost, &ending))?;
+    let done = match job {
+        Job::Plays(plays, tags) => {
+            Drive::new(context, &mut conversation, hello)
+                .plays(plays, tags)
+                .await
+        }
+        Job::Resource(resource) => one_resource(&mut conversation, resource).await,
+        Job::Facts => {
+            conversation.listener().report.facts = Some(Box::new(hello.facts));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => conversation
+            .finish()
+            .await
+            .map_err(|(lost, ending)| broken(&lost, &ending)),
+        Err(lost) => {
+            let ending = conversation.abandon().await;
+            Err(broken(&lost, &ending))
+        }
+    }
+}
+
+async fn one_resource(
+    conversation: &mut Conversation<'_, Record<'_>>,
+    resource: &AnyResource,
+) -> Result<(), Lost> {
+    let id = conversation.next_id();
+    let report = ResourceReport {
+        task: resource.kind().to_owned(),
+        kind: resource.kind().to_owned(),
+        id: resource.id(),
+        ..ResourceReport::default()
+    };
+    conversation.listener().sent(id, Sent::plain(report));
+    let task = Task::new(id, resource.clone());
+    conversation.send(task).await?;
+    conversation.wait_for(id, Duration::ZERO).await
+}
+
+fn unreachable(reason: Unreachable) -> HostError {
+    let class = match reason.class {
+        Class::Dns => ErrorClass::Dns,
+        Class::Refused => ErrorClass::Refused,
+        Class::Timeout => ErrorClass::Timeout,
+        Class::HostKey => ErrorClass::HostKey,
+        Class::Authentication => ErrorClass::Authentication,
+        Class::Sudo => ErrorClass::Sudo,
+        Class::Helper => ErrorClass::Helper,
+        Class::Other => ErrorClass::Other,
+    };
+    let lines = std::iter::once(reason.message)
+        .chain(reason.detail.into_iter().map(|line| format!("  {line}")))
+        .chain(reason.hint.map(|hint| format!("hint: {hint}")));
+    HostError {
+        class,
+        message: lines.collect::<Vec<_>>().join("\n"),
+    }
+}
+
+/// A conversation that broke: the host was reached, so this is its failure, unless the
+/// connection itself is what was lost.
+fn broken(lost: &Lost, ending: &Ending) -> HostError {
+    let class = match (lost, ending.status) {
+        // The helper ended by itself, or was killed; ssh lives and says how.
+        (_, Some(_)) | (Lost::Fatal(_), None) => ErrorClass::Stopped,
+        (_, None) => ErrorClass::Lost,
+    };
+    let lines = std::iter::once(lost.to_string())
+        .chain(ending.stderr.iter().map(|line| format!("  {line}")));
+    HostError {
+        class,
+        message: lines.collect::<Vec<_>>().join("\n"),
+    }
+}
