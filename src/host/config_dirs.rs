@@ -28,7 +28,9 @@ pub(crate) fn read(host: &Host, name: &str) -> Result<Vec<ConfigFile>, Failure> 
     for root in ROOTS {
         let directory = Path::new(root).join(name);
         for path in conf_files(&directory)? {
-            let Some(file_name) = path.file_name() else { continue };
+            let Some(file_name) = path.file_name() else {
+                continue;
+            };
             by_name.entry(file_name.to_owned()).or_insert(path);
         }
     }
@@ -61,7 +63,10 @@ fn conf_files(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "conf") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "conf")
+        {
             paths.push(path);
         }
     }
@@ -85,9 +90,15 @@ mod tests {
 
         let mut found = conf_files(directory.path()).unwrap();
         found.sort();
-        assert_eq!(found, [path("10-a.conf"), path("20-b.conf"), path("30-c.conf")]);
+        assert_eq!(
+            found,
+            [path("10-a.conf"), path("20-b.conf"), path("30-c.conf")]
+        );
         let host = Host::offline(directory.path());
-        let texts: Vec<_> = found.iter().map(|path| read_file(&host, path).unwrap()).collect();
+        let texts: Vec<_> = found
+            .iter()
+            .map(|path| read_file(&host, path).unwrap())
+            .collect();
         assert_eq!(texts, [Some("a".to_owned()), None, None]);
         assert_eq!(conf_files(&path("none")).unwrap(), Vec::<PathBuf>::new());
     }

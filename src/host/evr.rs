@@ -92,9 +92,10 @@ impl<'a> Segments<'a> {
             None => Segment::End,
             Some('~') => self.skip(Segment::Tilde),
             Some('^') => self.skip(Segment::Caret),
-            Some(sign) if sign.is_ascii_digit() => {
-                Segment::Digits(self.run(|sign| sign.is_ascii_digit()).trim_start_matches('0'))
-            }
+            Some(sign) if sign.is_ascii_digit() => Segment::Digits(
+                self.run(|sign| sign.is_ascii_digit())
+                    .trim_start_matches('0'),
+            ),
             Some(_) => Segment::Letters(self.run(|sign| sign.is_ascii_alphabetic())),
         }
     }
@@ -125,8 +126,11 @@ mod tests {
             if line.starts_with('#') {
                 continue;
             }
-            let [left, relation, right] =
-                line.split(' ').collect::<Vec<_>>().try_into().expect("three words");
+            let [left, relation, right] = line
+                .split(' ')
+                .collect::<Vec<_>>()
+                .try_into()
+                .expect("three words");
             let expected = match relation {
                 "<" => Ordering::Less,
                 "=" => Ordering::Equal,
@@ -134,7 +138,11 @@ mod tests {
                 other => panic!("no relation: {other}"),
             };
             assert_eq!(compare_versions(left, right), expected, "{line}");
-            assert_eq!(compare_versions(right, left), expected.reverse(), "{line}, reversed");
+            assert_eq!(
+                compare_versions(right, left),
+                expected.reverse(),
+                "{line}, reversed"
+            );
             cases += 1;
         }
         assert!(cases > 60, "the table was not read");
@@ -148,10 +156,17 @@ mod tests {
             release: release.to_owned(),
         };
         // docker-ce got epoch 3 with 18.09, so going back to 18.06 is a downgrade twice over.
-        let ascending =
-            [evr(0, "18.06.3.ce", "3.el7"), evr(3, "18.09.9", "3.el7"), evr(3, "20.10.9", "3.el7")];
+        let ascending = [
+            evr(0, "18.06.3.ce", "3.el7"),
+            evr(3, "18.09.9", "3.el7"),
+            evr(3, "20.10.9", "3.el7"),
+        ];
         assert!(ascending.is_sorted_by(|a, b| a.compare(b).is_lt()));
-        assert!(evr(3, "20.10.24", "1.el7").compare(&evr(3, "20.10.24", "3.el7")).is_lt());
+        assert!(
+            evr(3, "20.10.24", "1.el7")
+                .compare(&evr(3, "20.10.24", "3.el7"))
+                .is_lt()
+        );
         assert_eq!(ascending[0].to_string(), "18.06.3.ce-3.el7");
         assert_eq!(ascending[1].to_string(), "3:18.09.9-3.el7");
     }

@@ -76,13 +76,18 @@ pub(crate) fn settled(name: &str) -> Result<Unit, Failure> {
 fn show(name: &str) -> Result<Unit, Failure> {
     let output = Command::new(["systemctl", "show", name, "-p", PROPERTIES]).run()?;
     parse(&output.stdout).map_err(|missing| {
-        Failure::Unexpected(format!("`systemctl show {name}` does not tell the {missing}"))
+        Failure::Unexpected(format!(
+            "`systemctl show {name}` does not tell the {missing}"
+        ))
     })
 }
 
 fn parse(printed: &str) -> Result<Unit, &'static str> {
     let property = |name: &'static str| {
-        printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).ok_or(name)
+        printed
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .ok_or(name)
     };
     Ok(Unit {
         load: property("LoadState")?.to_owned(),
@@ -91,7 +96,9 @@ fn parse(printed: &str) -> Result<Unit, &'static str> {
         // These are left out for kinds of units that do not have them.
         file: property("UnitFileState").unwrap_or_default().to_owned(),
         stale: property("NeedDaemonReload").unwrap_or_default() == "yes",
-        started: property("ExecMainStartTimestampMonotonic").unwrap_or_default().to_owned(),
+        started: property("ExecMainStartTimestampMonotonic")
+            .unwrap_or_default()
+            .to_owned(),
     })
 }
 
@@ -134,19 +141,39 @@ fn stays_up(name: &str) -> Result<(), Failure> {
         true => "had to be started again by systemd within a second".to_owned(),
         false => format!("is {} after it was started", now.state()),
     };
-    Err(Failure::Unexpected(format!("the unit `{name}` {what}{}", journal(name))))
+    Err(Failure::Unexpected(format!(
+        "the unit `{name}` {what}{}",
+        journal(name)
+    )))
 }
 
 /// The last lines of a unit's journal, each on a line of its own; nothing if there are none.
 fn journal(name: &str) -> String {
-    let command =
-        Command::new(["journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat", "-u", name]);
+    let command = Command::new([
+        "journalctl",
+        "--no-pager",
+        "-q",
+        "-n",
+        "10",
+        "-o",
+        "cat",
+        "-u",
+        name,
+    ]);
     // Only to explain a failure: without it the failure is still told.
     let Ok(output) = command.timeout(Duration::from_secs(10)).output() else {
         return String::new();
     };
-    let lines: String = output.stdout.lines().flat_map(|line| ["\n    ", line]).collect();
-    if lines.is_empty() { lines } else { format!("\n  its journal ends:{lines}") }
+    let lines: String = output
+        .stdout
+        .lines()
+        .flat_map(|line| ["\n    ", line])
+        .collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("\n  its journal ends:{lines}")
+    }
 }
 
 #[cfg(test)]
@@ -160,11 +187,18 @@ mod tests {
     #[test]
     fn reads_the_properties_in_any_order() {
         let unit = parse(CRON).unwrap();
-        assert_eq!((unit.state().as_str(), unit.is_up()), ("active (running)", true));
+        assert_eq!(
+            (unit.state().as_str(), unit.is_up()),
+            ("active (running)", true)
+        );
         assert_eq!((unit.file.as_str(), unit.stale), ("enabled", false));
         let reversed = CRON.lines().rev().collect::<Vec<_>>().join("\n");
         assert_eq!(parse(&reversed).unwrap(), unit);
-        assert!(parse(&CRON.replace("Reload=no", "Reload=yes")).unwrap().stale);
+        assert!(
+            parse(&CRON.replace("Reload=no", "Reload=yes"))
+                .unwrap()
+                .stale
+        );
     }
 
     #[test]
@@ -178,7 +212,10 @@ mod tests {
     fn says_what_systemd_left_out() {
         assert_eq!(parse("LoadState=loaded\n"), Err("ActiveState"));
         assert_eq!(parse(""), Err("LoadState"));
-        assert_eq!(parse("LoadStateful=x\nActiveState=active\n"), Err("LoadState"));
+        assert_eq!(
+            parse("LoadStateful=x\nActiveState=active\n"),
+            Err("LoadState")
+        );
     }
 
     #[test]

@@ -45,7 +45,9 @@ fn holder(host: &Host, path: &Path) -> Result<Option<u32>, Failure> {
     };
     let device = found.dev();
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    let locks = host.read(Path::new("/proc/locks"), 1 << 20)?.unwrap_or_default();
+    let locks = host
+        .read(Path::new("/proc/locks"), 1 << 20)?
+        .unwrap_or_default();
     let file = format!("{major:02x}:{minor:02x}:{}", found.ino());
     Ok(parse_holder(&String::from_utf8_lossy(&locks), &file))
 }
@@ -55,13 +57,18 @@ fn holder(host: &Host, path: &Path) -> Result<Option<u32>, Failure> {
 fn parse_holder(locks: &str, file: &str) -> Option<u32> {
     locks.lines().find_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();
-        let [_, class, _, _, pid, locked, ..] = words[..] else { return None };
+        let [_, class, _, _, pid, locked, ..] = words[..] else {
+            return None;
+        };
         (class != "->" && locked == file).then(|| pid.parse().ok())?
     })
 }
 
 fn describe(host: &Host, pid: u32) -> String {
-    let comm = host.read(Path::new(&format!("/proc/{pid}/comm")), 64).ok().flatten();
+    let comm = host
+        .read(Path::new(&format!("/proc/{pid}/comm")), 64)
+        .ok()
+        .flatten();
     let comm = comm.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
     match comm.filter(|name| !name.is_empty()) {
         Some(name) => format!("`{name}` (pid {pid})"),

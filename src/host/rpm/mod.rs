@@ -32,7 +32,10 @@ pub(crate) struct Nevra {
 impl Nevra {
     /// What `rpm -e` and `rpm -V` take. Without the epoch, which rpm 4.11 does not read there.
     fn label(&self) -> String {
-        format!("{}-{}-{}.{}", self.name, self.evr.version, self.evr.release, self.arch)
+        format!(
+            "{}-{}-{}.{}",
+            self.name, self.evr.version, self.evr.release, self.arch
+        )
     }
 
     /// The name of its file, by rpm's own custom.
@@ -52,10 +55,13 @@ impl Nevra {
 /// [`Failure::Unexpected`] if rpm reports an error or leaves a name unanswered, so that a
 /// damaged database is never read as "not installed".
 pub(crate) fn installed(names: &[&str]) -> Result<Vec<Nevra>, Failure> {
-    let output =
-        Command::new(["rpm", "-q", "--qf", QUERY_FORMAT, "--"]).args(names.to_vec()).output()?;
+    let output = Command::new(["rpm", "-q", "--qf", QUERY_FORMAT, "--"])
+        .args(names.to_vec())
+        .output()?;
     parse_installed(names, &output).map_err(|problem| {
-        Failure::Unexpected(format!("cannot tell which packages are installed: {problem}"))
+        Failure::Unexpected(format!(
+            "cannot tell which packages are installed: {problem}"
+        ))
     })
 }
 
@@ -66,16 +72,16 @@ fn parse_installed(names: &[&str], output: &Output) -> Result<Vec<Nevra>, String
     let mut packages = Vec::new();
     let mut absent = Vec::new();
     for line in output.stdout.lines() {
-        let not_installed =
-            line.strip_prefix("package ").and_then(|rest| rest.strip_suffix(" is not installed"));
+        let not_installed = line
+            .strip_prefix("package ")
+            .and_then(|rest| rest.strip_suffix(" is not installed"));
         match not_installed {
             Some(name) => absent.push(name),
             None => packages.push(parse_package(line)?),
         }
     }
-    let answered = |name: &str| {
-        absent.contains(&name) || packages.iter().any(|package| package.name == name)
-    };
+    let answered =
+        |name: &str| absent.contains(&name) || packages.iter().any(|package| package.name == name);
     if let Some(name) = names.iter().find(|name| !answered(name)) {
         return Err(format!("rpm said nothing about `{name}`"));
     }
@@ -89,10 +95,16 @@ fn parse_package(line: &str) -> Result<Nevra, String> {
     let ["=", name, epoch, version, release, arch] = fields[..] else {
         return Err(format!("rpm printed `{line}`"));
     };
-    let epoch = epoch.parse().map_err(|_| format!("rpm printed the epoch `{epoch}`"))?;
+    let epoch = epoch
+        .parse()
+        .map_err(|_| format!("rpm printed the epoch `{epoch}`"))?;
     Ok(Nevra {
         name: name.to_owned(),
-        evr: Evr { epoch, version: version.to_owned(), release: release.to_owned() },
+        evr: Evr {
+            epoch,
+            version: version.to_owned(),
+            release: release.to_owned(),
+        },
         arch: arch.to_owned(),
     })
 }
@@ -102,10 +114,17 @@ fn parse_package(line: &str) -> Result<Nevra, String> {
 /// # Errors
 /// In words: rpm's own if it cannot read the file.
 pub(crate) fn identify(file: &Path) -> Result<Result<Nevra, String>, Failure> {
-    let output =
-        Command::new(["rpm", "-qp", "--nosignature", "--nodigest", "--qf", QUERY_FORMAT, "--"])
-            .arg(file)
-            .output()?;
+    let output = Command::new([
+        "rpm",
+        "-qp",
+        "--nosignature",
+        "--nodigest",
+        "--qf",
+        QUERY_FORMAT,
+        "--",
+    ])
+    .arg(file)
+    .output()?;
     Ok(match errors(&output).next() {
         Some(error) => Err(format!("rpm cannot read it: `{error}`")),
         None => parse_package(output.stdout.trim_end_matches('\n')),
@@ -132,15 +151,22 @@ fn upgrade_command(files: &[&Path]) -> Command {
 /// Removes these packages in one transaction.
 pub(crate) fn erase(packages: &[&Nevra]) -> Result<Output, Failure> {
     let labels = packages.iter().map(|package| package.label());
-    transaction(Command::new(["rpm", "-e", "--"]).args(labels).timeout(TRANSACTION_TIMEOUT))
+    transaction(
+        Command::new(["rpm", "-e", "--"])
+            .args(labels)
+            .timeout(TRANSACTION_TIMEOUT),
+    )
 }
 
 fn transaction(command: Command) -> Result<Output, Failure> {
     let output = command.run()?;
     // rpm ends with 0 when a scriptlet of an installed package failed; what it was to do
     // (make a group, register a unit) is undone all the same.
-    let failed: Vec<_> =
-        output.stderr.lines().filter(|line| line.contains("scriptlet failed")).collect();
+    let failed: Vec<_> = output
+        .stderr
+        .lines()
+        .filter(|line| line.contains("scriptlet failed"))
+        .collect();
     if failed.is_empty() {
         return Ok(output);
     }
@@ -160,7 +186,9 @@ pub(crate) fn verify(packages: &[&Nevra]) -> Result<Vec<String>, Failure> {
     if problems.is_empty()
         && let Some(error) = errors(&output).next()
     {
-        return Err(Failure::Unexpected(format!("cannot verify the packages: rpm says `{error}`")));
+        return Err(Failure::Unexpected(format!(
+            "cannot verify the packages: rpm says `{error}`"
+        )));
     }
     Ok(problems)
 }
@@ -179,7 +207,10 @@ fn parse_verify(stdout: &str) -> Vec<String> {
 }
 
 fn errors(output: &Output) -> impl Iterator<Item = &str> {
-    output.stderr.lines().filter(|line| line.starts_with("error:"))
+    output
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("error:"))
 }
 
 #[cfg(test)]
@@ -187,7 +218,11 @@ mod tests {
     use super::*;
 
     fn output(stdout: &str, stderr: &str) -> Output {
-        Output { stdout: stdout.to_owned(), stderr: stderr.to_owned(), ..Output::default() }
+        Output {
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+            ..Output::default()
+        }
     }
 
     #[test]
@@ -201,8 +236,14 @@ mod tests {
         assert_eq!(
             shown,
             [
-                ("docker-ce-20.10.5-3.el7.x86_64.rpm".into(), "3:20.10.5-3.el7.x86_64".into()),
-                ("containerd.io-1.4.13-3.1.el7.x86_64.rpm".into(), "1.4.13-3.1.el7.x86_64".into()),
+                (
+                    "docker-ce-20.10.5-3.el7.x86_64.rpm".into(),
+                    "3:20.10.5-3.el7.x86_64".into()
+                ),
+                (
+                    "containerd.io-1.4.13-3.1.el7.x86_64.rpm".into(),
+                    "1.4.13-3.1.el7.x86_64".into()
+                ),
             ]
         );
     }
@@ -221,9 +262,17 @@ mod tests {
         );
         let silent = parse_installed(&["docker-ce"], &output("", "")).unwrap_err();
         assert_eq!(silent, "rpm said nothing about `docker-ce`");
-        for line in ["=\ta\tb\tc\td\te", "=\ta\t0\t1", "Speicherzugriffsfehler", ""] {
+        for line in [
+            "=\ta\tb\tc\td\te",
+            "=\ta\t0\t1",
+            "Speicherzugriffsfehler",
+            "",
+        ] {
             let line = format!("{line}\n=\ta\t0\t1\t1\tnoarch\n");
-            assert!(parse_installed(&["a"], &output(&line, "")).is_err(), "{line:?}");
+            assert!(
+                parse_installed(&["a"], &output(&line, "")).is_err(),
+                "{line:?}"
+            );
         }
     }
 

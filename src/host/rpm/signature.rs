@@ -51,7 +51,11 @@ fn judge(output: &Output, policy: Signature) -> Result<(), String> {
         }
     }
     if !good_digest {
-        let said = output.stderr.lines().chain(output.stdout.lines()).next_back();
+        let said = output
+            .stderr
+            .lines()
+            .chain(output.stdout.lines())
+            .next_back();
         return Err(format!("rpm cannot read it ({})", said.unwrap_or_default()));
     }
     match (policy, unknown_key) {
