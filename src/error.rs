@@ -55,7 +55,10 @@ impl Error {
             1 => "1 error in the configuration; no host was contacted".to_owned(),
             count => format!("{count} errors in the configuration; no host was contacted"),
         };
-        Self { diagnostics, ..Self::new(ErrorKind::Config, message) }
+        Self {
+            diagnostics,
+            ..Self::new(ErrorKind::Config, message)
+        }
     }
 
     /// Adds the cause.

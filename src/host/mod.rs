@@ -21,7 +21,7 @@ mod path;
 mod pending;
 pub(crate) mod rpm;
 mod staging;
-pub(crate) mod systemctl;
+pub mod systemctl;
 mod tree;
 
 pub use command::{Command, CommandEnd, CommandFailure};

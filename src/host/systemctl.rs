@@ -21,19 +21,19 @@ const PROBATION: Duration = Duration::from_secs(1);
 
 /// A unit as systemd knows it. The words are systemd's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unit {
+pub struct Unit {
     /// `loaded`, `not-found`, `masked`, `error`, …
-    pub(crate) load: String,
+    pub load: String,
     /// `active`, `inactive`, `failed`, `activating`, …
-    pub(crate) active: String,
+    pub active: String,
     /// More of the same: `running`, `dead`, `auto-restart`, …
-    pub(crate) sub: String,
+    pub sub: String,
     /// `enabled`, `disabled`, `static`, …; empty if systemd cannot tell.
-    pub(crate) file: String,
+    pub file: String,
     /// The unit's files on the disk are newer than what systemd has read.
-    pub(crate) stale: bool,
+    pub stale: bool,
     /// When the main process was started; changes with every restart.
-    started: String,
+    pub started: String,
 }
 
 impl Unit {
@@ -43,17 +43,20 @@ impl Unit {
     }
 
     /// The state in words: `active (running)`.
-    pub(crate) fn state(&self) -> String {
+    #[must_use]
+    pub fn state(&self) -> String {
         format!("{} ({})", self.active, self.sub)
     }
 
     /// Whether it does what it is for.
-    pub(crate) fn is_up(&self) -> bool {
+    #[must_use]
+    pub fn is_up(&self) -> bool {
         matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
     }
 
     /// Whether nothing of it runs.
-    pub(crate) fn is_down(&self) -> bool {
+    #[must_use]
+    pub fn is_down(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed")
     }
 }
@@ -62,7 +65,7 @@ impl Unit {
 ///
 /// # Errors
 /// [`Failure::Command`] if systemd does not answer.
-pub(crate) fn settled(name: &str) -> Result<Unit, Failure> {
+pub fn settled(name: &str) -> Result<Unit, Failure> {
     let deadline = Instant::now() + TRANSITION;
     loop {
         let unit = show(name)?;
@@ -103,12 +106,12 @@ fn parse(printed: &str) -> Result<Unit, &'static str> {
 }
 
 /// Tells systemd something about one unit: `enable`, `stop`, `mask`, …
-pub(crate) fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
+pub fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
     Command::new(["systemctl", "--no-ask-password", verb, name]).run()
 }
 
 /// Makes systemd read all unit files again.
-pub(crate) fn daemon_reload() -> Result<Output, Failure> {
+pub fn daemon_reload() -> Result<Output, Failure> {
     Command::new(["systemctl", "--no-ask-password", "daemon-reload"]).run()
 }
 
@@ -116,7 +119,7 @@ pub(crate) fn daemon_reload() -> Result<Output, Failure> {
 ///
 /// # Errors
 /// With the last lines of the unit's journal, whose reason systemctl itself does not tell.
-pub(crate) fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
+pub fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
     match tell(verb, name) {
         Ok(output) => stays_up(name).map(|()| output),
         Err(Failure::Command(failure)) => {
@@ -137,9 +140,10 @@ fn stays_up(name: &str) -> Result<(), Failure> {
         thread::sleep(Duration::from_millis(100));
         now = show(name)?;
     }
-    let what = match now.is_up() {
-        true => "had to be started again by systemd within a second".to_owned(),
-        false => format!("is {} after it was started", now.state()),
+    let what = if now.is_up() {
+        "had to be started again by systemd within a second".to_owned()
+    } else {
+        format!("is {} after it was started", now.state())
     };
     Err(Failure::Unexpected(format!(
         "the unit `{name}` {what}{}",

@@ -78,7 +78,10 @@ impl Resource for Group {
         let Some(entry) = account::look_up(host, Database::Group, &self.name)? else {
             return Ok(None);
         };
-        Ok(Some(Found { gid: entry.number(2)?, origin: entry.origin }))
+        Ok(Some(Found {
+            gid: entry.number(2)?,
+            origin: entry.origin,
+        }))
     }
 
     fn drift(&self, actual: &Option<Found>) -> Vec<Drift> {
@@ -99,7 +102,13 @@ impl Resource for Group {
         let command = match (self.state, actual) {
             (Presence::Absent, None) => return Ok(None),
             (Presence::Present, None) => self.add(),
-            (_, Some(Found { origin: Origin::Directory, .. })) => {
+            (
+                _,
+                Some(Found {
+                    origin: Origin::Directory,
+                    ..
+                }),
+            ) => {
                 return Err(account::not_local("group", &self.name));
             }
             (Presence::Absent, Some(_)) => Command::new(["groupdel", &self.name]),
@@ -119,12 +128,20 @@ mod tests {
     use super::*;
 
     fn group(gid: Option<u32>, state: Presence) -> Group {
-        Group { name: "app".to_owned(), gid, system: false, state }
+        Group {
+            name: "app".to_owned(),
+            gid,
+            system: false,
+            state,
+        }
     }
 
     #[test]
     fn compares_existence_and_number() {
-        let found = Some(Found { gid: 1500, origin: Origin::Local });
+        let found = Some(Found {
+            gid: 1500,
+            origin: Origin::Local,
+        });
         let present = group(Some(1500), Presence::Present);
         assert_eq!(present.drift(&found), []);
         assert_eq!(present.drift(&None), [Drift::create("state", "present")]);
@@ -141,7 +158,10 @@ mod tests {
     #[test]
     fn is_found_on_this_host() {
         let directory = tempfile::tempdir().unwrap();
-        let root = Group { name: "root".to_owned(), ..group(Some(0), Presence::Present) };
+        let root = Group {
+            name: "root".to_owned(),
+            ..group(Some(0), Presence::Present)
+        };
         let found = root.observe(&Host::offline(directory.path())).unwrap();
         assert_eq!(root.drift(&found), []);
     }

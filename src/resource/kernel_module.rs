@@ -94,7 +94,9 @@ impl KernelModule {
     }
 
     fn parameters_in_use(&self, host: &Host) -> Result<BTreeMap<String, String>, Failure> {
-        let directory = Path::new("/sys/module").join(self.kernel_name()).join("parameters");
+        let directory = Path::new("/sys/module")
+            .join(self.kernel_name())
+            .join("parameters");
         let mut found = BTreeMap::new();
         for name in self.params.keys() {
             if let Some(bytes) = host.read(&directory.join(name), 1 << 16)? {
@@ -108,9 +110,15 @@ impl KernelModule {
     /// Parameters that the loaded module runs with and that are declared otherwise.
     fn other_parameters<'a>(&'a self, found: &'a Found) -> Vec<(&'a str, &'a str, &'a str)> {
         let declared = self.params.iter().filter_map(|(name, wanted)| {
-            Some((name.as_str(), wanted.as_str(), found.parameters.get(name)?.as_str()))
+            Some((
+                name.as_str(),
+                wanted.as_str(),
+                found.parameters.get(name)?.as_str(),
+            ))
         });
-        declared.filter(|(_, wanted, actual)| !same_parameter(wanted, actual)).collect()
+        declared
+            .filter(|(_, wanted, actual)| !same_parameter(wanted, actual))
+            .collect()
     }
 }
 
@@ -137,16 +145,22 @@ impl Resource for KernelModule {
     fn validate(&self) -> Result<(), String> {
         let word = |text: &str| {
             text.starts_with(|first: char| first.is_ascii_alphanumeric())
-                && text.chars().all(|sign| sign.is_ascii_alphanumeric() || "_-".contains(sign))
+                && text
+                    .chars()
+                    .all(|sign| sign.is_ascii_alphanumeric() || "_-".contains(sign))
         };
         if !word(&self.name) || self.name.len() > 55 {
-            return Err(format!("`{}` is not the name of a kernel module", self.name));
+            return Err(format!(
+                "`{}` is not the name of a kernel module",
+                self.name
+            ));
         }
         for (name, value) in &self.params {
             if !word(name) {
                 return Err(format!("`{name}` is not the name of a module parameter"));
             }
-            if value.is_empty() || value.contains(|sign: char| !sign.is_ascii_graphic() || "#\\'\"".contains(sign))
+            if value.is_empty()
+                || value.contains(|sign: char| !sign.is_ascii_graphic() || "#\\'\"".contains(sign))
             {
                 return Err(format!(
                     "the parameter `{name}` is `{value}`: it cannot be empty or contain blanks, \
@@ -170,8 +184,14 @@ impl Resource for KernelModule {
             Live::Loaded
         } else {
             let release = text(Path::new("/proc/sys/kernel/osrelease"))?;
-            let built_in = Path::new("/lib/modules").join(release.trim()).join("modules.builtin");
-            if is_built_in(&text(&built_in)?, &name) { Live::BuiltIn } else { Live::Absent }
+            let built_in = Path::new("/lib/modules")
+                .join(release.trim())
+                .join("modules.builtin");
+            if is_built_in(&text(&built_in)?, &name) {
+                Live::BuiltIn
+            } else {
+                Live::Absent
+            }
         };
         Ok(Found {
             live,
@@ -222,21 +242,36 @@ impl Resource for KernelModule {
             }
             _ => {}
         }
-        drift.extend(self.other_parameters(actual).into_iter().map(|(name, wanted, found)| {
-            Drift::update(format!("parameter {name} in use"), wanted, found)
-        }));
+        drift.extend(
+            self.other_parameters(actual)
+                .into_iter()
+                .map(|(name, wanted, found)| {
+                    Drift::update(format!("parameter {name} in use"), wanted, found)
+                }),
+        );
         drift
     }
 
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
         if self.state == Presence::Absent {
-            return self.remove(host, actual);
+            return self.remove(actual);
         }
         if let Some(options) = self.options()
             && actual.options.as_ref() != Some(&options)
         {
-            host.write(&self.options_file(), options.as_bytes(), Permissions::default())?;
+            host.write(
+                &self.options_file(),
+                options.as_bytes(),
+                Permissions::default(),
+            )?;
         }
+        // modprobe reads the parameters from the file just written. What cannot be loaded is not
+        // to be tried again at every boot, so that file comes after it.
+        let output = if actual.live == Live::Absent {
+            Some(Command::new(["modprobe", "--", &self.name]).run()?)
+        } else {
+            None
+        };
         if self.persisted && actual.listed_in.is_empty() && actual.live != Live::BuiltIn {
             let line = format!("{}\n", self.name);
             host.write(&self.load_file(), line.as_bytes(), Permissions::default())?;
@@ -248,16 +283,12 @@ impl Resource for KernelModule {
                 self.name
             )));
         }
-        if actual.live == Live::Absent {
-            // modprobe reads the parameters from the file just written.
-            return Command::new(["modprobe", "--", &self.name]).run().map(Some);
-        }
-        Ok(None)
+        Ok(output)
     }
 }
 
 impl KernelModule {
-    fn remove(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
+    fn remove(&self, actual: &Found) -> Result<Option<Output>, Failure> {
         if actual.live == Live::BuiltIn {
             return Err(Failure::Refused(format!(
                 "the module `{}` is built into the kernel and cannot be unloaded",
@@ -265,7 +296,10 @@ impl KernelModule {
             )));
         }
         let own = self.load_file();
-        let foreign = actual.listed_in.iter().find(|file| self.persisted && **file != own);
+        let foreign = actual
+            .listed_in
+            .iter()
+            .find(|file| self.persisted && **file != own);
         if let Some(file) = foreign {
             return Err(Failure::Refused(format!(
                 "{} loads the module `{}` at boot and is not fleet's; take the line out there \
@@ -275,26 +309,30 @@ impl KernelModule {
             )));
         }
         if self.persisted && actual.listed_in.contains(&own) {
-            remove_file(host, &own)?;
+            remove_file(&own)?;
         }
         if actual.options.is_some() {
-            remove_file(host, &self.options_file())?;
+            remove_file(&self.options_file())?;
         }
         if actual.live == Live::Loaded {
-            return Command::new(["modprobe", "-r", "--", &self.name]).run().map(Some);
+            return Command::new(["modprobe", "-r", "--", &self.name])
+                .run()
+                .map(Some);
         }
         Ok(None)
     }
 }
 
-fn remove_file(_: &Host, path: &Path) -> Result<(), Failure> {
+fn remove_file(path: &Path) -> Result<(), Failure> {
     fs::remove_file(path).map_err(|source| Failure::io("remove", path, source))?;
     sync_parent(path)
 }
 
 /// Lines of `/proc/modules` begin with the name: `br_netfilter 32768 0 - Live 0x…`.
 fn is_loaded(modules: &str, kernel_name: &str) -> bool {
-    modules.lines().any(|line| line.split(' ').next() == Some(kernel_name))
+    modules
+        .lines()
+        .any(|line| line.split(' ').next() == Some(kernel_name))
 }
 
 /// Lines of `modules.builtin` are paths: `kernel/fs/ext4/ext4.ko`.
@@ -312,7 +350,11 @@ fn listed_in(files: &[ConfigFile], kernel_name: &str) -> Vec<PathBuf> {
             .filter(|line| !line.starts_with(['#', ';']))
             .any(|line| line.replace('-', "_") == kernel_name)
     };
-    files.iter().filter(|file| lists(&file.text)).map(|file| file.path.clone()).collect()
+    files
+        .iter()
+        .filter(|file| lists(&file.text))
+        .map(|file| file.path.clone())
+        .collect()
 }
 
 /// The kernel shows truth values as `Y` and `N`, however they were given.
@@ -351,11 +393,17 @@ mod tests {
         let declared = module(r#"{"name": "br_netfilter"}"#);
         let own = "/etc/modules-load.d/br_netfilter.conf";
         assert_eq!(declared.drift(&found(Live::Loaded, &[own])), []);
-        assert_eq!(declared.drift(&found(Live::Loaded, &["/usr/lib/modules-load.d/k8s.conf"])), []);
+        assert_eq!(
+            declared.drift(&found(Live::Loaded, &["/usr/lib/modules-load.d/k8s.conf"])),
+            []
+        );
         assert_eq!(declared.drift(&found(Live::BuiltIn, &[])), []);
         assert_eq!(
             declared.drift(&found(Live::Absent, &[])),
-            [Drift::create("live", "loaded"), Drift::create("persisted", "loaded at boot")]
+            [
+                Drift::create("live", "loaded"),
+                Drift::create("persisted", "loaded at boot")
+            ]
         );
         let now_only = module(r#"{"name": "br_netfilter", "persisted": false}"#);
         assert_eq!(now_only.drift(&found(Live::Loaded, &[])), []);
@@ -377,8 +425,10 @@ mod tests {
 
     #[test]
     fn parameters_are_compared_in_the_file_and_in_use() {
-        let declared = module(r#"{"name": "dummy", "persisted": false,
-            "params": {"numdummies": "2", "fast": "yes"}}"#);
+        let declared = module(
+            r#"{"name": "dummy", "persisted": false,
+            "params": {"numdummies": "2", "fast": "yes"}}"#,
+        );
         let line = "options dummy fast=yes numdummies=2";
         assert_eq!(
             declared.drift(&found(Live::Loaded, &[])),
@@ -404,12 +454,26 @@ mod tests {
                        bridge 311296 1 br_netfilter, Live 0x0000000000000000\n";
         assert!(is_loaded(modules, "br_netfilter"));
         assert!(!is_loaded(modules, "br"));
-        assert_eq!(module(r#"{"name": "dm-thin-pool"}"#).kernel_name(), "dm_thin_pool");
-        assert!(is_built_in("kernel/drivers/md/dm-thin-pool.ko\n", "dm_thin_pool"));
-        assert!(!is_built_in("kernel/drivers/md/dm-thin-pool.ko\n", "dm_thin"));
-        let file = |path: &str, text: &str| ConfigFile { path: path.into(), text: text.to_owned() };
-        let files =
-            [file("/a.conf", "# dm-thin-pool\n"), file("/b.conf", "loop\n dm-thin-pool \n")];
+        assert_eq!(
+            module(r#"{"name": "dm-thin-pool"}"#).kernel_name(),
+            "dm_thin_pool"
+        );
+        assert!(is_built_in(
+            "kernel/drivers/md/dm-thin-pool.ko\n",
+            "dm_thin_pool"
+        ));
+        assert!(!is_built_in(
+            "kernel/drivers/md/dm-thin-pool.ko\n",
+            "dm_thin"
+        ));
+        let file = |path: &str, text: &str| ConfigFile {
+            path: path.into(),
+            text: text.to_owned(),
+        };
+        let files = [
+            file("/a.conf", "# dm-thin-pool\n"),
+            file("/b.conf", "loop\n dm-thin-pool \n"),
+        ];
         assert_eq!(listed_in(&files, "dm_thin_pool"), [Path::new("/b.conf")]);
     }
 

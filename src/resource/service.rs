@@ -69,15 +69,25 @@ fn yes() -> bool {
 
 /// Suffixes of the kinds of units.
 const KINDS: [&str; 11] = [
-    ".service", ".socket", ".target", ".timer", ".mount", ".automount", ".path", ".swap", ".slice",
-    ".scope", ".device",
+    ".service",
+    ".socket",
+    ".target",
+    ".timer",
+    ".mount",
+    ".automount",
+    ".path",
+    ".swap",
+    ".slice",
+    ".scope",
+    ".device",
 ];
 
 impl Service {
     fn unit(&self) -> String {
-        match KINDS.iter().any(|suffix| self.name.ends_with(suffix)) {
-            true => self.name.clone(),
-            false => format!("{}.service", self.name),
+        if KINDS.iter().any(|suffix| self.name.ends_with(suffix)) {
+            self.name.clone()
+        } else {
+            format!("{}.service", self.name)
         }
     }
 
@@ -107,7 +117,9 @@ impl Service {
                  add `masked: no` if it is to be"
             ));
         }
-        if self.enabled == Some(true) && matches!(unit.file.as_str(), "static" | "indirect" | "transient") {
+        if self.enabled == Some(true)
+            && matches!(unit.file.as_str(), "static" | "indirect" | "transient")
+        {
             return refused(format!(
                 "the unit `{name}` is `{}`: it has no `[Install]` section that would enable it; \
                  leave `enabled` out, or declare the unit that starts it",
@@ -149,7 +161,9 @@ impl Resource for Service {
 
     fn validate(&self) -> Result<(), String> {
         let fits = |sign: char| sign.is_ascii_alphanumeric() || ":-_.\\@".contains(sign);
-        if self.name.starts_with('-') || !self.name.chars().all(fits) || !(1..=240).contains(&self.name.len())
+        if self.name.starts_with('-')
+            || !self.name.chars().all(fits)
+            || !(1..=240).contains(&self.name.len())
         {
             return Err(format!("`{}` is not the name of a unit", self.name));
         }
@@ -170,7 +184,10 @@ impl Resource for Service {
     }
 
     fn runs_every_time(&self) -> bool {
-        matches!(self.state, Some(ServiceState::Restarted | ServiceState::Reloaded))
+        matches!(
+            self.state,
+            Some(ServiceState::Restarted | ServiceState::Reloaded)
+        )
     }
 
     fn observe(&self, _: &Host) -> Result<Unit, Failure> {
@@ -179,7 +196,9 @@ impl Resource for Service {
         match unit.load.as_str() {
             "loaded" | "masked" | "merged" | "stub" => {}
             "not-found" => {
-                return Err(Failure::Missing(format!("the unit `{name}` does not exist")));
+                return Err(Failure::Missing(format!(
+                    "the unit `{name}` does not exist"
+                )));
             }
             other => {
                 return Err(Failure::Unexpected(format!(
@@ -200,7 +219,11 @@ impl Resource for Service {
     fn drift(&self, unit: &Unit) -> Vec<Drift> {
         let mut drift = Vec::new();
         if self.is_stale(unit) {
-            drift.push(Drift::update("daemon_reload", "unit files as on the disk", "older unit files"));
+            drift.push(Drift::update(
+                "daemon_reload",
+                "unit files as on the disk",
+                "older unit files",
+            ));
         }
         if let Some(masked) = self.masked
             && masked != is_masked(unit)
@@ -311,10 +334,16 @@ mod tests {
 
     #[test]
     fn unit_files_newer_than_what_systemd_knows_are_drift() {
-        let stale = Unit { stale: true, ..unit("active", "enabled") };
+        let stale = Unit {
+            stale: true,
+            ..unit("active", "enabled")
+        };
         let drift = service(r#"{"name": "docker", "state": "started"}"#).drift(&stale);
         assert_eq!(drift[0].attribute, "daemon_reload");
-        assert_eq!(service(r#"{"name": "docker", "daemon_reload": false}"#).drift(&stale), []);
+        assert_eq!(
+            service(r#"{"name": "docker", "daemon_reload": false}"#).drift(&stale),
+            []
+        );
     }
 
     #[test]
@@ -330,14 +359,28 @@ mod tests {
     #[test]
     fn refuses_what_systemd_cannot_do() {
         let check = |json: &str, unit: &Unit| {
-            service(json).check_possible(unit).map_err(|failure| failure.to_string())
+            service(json)
+                .check_possible(unit)
+                .map_err(|failure| failure.to_string())
         };
-        let masked = Unit { load: "masked".to_owned(), ..unit("inactive", "masked") };
+        let masked = Unit {
+            load: "masked".to_owned(),
+            ..unit("inactive", "masked")
+        };
         let start = r#"{"name": "docker", "state": "started"}"#;
         let error = check(start, &masked).unwrap_err();
-        assert!(error.starts_with("the unit `docker.service` is masked"), "{error}");
-        assert!(error.ends_with("add `masked: no` if it is to be"), "{error}");
-        assert_eq!(check(r#"{"name": "docker", "state": "stopped"}"#, &masked), Ok(()));
+        assert!(
+            error.starts_with("the unit `docker.service` is masked"),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("add `masked: no` if it is to be"),
+            "{error}"
+        );
+        assert_eq!(
+            check(r#"{"name": "docker", "state": "stopped"}"#, &masked),
+            Ok(())
+        );
         let unmask = r#"{"name": "docker", "state": "started", "masked": false}"#;
         assert_eq!(check(unmask, &masked), Ok(()));
 
@@ -356,16 +399,28 @@ mod tests {
             ("my.app", "my.app.service"),
         ] {
             let declared = service(&format!(r#"{{"name": "{name}"}}"#));
-            assert_eq!((declared.validate(), declared.id().as_str()), (Ok(()), unit));
+            assert_eq!(
+                (declared.validate(), declared.id().as_str()),
+                (Ok(()), unit)
+            );
         }
         for (json, expected) in [
             (r#"{"name": ""}"#, "is not the name of a unit"),
             (r#"{"name": "--now"}"#, "is not the name of a unit"),
             (r#"{"name": "a b"}"#, "is not the name of a unit"),
             (r#"{"name": "a*"}"#, "is not the name of a unit"),
-            (r#"{"name": "getty@"}"#, "`getty@` is a template; name an instance of it, like `getty@1`"),
-            (r#"{"name": "a", "masked": true, "state": "started"}"#, "cannot be started"),
-            (r#"{"name": "a", "masked": true, "enabled": true}"#, "cannot be `enabled: yes`"),
+            (
+                r#"{"name": "getty@"}"#,
+                "`getty@` is a template; name an instance of it, like `getty@1`",
+            ),
+            (
+                r#"{"name": "a", "masked": true, "state": "started"}"#,
+                "cannot be started",
+            ),
+            (
+                r#"{"name": "a", "masked": true, "enabled": true}"#,
+                "cannot be `enabled: yes`",
+            ),
         ] {
             let error = service(json).validate().unwrap_err();
             assert!(error.contains(expected), "{json}: {error}");

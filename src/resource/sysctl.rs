@@ -77,7 +77,8 @@ impl Sysctl {
         let failed = |source| Failure::io("set", &path, source);
         let mut file = OpenOptions::new().write(true).open(&path).map_err(failed)?;
         // One write: the kernel takes each as a value of its own.
-        file.write_all(format!("{}\n", self.value()).as_bytes()).map_err(failed)?;
+        file.write_all(format!("{}\n", self.value()).as_bytes())
+            .map_err(failed)?;
         Ok(())
     }
 }
@@ -108,7 +109,8 @@ impl Resource for Sysctl {
     fn validate(&self) -> Result<(), String> {
         let fits = |sign: char| sign.is_ascii_alphanumeric() || "._-/:@+".contains(sign);
         let path = key_path(&self.name);
-        if !self.name.chars().all(fits) || path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        if !self.name.chars().all(fits)
+            || path.split('/').any(|part| matches!(part, "" | "." | ".."))
         {
             return Err(format!(
                 "`{}` is not the name of a kernel parameter, like `vm.swappiness` or \
@@ -121,7 +123,9 @@ impl Resource for Sysctl {
             (Presence::Present, Some(value)) if value.trim().is_empty() => {
                 Err("`value` is empty".to_owned())
             }
-            (Presence::Present, Some(value)) if value.chars().any(|sign| sign.is_control() && sign != '\t') => {
+            (Presence::Present, Some(value))
+                if value.chars().any(|sign| sign.is_control() && sign != '\t') =>
+            {
                 Err("`value` contains a line break or another control character".to_owned())
             }
             (Presence::Absent, Some(_)) => {
@@ -150,7 +154,10 @@ impl Resource for Sysctl {
     }
 
     fn drift(&self, actual: &Found) -> Vec<Drift> {
-        let persisted = actual.own.as_deref().and_then(|text| value_in(text, &self.name));
+        let persisted = actual
+            .own
+            .as_deref()
+            .and_then(|text| value_in(text, &self.name));
         let mut drift = Vec::new();
         if self.state == Presence::Absent {
             drift.extend(persisted.map(|value| Drift::remove("persisted", value)));
@@ -163,18 +170,16 @@ impl Resource for Sysctl {
             drift.push(Drift::update("live", &value, live));
         }
         match (&actual.later, persisted) {
-            (Some((file, later)), _) if *later != value => drift.push(Drift::update(
-                "persisted",
-                value,
-                format!("{later} (by {})", file.display()),
-            )),
-            // Whoever sets the right value last, boot will set the right value.
-            (Some(_), _) => {}
+            // Whoever sets the value last, boot will set that one.
+            (Some((file, later)), _) if *later != value => {
+                let found = format!("{later} (by {})", file.display());
+                drift.push(Drift::update("persisted", value, found));
+            }
             (None, None) => drift.push(Drift::create("persisted", value)),
             (None, Some(found)) if found != value => {
                 drift.push(Drift::update("persisted", value, found));
             }
-            (None, Some(_)) => {}
+            (Some(_), _) | (None, Some(_)) => {}
         }
         drift
     }
@@ -211,9 +216,14 @@ impl Resource for Sysctl {
 /// separator, and the other sign stands for itself.
 fn key_path(name: &str) -> String {
     match name.find(['.', '/']).map(|first| name.as_bytes()[first]) {
-        Some(b'.') => {
-            name.chars().map(|sign| match sign { '.' => '/', '/' => '.', other => other }).collect()
-        }
+        Some(b'.') => name
+            .chars()
+            .map(|sign| match sign {
+                '.' => '/',
+                '/' => '.',
+                other => other,
+            })
+            .collect(),
         _ => name.to_owned(),
     }
 }
@@ -231,13 +241,19 @@ fn assignment(line: &str) -> Option<(String, String)> {
     }
     let (key, value) = line.split_once('=')?;
     let key = key.trim();
-    Some((key_path(key.strip_prefix('-').unwrap_or(key)), one_line(value)))
+    Some((
+        key_path(key.strip_prefix('-').unwrap_or(key)),
+        one_line(value),
+    ))
 }
 
 /// The last value a file sets.
 fn value_in(text: &str, name: &str) -> Option<String> {
     let path = key_path(name);
-    text.lines().filter_map(assignment).filter(|(key, _)| *key == path).last().map(|(_, value)| value)
+    text.lines()
+        .filter_map(assignment)
+        .rfind(|(key, _)| *key == path)
+        .map(|(_, value)| value)
 }
 
 /// The last file after `own` that sets the parameter.
@@ -285,7 +301,11 @@ mod tests {
     }
 
     fn found(live: &str, own: Option<&str>) -> Found {
-        Found { live: Some(live.to_owned()), own: own.map(str::to_owned), later: None }
+        Found {
+            live: Some(live.to_owned()),
+            own: own.map(str::to_owned),
+            later: None,
+        }
     }
 
     #[test]
@@ -296,7 +316,10 @@ mod tests {
         assert_eq!(declared.drift(&found(value, Some(line))), []);
         assert_eq!(
             declared.drift(&found("1 2 3", None)),
-            [Drift::update("live", value, "1 2 3"), Drift::create("persisted", value)]
+            [
+                Drift::update("live", value, "1 2 3"),
+                Drift::create("persisted", value)
+            ]
         );
         let edited = "net.ipv4.tcp_rmem = 4096 131072 6291456\nnet.ipv4.tcp_rmem = 9 9 9\n";
         assert_eq!(
@@ -309,22 +332,39 @@ mod tests {
     fn a_later_file_decides() {
         let declared = sysctl("vm.swappiness", "10");
         let own = "vm.swappiness = 10\n";
-        let file = |path: &str, text: &str| ConfigFile { path: path.into(), text: text.to_owned() };
+        let file = |path: &str, text: &str| ConfigFile {
+            path: path.into(),
+            text: text.to_owned(),
+        };
         let files = [
             file("/usr/lib/sysctl.d/50-default.conf", "vm.swappiness = 30\n"),
             file(DEFAULT_FILE, own),
-            file("/etc/sysctl.d/99-sysctl.conf", "# vm.swappiness = 1\nvm.swappiness=60\n"),
+            file(
+                "/etc/sysctl.d/99-sysctl.conf",
+                "# vm.swappiness = 1\nvm.swappiness=60\n",
+            ),
         ];
-        let later = |files: &[ConfigFile]| set_later(files, Path::new(DEFAULT_FILE), "vm.swappiness");
+        let later =
+            |files: &[ConfigFile]| set_later(files, Path::new(DEFAULT_FILE), "vm.swappiness");
         assert_eq!(later(&files[..2]), None);
         // The own file does not exist yet, but its place in the order is known.
         assert_eq!(later(&files[..1]), None);
-        let actual = Found { later: later(&files), ..found("10", Some(own)) };
+        let actual = Found {
+            later: later(&files),
+            ..found("10", Some(own))
+        };
         assert_eq!(
             declared.drift(&actual),
-            [Drift::update("persisted", "10", "60 (by /etc/sysctl.d/99-sysctl.conf)")]
+            [Drift::update(
+                "persisted",
+                "10",
+                "60 (by /etc/sysctl.d/99-sysctl.conf)"
+            )]
         );
-        assert_eq!(sysctl("vm.swappiness", "60").drift(&actual)[0].attribute, "live");
+        assert_eq!(
+            sysctl("vm.swappiness", "60").drift(&actual)[0].attribute,
+            "live"
+        );
     }
 
     #[test]
@@ -335,29 +375,55 @@ mod tests {
             ..sysctl("vm.swappiness", "")
         };
         let text = "# kept\nvm.swappiness = 10\n kernel.pid_max = 4194304\nvm/swappiness = 20";
-        let actual = Found { live: None, own: Some(text.to_owned()), later: None };
+        let actual = Found {
+            live: None,
+            own: Some(text.to_owned()),
+            later: None,
+        };
         assert_eq!(declared.drift(&actual), [Drift::remove("persisted", "20")]);
         let after = with_value(text, "vm.swappiness", None);
         assert_eq!(after, "# kept\n kernel.pid_max = 4194304\n");
-        assert_eq!(declared.drift(&Found { own: Some(after), ..actual }), []);
+        assert_eq!(
+            declared.drift(&Found {
+                own: Some(after),
+                ..actual
+            }),
+            []
+        );
     }
 
     #[test]
     fn names_lead_below_proc_sys() {
         for (name, path) in [
             ("vm.swappiness", "/proc/sys/vm/swappiness"),
-            ("net.ipv4.conf.eth0/100.rp_filter", "/proc/sys/net/ipv4/conf/eth0.100/rp_filter"),
-            ("net/ipv4/conf/eth0.100/rp_filter", "/proc/sys/net/ipv4/conf/eth0.100/rp_filter"),
+            (
+                "net.ipv4.conf.eth0/100.rp_filter",
+                "/proc/sys/net/ipv4/conf/eth0.100/rp_filter",
+            ),
+            (
+                "net/ipv4/conf/eth0.100/rp_filter",
+                "/proc/sys/net/ipv4/conf/eth0.100/rp_filter",
+            ),
         ] {
             assert_eq!(sysctl(name, "1").path(), Path::new(path));
             assert_eq!(sysctl(name, "1").validate(), Ok(()));
         }
-        for name in ["", "vm..swappiness", "../../etc/passwd", "/etc/passwd", "a b", "a\nb", "net.*"]
-        {
+        for name in [
+            "",
+            "vm..swappiness",
+            "../../etc/passwd",
+            "/etc/passwd",
+            "a b",
+            "a\nb",
+            "net.*",
+        ] {
             assert!(sysctl(name, "1").validate().is_err(), "{name:?}");
         }
         for value in ["", "  ", "1\nkernel.x = 2"] {
-            assert!(sysctl("vm.swappiness", value).validate().is_err(), "{value:?}");
+            assert!(
+                sysctl("vm.swappiness", value).validate().is_err(),
+                "{value:?}"
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::host::{Command, Failure, Host};
 
 /// How long another transaction may go on.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Waits until no process holds the lock.
 ///

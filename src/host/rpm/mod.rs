@@ -19,7 +19,7 @@ const QUERY_FORMAT: &str = "=\t%{NAME}\t%{EPOCHNUM}\t%{VERSION}\t%{RELEASE}\t%{A
 
 /// How long a transaction may take. Generous: one that is killed leaves a half-installed set,
 /// and scriptlets may wait for a daemon to stop.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(1800);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// A package by all that tells it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub(crate) fn test_upgrade(files: &[&Path]) -> Result<Output, Failure> {
 /// Installs these files in place of what is installed of the same names, newer or older, in one
 /// transaction.
 pub(crate) fn upgrade(files: &[&Path]) -> Result<Output, Failure> {
-    transaction(upgrade_command(files).timeout(TRANSACTION_TIMEOUT))
+    transaction(&upgrade_command(files).timeout(TRANSACTION_TIMEOUT))
 }
 
 /// Never with `--force`, `--nodeps` or `--replacefiles`: rpm's objections are the point.
@@ -152,13 +152,13 @@ fn upgrade_command(files: &[&Path]) -> Command {
 pub(crate) fn erase(packages: &[&Nevra]) -> Result<Output, Failure> {
     let labels = packages.iter().map(|package| package.label());
     transaction(
-        Command::new(["rpm", "-e", "--"])
+        &Command::new(["rpm", "-e", "--"])
             .args(labels)
             .timeout(TRANSACTION_TIMEOUT),
     )
 }
 
-fn transaction(command: Command) -> Result<Output, Failure> {
+fn transaction(command: &Command) -> Result<Output, Failure> {
     let output = command.run()?;
     // rpm ends with 0 when a scriptlet of an installed package failed; what it was to do
     // (make a group, register a unit) is undone all the same.

@@ -34,14 +34,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Resource;
 use super::presence::Presence;
-use crate::host::evr::Evr;
 use crate::host::rpm::signature::Signature;
 use crate::host::rpm::{self as program, Nevra};
 use crate::host::{Failure, Host, Staged};
-use crate::protocol::{Change, Drift, Output, Sha256, Source};
+use crate::protocol::{Change, Drift, Output, Source};
 
+mod package;
 mod versionlock;
 
+use package::Package;
 use versionlock::LockList;
 
 /// A set of RPM packages at exact versions, from files that fleet brings.
@@ -64,33 +65,6 @@ pub struct Rpm {
     pub state: Presence,
 }
 
-/// One package. With `state: absent` only the name counts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Package {
-    /// The package's name, without its version.
-    pub name: String,
-    /// Its epoch; 0 if it has none. `rpm -qp --qf '%{EPOCHNUM}' FILE` shows it.
-    #[serde(default)]
-    pub epoch: u32,
-    /// Its version: `20.10.24`.
-    #[serde(default)]
-    pub version: Option<String>,
-    /// Its release: `3.el7`.
-    #[serde(default)]
-    pub release: Option<String>,
-    /// Its architecture: `x86_64`, `noarch`.
-    #[serde(default)]
-    pub arch: Option<String>,
-    /// The file, looked up in `files/`.
-    #[serde(default)]
-    pub src: Option<Source>,
-    /// What the file's content must be.
-    #[serde(default)]
-    pub sha256: Option<Sha256>,
-}
-
 /// The installed packages of the declared names, and what is locked.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -102,54 +76,12 @@ fn yes() -> bool {
     true
 }
 
-impl Package {
-    /// # Errors
-    /// What is missing or malformed.
-    fn nevra(&self) -> Result<Nevra, String> {
-        let name = self.checked("name", Some(&self.name), "+._-")?;
-        let version = self.checked("version", self.version.as_ref(), "+._~^")?;
-        let release = self.checked("release", self.release.as_ref(), "+._~^")?;
-        let arch = self.checked("arch", self.arch.as_ref(), "_")?;
-        Ok(Nevra { name, evr: Evr { epoch: self.epoch, version, release }, arch })
-    }
-
-    /// Only what rpm allows in a name: these words become arguments and lines of files.
-    fn checked(&self, field: &str, value: Option<&String>, signs: &str) -> Result<String, String> {
-        let Some(value) = value else {
-            return Err(format!("the package `{}` needs `{field}`", self.name));
-        };
-        let fits = |sign: char| sign.is_ascii_alphanumeric() || signs.contains(sign);
-        if value.starts_with(|first: char| first.is_ascii_alphanumeric()) && value.chars().all(fits)
-        {
-            return Ok(value.clone());
-        }
-        Err(format!(
-            "`{value}` is not the {field} of a package: letters, digits and `{signs}` are allowed, \
-             and a letter or digit comes first"
-        ))
-    }
-
-    fn check_file(&self) -> Result<(), String> {
-        let Some(declared) = self.sha256 else {
-            return Err(format!(
-                "the package `{}` needs `sha256`; `sha256sum FILE` shows it",
-                self.name
-            ));
-        };
-        match &self.src {
-            None => Err(format!("the package `{}` needs `src`", self.name)),
-            Some(Source::Content(content)) if content.sha256 != declared => Err(format!(
-                "the file of `{}` has the sha256 {}, not the declared {declared}",
-                self.name, content.sha256
-            )),
-            Some(_) => Ok(()),
-        }
-    }
-}
-
 impl Rpm {
     fn names(&self) -> Vec<&str> {
-        self.packages.iter().map(|package| package.name.as_str()).collect()
+        self.packages
+            .iter()
+            .map(|package| package.name.as_str())
+            .collect()
     }
 
     /// Each package with what it is to be; none with `state: absent`.
@@ -158,7 +90,10 @@ impl Rpm {
             return Vec::new();
         }
         let complete = |package: &Package| package.nevra().expect("`validate` has been called");
-        self.packages.iter().map(|package| (package, complete(package))).collect()
+        self.packages
+            .iter()
+            .map(|package| (package, complete(package)))
+            .collect()
     }
 
     fn lock_drift(&self, locks: &[LockList]) -> Vec<Drift> {
@@ -203,8 +138,10 @@ impl Rpm {
     /// Brings the packages that differ to their versions, or changes nothing.
     fn install(&self, host: &Host, installed: &[Nevra]) -> Result<Option<Output>, Failure> {
         let wanted = self.wanted();
-        let changes: Vec<_> =
-            wanted.iter().filter(|(_, nevra)| !installed.contains(nevra)).collect();
+        let changes: Vec<_> = wanted
+            .iter()
+            .filter(|(_, nevra)| !installed.contains(nevra))
+            .collect();
         let mut output = None;
         if !changes.is_empty() {
             let files = self.checked_files(host, &changes)?;
@@ -212,22 +149,26 @@ impl Rpm {
             program::test_upgrade(&paths).map_err(refused)?;
             program::lock::wait_until_free(host)?;
             output = Some(program::upgrade(&paths)?);
-            let problems =
-                program::verify(&changes.iter().map(|(_, nevra)| nevra).collect::<Vec<_>>())?;
-            if !problems.is_empty() {
-                return Err(Failure::Unexpected(format!(
-                    "the packages are installed, but `rpm -V` finds:{}",
-                    listed(&problems)
-                )));
-            }
         }
         // rpm leaves another architecture, and what an interrupted transaction left behind.
         let now = program::installed(&self.names())?;
-        let beside: Vec<_> =
-            now.iter().filter(|found| wanted.iter().all(|(_, nevra)| nevra != *found)).collect();
+        let beside: Vec<_> = now
+            .iter()
+            .filter(|found| wanted.iter().all(|(_, nevra)| nevra != *found))
+            .collect();
         if !beside.is_empty() && changes.iter().all(|(_, nevra)| now.contains(nevra)) {
             program::lock::wait_until_free(host)?;
             output = Some(program::erase(&beside)?);
+        }
+        if output.is_some() {
+            let problems =
+                program::verify(&wanted.iter().map(|(_, nevra)| nevra).collect::<Vec<_>>())?;
+            if !problems.is_empty() {
+                return Err(Failure::Unexpected(format!(
+                    "rpm reported success, but `rpm -V` finds:{}",
+                    listed(&problems)
+                )));
+            }
         }
         Ok(output)
     }
@@ -264,7 +205,9 @@ impl Rpm {
         if let Err(problem) = package.check_file() {
             return Ok(Err(problem));
         }
-        let Some(source) = &package.src else { return Ok(Err("it has no `src`".to_owned())) };
+        let Some(source) = &package.src else {
+            return Ok(Err("it has no `src`".to_owned()));
+        };
         let file = match host.fetch_staged(source.content()?, &nevra.file_name()) {
             Ok(file) => file,
             Err(refused @ Failure::Refused(_)) => return Ok(Err(refused.to_string())),
@@ -274,25 +217,39 @@ impl Rpm {
         if let Err(problem) = program::signature::check(file.path(), self.signature)? {
             return Ok(Err(problem));
         }
-        Ok(program::identify(file.path())?.and_then(|found| match found == *nevra {
-            true => Ok(file),
-            false => Err(format!("it is {} {}", found.name, found.evra())),
-        }))
+        Ok(match program::identify(file.path())? {
+            Ok(found) if found == *nevra => Ok(file),
+            Ok(found) => Err(format!("it is {} {}", found.name, found.evra())),
+            Err(problem) => Err(problem),
+        })
     }
 }
 
 fn listed(problems: &[String]) -> String {
-    problems.iter().flat_map(|problem| ["\n    - ", problem]).collect()
+    problems
+        .iter()
+        .flat_map(|problem| ["\n    - ", problem])
+        .collect()
 }
 
-/// What rpm itself has against the set.
+/// What rpm itself has against the set, without the words around it.
 fn refused(failure: Failure) -> Failure {
-    match failure {
-        Failure::Command(failure) => {
-            Failure::Refused(format!("rpm refuses the set and nothing was changed: {failure}"))
-        }
-        other => other,
+    let Failure::Command(failure) = failure else {
+        return failure;
+    };
+    let said = failure
+        .output
+        .stderr
+        .lines()
+        .skip_while(|line| !line.starts_with("error:"));
+    let objections: Vec<_> = said.map(|line| line.trim().to_owned()).collect();
+    if objections.is_empty() {
+        return Failure::Command(failure);
     }
+    Failure::Refused(format!(
+        "rpm refuses the set and nothing was changed:{}",
+        listed(&objections)
+    ))
 }
 
 impl Resource for Rpm {
@@ -336,7 +293,7 @@ impl Resource for Rpm {
         }
         let mut seen = BTreeSet::new();
         for package in &self.packages {
-            package.checked("name", Some(&package.name), "+._-")?;
+            package.check_name()?;
             if !seen.insert(&package.name) {
                 return Err(format!("the package `{}` is declared twice", package.name));
             }
@@ -350,17 +307,26 @@ impl Resource for Rpm {
 
     fn sources_mut(&mut self) -> Vec<&mut Source> {
         match self.state {
-            Presence::Present => {
-                self.packages.iter_mut().filter_map(|package| package.src.as_mut()).collect()
-            }
+            Presence::Present => self
+                .packages
+                .iter_mut()
+                .filter_map(|package| package.src.as_mut())
+                .collect(),
             Presence::Absent => Vec::new(),
         }
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
         self.validate().map_err(Failure::Refused)?;
-        let locks = if self.versionlock { versionlock::lists(host)? } else { Vec::new() };
-        Ok(Found { installed: program::installed(&self.names())?, locks })
+        let locks = if self.versionlock {
+            versionlock::lists(host)?
+        } else {
+            Vec::new()
+        };
+        Ok(Found {
+            installed: program::installed(&self.names())?,
+            locks,
+        })
     }
 
     fn drift(&self, actual: &Found) -> Vec<Drift> {
@@ -370,7 +336,12 @@ impl Resource for Rpm {
             drift.extend(removed.map(|found| Drift::remove(&found.name, found.evra())));
         }
         for (_, wanted) in self.wanted() {
-            let of_the_name = || actual.installed.iter().filter(|found| found.name == wanted.name);
+            let of_the_name = || {
+                actual
+                    .installed
+                    .iter()
+                    .filter(|found| found.name == wanted.name)
+            };
             let there = of_the_name().any(|found| *found == wanted);
             // The newest one speaks for the others when there are several.
             let newest = of_the_name().max_by(|a, b| a.evr.compare(&b.evr));
@@ -401,7 +372,9 @@ impl Resource for Rpm {
             Presence::Absent if actual.installed.is_empty() => None,
             Presence::Absent => {
                 program::lock::wait_until_free(host)?;
-                Some(program::erase(&actual.installed.iter().collect::<Vec<_>>())?)
+                Some(program::erase(
+                    &actual.installed.iter().collect::<Vec<_>>(),
+                )?)
             }
         };
         self.write_locks(host, &actual.locks)?;

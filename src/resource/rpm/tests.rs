@@ -1,10 +1,15 @@
 use super::*;
-use crate::protocol::Content;
+use crate::host::evr::Evr;
+use crate::protocol::{Content, Sha256};
 
 fn nevra(name: &str, epoch: u32, version: &str) -> Nevra {
     Nevra {
         name: name.to_owned(),
-        evr: Evr { epoch, version: version.to_owned(), release: "3.el7".to_owned() },
+        evr: Evr {
+            epoch,
+            version: version.to_owned(),
+            release: "3.el7".to_owned(),
+        },
         arch: "x86_64".to_owned(),
     }
 }
@@ -31,12 +36,18 @@ fn set(packages: &[Nevra]) -> Rpm {
 }
 
 fn found(installed: &[Nevra]) -> Found {
-    Found { installed: installed.to_vec(), locks: Vec::new() }
+    Found {
+        installed: installed.to_vec(),
+        locks: Vec::new(),
+    }
 }
 
 #[test]
 fn shows_from_and_to_of_every_package() {
-    let declared = set(&[nevra("docker-ce", 3, "20.10.24"), nevra("docker-ce-cli", 1, "20.10.24")]);
+    let declared = set(&[
+        nevra("docker-ce", 3, "20.10.24"),
+        nevra("docker-ce-cli", 1, "20.10.24"),
+    ]);
     assert_eq!(
         declared.drift(&found(&[])),
         [
@@ -44,11 +55,18 @@ fn shows_from_and_to_of_every_package() {
             Drift::create("docker-ce-cli", "1:20.10.24-3.el7.x86_64"),
         ]
     );
-    let installed = [nevra("docker-ce", 3, "20.10.5"), nevra("docker-ce-cli", 1, "23.0.1")];
+    let installed = [
+        nevra("docker-ce", 3, "20.10.5"),
+        nevra("docker-ce-cli", 1, "23.0.1"),
+    ];
     assert_eq!(
         declared.drift(&found(&installed)),
         [
-            Drift::update("docker-ce (upgrade)", "3:20.10.24-3.el7.x86_64", "3:20.10.5-3.el7.x86_64"),
+            Drift::update(
+                "docker-ce (upgrade)",
+                "3:20.10.24-3.el7.x86_64",
+                "3:20.10.5-3.el7.x86_64"
+            ),
             Drift::update(
                 "docker-ce-cli (downgrade)",
                 "1:20.10.24-3.el7.x86_64",
@@ -56,16 +74,27 @@ fn shows_from_and_to_of_every_package() {
             ),
         ]
     );
-    let same = [nevra("docker-ce", 3, "20.10.24"), nevra("docker-ce-cli", 1, "20.10.24")];
+    let same = [
+        nevra("docker-ce", 3, "20.10.24"),
+        nevra("docker-ce-cli", 1, "20.10.24"),
+    ];
     assert_eq!(declared.drift(&found(&same)), []);
 }
 
 #[test]
 fn another_version_beside_the_declared_one_is_drift() {
     let declared = set(&[nevra("docker-ce", 3, "20.10.24")]);
-    let (old, older) = (nevra("docker-ce", 3, "20.10.5"), nevra("docker-ce", 0, "18.06.3.ce"));
+    let (old, older) = (
+        nevra("docker-ce", 3, "20.10.5"),
+        nevra("docker-ce", 0, "18.06.3.ce"),
+    );
     let beside = |nevra: &Nevra| {
-        Drift::new(Change::Remove, "docker-ce (installed beside)", "absent", nevra.evra())
+        Drift::new(
+            Change::Remove,
+            "docker-ce (installed beside)",
+            "absent",
+            nevra.evra(),
+        )
     };
     let actual = found(&[older.clone(), nevra("docker-ce", 3, "20.10.24")]);
     assert_eq!(declared.drift(&actual), [beside(&older)]);
@@ -76,14 +105,20 @@ fn another_version_beside_the_declared_one_is_drift() {
             beside(&older)
         ]
     );
-    let other_arch = Nevra { arch: "i686".to_owned(), ..nevra("docker-ce", 3, "20.10.24") };
+    let other_arch = Nevra {
+        arch: "i686".to_owned(),
+        ..nevra("docker-ce", 3, "20.10.24")
+    };
     let drift = declared.drift(&found(std::slice::from_ref(&other_arch)));
     assert_eq!(drift[0].attribute, "docker-ce (replace)");
 }
 
 #[test]
 fn absent_is_about_names_only() {
-    let mut declared = set(&[nevra("docker", 2, "1.13.1"), nevra("docker-engine", 0, "1.12.6")]);
+    let mut declared = set(&[
+        nevra("docker", 2, "1.13.1"),
+        nevra("docker-engine", 0, "1.12.6"),
+    ]);
     declared.state = Presence::Absent;
     let installed = nevra("docker", 2, "1.9.0");
     assert_eq!(
@@ -107,22 +142,39 @@ fn refuses_sets_that_are_none() {
         set(&[good.clone(), good.clone()]).validate().unwrap_err(),
         "the package `docker-ce` is declared twice"
     );
-    assert_eq!(with(|p| p.version = None), "the package `docker-ce` needs `version`");
-    assert_eq!(with(|p| p.src = None), "the package `docker-ce` needs `src`");
+    assert_eq!(
+        with(|p| p.version = None),
+        "the package `docker-ce` needs `version`"
+    );
+    assert_eq!(
+        with(|p| p.src = None),
+        "the package `docker-ce` needs `src`"
+    );
     assert!(with(|p| p.sha256 = None).contains("needs `sha256`"));
-    for hostile in ["", "-e", "a b", "a\nb", "../x", "docker*", "é", "a;b", "%{NAME}"] {
+    for hostile in [
+        "", "-e", "a b", "a\nb", "../x", "docker*", "é", "a;b", "%{NAME}",
+    ] {
         let mut declared = set(std::slice::from_ref(&good));
         hostile.clone_into(&mut declared.packages[0].name);
         let error = declared.validate().unwrap_err();
-        assert!(error.contains("is not the name of a package"), "{hostile:?}: {error}");
+        assert!(
+            error.contains("is not the name of a package"),
+            "{hostile:?}: {error}"
+        );
     }
     assert!(with(|p| p.release = Some("3-1".to_owned())).contains("is not the release"));
     assert!(with(|p| p.arch = Some("x86-64".to_owned())).contains("is not the arch"));
     let other = with(|p| {
-        let content = Content { sha256: Sha256::of(b"x"), size: 1 };
+        let content = Content {
+            sha256: Sha256::of(b"x"),
+            size: 1,
+        };
         p.src = Some(Source::Content(content));
     });
-    assert!(other.starts_with("the file of `docker-ce` has the sha256 2d71"), "{other}");
+    assert!(
+        other.starts_with("the file of `docker-ce` has the sha256 2d71"),
+        "{other}"
+    );
 }
 
 #[test]
@@ -131,5 +183,10 @@ fn absent_packages_need_a_name_and_send_no_file() {
     let mut declared: Rpm = serde_json::from_str(json).unwrap();
     assert_eq!(declared.validate(), Ok(()));
     assert!(declared.sources_mut().is_empty());
-    assert_eq!(set(&[nevra("a", 0, "1"), nevra("b", 0, "1")]).sources_mut().len(), 2);
+    assert_eq!(
+        set(&[nevra("a", 0, "1"), nevra("b", 0, "1")])
+            .sources_mut()
+            .len(),
+        2
+    );
 }

@@ -25,7 +25,11 @@ const PLUGINS: [(Dialect, &str, &str); 2] = [
         "/etc/yum/pluginconf.d/versionlock.conf",
         "/etc/yum/pluginconf.d/versionlock.list",
     ),
-    (Dialect::Dnf, "/etc/dnf/plugins/versionlock.conf", "/etc/dnf/plugins/versionlock.list"),
+    (
+        Dialect::Dnf,
+        "/etc/dnf/plugins/versionlock.conf",
+        "/etc/dnf/plugins/versionlock.list",
+    ),
 ];
 
 /// One plugin's list, as found.
@@ -41,10 +45,17 @@ pub(super) fn lists(host: &Host) -> Result<Vec<LockList>, Failure> {
     let mut lists = Vec::new();
     for (dialect, configuration, by_default) in PLUGINS {
         let configuration = text(host, Path::new(configuration))?;
-        let path = configuration.as_deref().and_then(list_path).unwrap_or(by_default.into());
+        let path = configuration
+            .as_deref()
+            .and_then(list_path)
+            .unwrap_or(by_default.into());
         let list = text(host, &path)?;
         if configuration.is_some() || list.is_some() {
-            lists.push(LockList { path, dialect, text: list.unwrap_or_default() });
+            lists.push(LockList {
+                path,
+                dialect,
+                text: list.unwrap_or_default(),
+            });
         }
     }
     Ok(lists)
@@ -79,12 +90,20 @@ impl LockList {
 
     /// What is pinned of this name now.
     pub(super) fn entries(&self, name: &str) -> Vec<&str> {
-        self.text.lines().map(str::trim).filter(|line| pins(line, name)).collect()
+        self.text
+            .lines()
+            .map(str::trim)
+            .filter(|line| pins(line, name))
+            .collect()
     }
 
     /// Replaces the entries of some packages; those of others, comments and order are kept.
     /// `None` takes the entries of a name out.
-    pub(super) fn write(&self, host: &Host, wanted: &[(&str, Option<String>)]) -> Result<(), Failure> {
+    pub(super) fn write(
+        &self,
+        host: &Host,
+        wanted: &[(&str, Option<String>)],
+    ) -> Result<(), Failure> {
         let text = self.updated(wanted);
         if text == self.text {
             return Ok(());
@@ -105,8 +124,12 @@ impl LockList {
 /// Whether a line pins a version of the package `name`, in either dialect and with wildcards.
 /// Lines that exclude a version (`!…`) pin nothing.
 fn pins(line: &str, name: &str) -> bool {
-    let Some((name_version, _release_arch)) = line.rsplit_once('-') else { return false };
-    let Some((name_part, _version)) = name_version.rsplit_once('-') else { return false };
+    let Some((name_version, _release_arch)) = line.rsplit_once('-') else {
+        return false;
+    };
+    let Some((name_part, _version)) = name_version.rsplit_once('-') else {
+        return false;
+    };
     let pinned = match name_part.split_once(':') {
         Some((epoch, rest)) if epoch.bytes().all(|digit| digit.is_ascii_digit()) => rest,
         _ => name_part,
@@ -120,14 +143,22 @@ mod tests {
     use crate::host::evr::Evr;
 
     fn list(dialect: Dialect, text: &str) -> LockList {
-        LockList { path: "/nowhere".into(), dialect, text: text.to_owned() }
+        LockList {
+            path: "/nowhere".into(),
+            dialect,
+            text: text.to_owned(),
+        }
     }
 
     #[test]
     fn pins_in_the_words_of_each_plugin() {
         let package = Nevra {
             name: "docker-ce".to_owned(),
-            evr: Evr { epoch: 3, version: "20.10.24".to_owned(), release: "3.el7".to_owned() },
+            evr: Evr {
+                epoch: 3,
+                version: "20.10.24".to_owned(),
+                release: "3.el7".to_owned(),
+            },
             arch: "x86_64".to_owned(),
         };
         for (dialect, entry) in [
@@ -135,7 +166,10 @@ mod tests {
             (Dialect::Dnf, "docker-ce-3:20.10.24-3.el7.x86_64"),
         ] {
             assert_eq!(list(dialect, "").entry(&package), entry);
-            assert_eq!(list(dialect, &format!("{entry}\n")).entries("docker-ce"), [entry]);
+            assert_eq!(
+                list(dialect, &format!("{entry}\n")).entries("docker-ce"),
+                [entry]
+            );
         }
     }
 
@@ -162,7 +196,10 @@ mod tests {
                       !3:docker-ce-24.0.0-1.el7.*";
         let list = list(Dialect::Yum, before);
         assert_eq!(
-            list.updated(&[("docker-ce", Some("3:docker-ce-20.10.24-3.el7.x86_64".to_owned()))]),
+            list.updated(&[(
+                "docker-ce",
+                Some("3:docker-ce-20.10.24-3.el7.x86_64".to_owned())
+            )]),
             "# ours\n0:bash-4.2.46-35.el7_9.x86_64\n!3:docker-ce-24.0.0-1.el7.*\n\
              3:docker-ce-20.10.24-3.el7.x86_64\n"
         );
@@ -175,7 +212,10 @@ mod tests {
     #[test]
     fn finds_the_list_where_the_plugin_was_told_to_keep_it() {
         let debian = "[main]\nenabled = 1\nlocklist = /etc/dnf/plugins/versionlock.list\n";
-        assert_eq!(list_path(debian).unwrap(), Path::new("/etc/dnf/plugins/versionlock.list"));
+        assert_eq!(
+            list_path(debian).unwrap(),
+            Path::new("/etc/dnf/plugins/versionlock.list")
+        );
         assert_eq!(list_path("[main]\n#locklist=/x\nlocklist=relative\n"), None);
     }
 }

@@ -70,7 +70,10 @@ impl Entry {
     pub(crate) fn number(&self, index: usize) -> Result<u32, Failure> {
         let field = self.field(index);
         field.parse().map_err(|_| {
-            Failure::Unexpected(format!("the entry of `{}` has the number `{field}`", self.field(0)))
+            Failure::Unexpected(format!(
+                "the entry of `{}` has the number `{field}`",
+                self.field(0)
+            ))
         })
     }
 }
@@ -100,7 +103,9 @@ pub(crate) fn look_up(
 }
 
 fn find(database: Database, text: &str, name: &str) -> Option<Entry> {
-    let entries = text.lines().filter_map(|line| Entry::parse(database, line, Origin::Local));
+    let entries = text
+        .lines()
+        .filter_map(|line| Entry::parse(database, line, Origin::Local));
     entries.into_iter().find(|entry| entry.field(0) == name)
 }
 
@@ -125,8 +130,7 @@ pub(crate) fn group_name(text: &str, gid: u32) -> Option<String> {
 /// these words become arguments and lines of files.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<(), String> {
     let fits = |sign: char| sign.is_ascii_alphanumeric() || "_.-".contains(sign);
-    let begins_well =
-        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let begins_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     if begins_well && name.len() <= 32 && name.chars().all(fits) {
         return Ok(());
     }
@@ -147,7 +151,8 @@ pub(crate) fn not_local(what: &str, name: &str) -> Failure {
 mod tests {
     use super::*;
 
-    const GROUP: &str = "root:x:0:\ndocker:x:990:app,deploy\nbroken\nwheel:x:10:deploy\napp:x:1500:\n";
+    const GROUP: &str =
+        "root:x:0:\ndocker:x:990:app,deploy\nbroken\nwheel:x:10:deploy\napp:x:1500:\n";
 
     #[test]
     fn finds_members_and_names() {
@@ -156,7 +161,10 @@ mod tests {
         assert_eq!(group_name(GROUP, 1500).as_deref(), Some("app"));
         assert_eq!(group_name(GROUP, 1), None);
         let entry = find(Database::Group, GROUP, "docker").unwrap();
-        assert_eq!((entry.number(2).unwrap(), entry.origin), (990, Origin::Local));
+        assert_eq!(
+            (entry.number(2).unwrap(), entry.origin),
+            (990, Origin::Local)
+        );
         assert_eq!(find(Database::Group, GROUP, "broken"), None);
     }
 
@@ -166,7 +174,9 @@ mod tests {
             assert_eq!(check_name("user", name), Ok(()), "{name}");
         }
         let long = "a".repeat(33);
-        for name in ["", "-r", "1app", "a:b", "a b", "a\n", "ä", "a,b", "../x", &long] {
+        for name in [
+            "", "-r", "1app", "a:b", "a b", "a\n", "ä", "a,b", "../x", &long,
+        ] {
             assert!(check_name("user", name).is_err(), "{name:?}");
         }
     }
@@ -175,7 +185,10 @@ mod tests {
     fn tells_what_is_not_there_from_what_could_not_be_asked() {
         let directory = tempfile::tempdir().unwrap();
         let host = Host::offline(directory.path());
-        assert_eq!(look_up(&host, Database::Passwd, "fleet-no-such").unwrap(), None);
+        assert_eq!(
+            look_up(&host, Database::Passwd, "fleet-no-such").unwrap(),
+            None
+        );
         let root = look_up(&host, Database::Passwd, "root").unwrap().unwrap();
         assert_eq!(root.field(5), "/root");
     }

@@ -98,9 +98,10 @@ impl User {
         let wanted = self.further_groups(self.group.as_deref().unwrap_or(&found.group))?;
         let mut actual: Vec<_> = found.groups.iter().map(String::as_str).collect();
         actual.sort_unstable();
-        let same = match self.append {
-            true => wanted.iter().all(|group| actual.contains(group)),
-            false => wanted == actual,
+        let same = if self.append {
+            wanted.iter().all(|group| actual.contains(group))
+        } else {
+            wanted == actual
         };
         (!same).then(|| Drift::update("groups", listed(&wanted), listed(&actual)))
     }
@@ -116,8 +117,13 @@ impl User {
             ("shell", "-s", self.shell.as_ref().map(ToString::to_string)),
             ("comment", "-c", self.comment.clone()),
         ];
-        let differing = values.into_iter().filter(|(attribute, ..)| differs(attribute));
-        differing.filter_map(|(_, flag, value)| Some([flag.to_owned(), value?])).flatten().collect()
+        let differing = values
+            .into_iter()
+            .filter(|(attribute, ..)| differs(attribute));
+        differing
+            .filter_map(|(_, flag, value)| Some([flag.to_owned(), value?]))
+            .flatten()
+            .collect()
     }
 
     fn add(&self, own_group_exists: bool) -> Command {
@@ -129,7 +135,9 @@ impl User {
         if self.system {
             command = command.arg("-r");
         }
-        command.arg(if self.creates_home() { "-m" } else { "-M" }).arg(&self.name)
+        command
+            .arg(if self.creates_home() { "-m" } else { "-M" })
+            .arg(&self.name)
     }
 
     /// `None` if nothing that usermod changes differs.
@@ -140,13 +148,20 @@ impl User {
             return None;
         }
         let append = (self.append && options.iter().any(|option| option == "-G")).then_some("-a");
-        Some(Command::new(["usermod"]).args(append).args(options).arg(&self.name))
+        Some(
+            Command::new(["usermod"])
+                .args(append)
+                .args(options)
+                .arg(&self.name),
+        )
     }
 
     fn check_groups_exist(&self, host: &Host) -> Result<(), Failure> {
         for name in self.group.iter().chain(self.groups.iter().flatten()) {
             if account::look_up(host, Database::Group, name)?.is_none() {
-                return Err(Failure::Missing(format!("the group `{name}` does not exist")));
+                return Err(Failure::Missing(format!(
+                    "the group `{name}` does not exist"
+                )));
             }
         }
         Ok(())
@@ -199,7 +214,8 @@ impl Resource for User {
             ("shell", self.shell.as_ref().map(ToString::to_string)),
         ];
         for (field, value) in fields {
-            if value.is_some_and(|value| value.contains(|sign: char| sign == ':' || sign.is_control()))
+            if value
+                .is_some_and(|value| value.contains(|sign: char| sign == ':' || sign.is_control()))
             {
                 return Err(format!("`{field}` contains a colon or a control character"));
             }
@@ -223,9 +239,8 @@ impl Resource for User {
             uid: entry.number(2)?,
             group: account::group_name(&groups, gid).unwrap_or_else(|| gid.to_string()),
             groups: account::groups_with_member(&groups, &self.name),
-            home_exists: at_home.is_some_and(|found| {
-                matches!(found.kind, FileKind::Directory | FileKind::Link)
-            }),
+            home_exists: at_home
+                .is_some_and(|found| matches!(found.kind, FileKind::Directory | FileKind::Link)),
             home,
             shell: entry.field(6).to_owned(),
             comment: entry.field(4).to_owned(),
@@ -241,10 +256,22 @@ impl Resource for User {
             (Presence::Present, Some(found)) => found,
         };
         let values = [
-            ("uid", self.uid.map(|uid| uid.to_string()), found.uid.to_string()),
+            (
+                "uid",
+                self.uid.map(|uid| uid.to_string()),
+                found.uid.to_string(),
+            ),
             ("group", self.group.clone(), found.group.clone()),
-            ("home", self.home.as_ref().map(ToString::to_string), found.home.clone()),
-            ("shell", self.shell.as_ref().map(ToString::to_string), found.shell.clone()),
+            (
+                "home",
+                self.home.as_ref().map(ToString::to_string),
+                found.home.clone(),
+            ),
+            (
+                "shell",
+                self.shell.as_ref().map(ToString::to_string),
+                found.shell.clone(),
+            ),
             ("comment", self.comment.clone(), found.comment.clone()),
         ];
         let mut drift: Vec<_> = values
@@ -255,7 +282,10 @@ impl Resource for User {
             .collect();
         drift.extend(self.group_drift(found));
         if self.creates_home() && !found.home_exists {
-            let home = self.home.as_ref().map_or_else(|| found.home.clone(), ToString::to_string);
+            let home = self
+                .home
+                .as_ref()
+                .map_or_else(|| found.home.clone(), ToString::to_string);
             drift.push(Drift::create("home directory", home));
         }
         drift
@@ -271,12 +301,22 @@ impl Resource for User {
                 let own_group = account::look_up(host, Database::Group, &self.name)?;
                 self.add(own_group.is_some()).run().map(Some)
             }
-            (_, Some(Found { origin: Origin::Directory, .. })) => {
+            (
+                _,
+                Some(Found {
+                    origin: Origin::Directory,
+                    ..
+                }),
+            ) => {
                 return Err(account::not_local("user", &self.name));
             }
             (Presence::Absent, Some(_)) => {
                 let remove = self.remove.then_some("-r");
-                Command::new(["userdel"]).args(remove).arg(&self.name).run().map(Some)
+                Command::new(["userdel"])
+                    .args(remove)
+                    .arg(&self.name)
+                    .run()
+                    .map(Some)
             }
             (Presence::Present, Some(_)) => {
                 let drift = self.drift(actual);
@@ -289,7 +329,9 @@ impl Resource for User {
         if self.state == Presence::Present && self.creates_home() {
             let now = self.observe(host)?;
             if now.is_some_and(|found| !found.home_exists) {
-                return Command::new(["mkhomedir_helper", &self.name, "0077"]).run().map(Some);
+                return Command::new(["mkhomedir_helper", &self.name, "0077"])
+                    .run()
+                    .map(Some);
             }
         }
         Ok(output)

@@ -51,7 +51,10 @@ fn groups_are_exactly_these_or_at_least_these() {
         drift(r#"["docker"]"#, false),
         [Drift::update("groups", "docker", "docker, wheel")]
     );
-    assert_eq!(drift("[]", false), [Drift::update("groups", "none", "docker, wheel")]);
+    assert_eq!(
+        drift("[]", false),
+        [Drift::update("groups", "none", "docker, wheel")]
+    );
     assert_eq!(
         drift(r#"["adm"]"#, true),
         [Drift::update("groups", "adm", "docker, wheel")]
@@ -60,11 +63,20 @@ fn groups_are_exactly_these_or_at_least_these() {
 
 #[test]
 fn a_home_directory_that_is_missing_is_drift_unless_none_is_wanted() {
-    let actual = Some(Found { home_exists: false, ..found() });
+    let actual = Some(Found {
+        home_exists: false,
+        ..found()
+    });
     let missing = [Drift::create("home directory", "/home/deploy")];
     assert_eq!(user(r#"{"name": "deploy"}"#).drift(&actual), missing);
-    assert_eq!(user(r#"{"name": "deploy", "create_home": false}"#).drift(&actual), []);
-    assert_eq!(user(r#"{"name": "deploy", "system": true}"#).drift(&actual), []);
+    assert_eq!(
+        user(r#"{"name": "deploy", "create_home": false}"#).drift(&actual),
+        []
+    );
+    assert_eq!(
+        user(r#"{"name": "deploy", "system": true}"#).drift(&actual),
+        []
+    );
     assert_eq!(
         user(r#"{"name": "deploy", "system": true, "create_home": true}"#).drift(&actual),
         missing
@@ -74,7 +86,10 @@ fn a_home_directory_that_is_missing_is_drift_unless_none_is_wanted() {
 #[test]
 fn absent_means_gone() {
     let declared = user(r#"{"name": "deploy", "state": "absent", "remove": true}"#);
-    assert_eq!(declared.drift(&Some(found())), [Drift::remove("state", "present")]);
+    assert_eq!(
+        declared.drift(&Some(found())),
+        [Drift::remove("state", "present")]
+    );
     assert_eq!(declared.drift(&None), []);
 }
 
@@ -92,14 +107,23 @@ fn makes_and_changes_with_as_few_options_as_needed() {
     let declared =
         user(r#"{"name": "app", "uid": 7, "shell": "/bin/sh", "groups": ["a"], "append": true}"#);
     let changed = |attributes: &[&str]| {
-        let drift: Vec<_> = attributes.iter().map(|name| Drift::update(*name, "", "")).collect();
+        let drift: Vec<_> = attributes
+            .iter()
+            .map(|name| Drift::update(*name, "", ""))
+            .collect();
         declared.modify(&drift).map(|command| shown(&command))
     };
     assert_eq!(changed(&["home directory"]), None);
     let groups = changed(&["groups"]).unwrap();
-    assert!(groups.contains(r#"["usermod", "-a", "-G", "a", "app"]"#), "{groups}");
+    assert!(
+        groups.contains(r#"["usermod", "-a", "-G", "a", "app"]"#),
+        "{groups}"
+    );
     let shell = changed(&["shell"]).unwrap();
-    assert!(shell.contains(r#"["usermod", "-s", "/bin/sh", "app"]"#), "{shell}");
+    assert!(
+        shell.contains(r#"["usermod", "-s", "/bin/sh", "app"]"#),
+        "{shell}"
+    );
 }
 
 #[test]
@@ -107,12 +131,30 @@ fn refuses_what_would_break_the_account_files() {
     for (json, expected) in [
         (r#"{"name": "a:b"}"#, "is not the name of a user"),
         (r#"{"name": "-r"}"#, "is not the name of a user"),
-        (r#"{"name": "a", "groups": ["x,y"]}"#, "is not the name of a group"),
-        (r#"{"name": "a", "comment": "x:0:0"}"#, "`comment` contains a colon"),
-        (r#"{"name": "a", "comment": "x\ny"}"#, "`comment` contains a colon or a control"),
-        (r#"{"name": "a", "home": "/a:b"}"#, "`home` contains a colon"),
-        (r#"{"name": "a", "append": true}"#, "`append` is about `groups`"),
-        (r#"{"name": "a", "remove": true}"#, "`remove` is for `state: absent`"),
+        (
+            r#"{"name": "a", "groups": ["x,y"]}"#,
+            "is not the name of a group",
+        ),
+        (
+            r#"{"name": "a", "comment": "x:0:0"}"#,
+            "`comment` contains a colon",
+        ),
+        (
+            r#"{"name": "a", "comment": "x\ny"}"#,
+            "`comment` contains a colon or a control",
+        ),
+        (
+            r#"{"name": "a", "home": "/a:b"}"#,
+            "`home` contains a colon",
+        ),
+        (
+            r#"{"name": "a", "append": true}"#,
+            "`append` is about `groups`",
+        ),
+        (
+            r#"{"name": "a", "remove": true}"#,
+            "`remove` is for `state: absent`",
+        ),
     ] {
         let error = user(json).validate().unwrap_err();
         assert!(error.contains(expected), "{json}: {error}");
