@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{self, Stdio};
-use std::sync::mpsc;
+use std::process::{self, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,16 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How long a program that was asked to end (SIGTERM) may take before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Longer than any program that is not a service may run.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(30 * 24);
+
+/// How long to wait for output after the end of the program that was started.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Between two looks whether a program has ended; doubled up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A program to run. Standard input is empty unless given, output is captured.
 #[derive(Clone, Debug)]
@@ -137,9 +149,9 @@ impl Command {
         self
     }
 
-    /// How long the program may run before it and its children are ended.
+    /// How long the program may run before it and its children are ended; at most 30 days.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit;
+        self.timeout = limit.min(LONGEST_TIMEOUT);
         self
     }
 
@@ -151,82 +163,93 @@ impl Command {
 
     /// Runs the program and returns what it left, whatever its status.
     ///
+    /// A program that ends and leaves others behind with its output open (a daemon) has ended;
+    /// what those print is not waited for.
+    ///
     /// # Errors
     /// [`Failure::Missing`] if there is no such program; [`Failure::Command`] if it could not
     /// be started or ran out of time.
     pub fn output(&self) -> Result<Output, Failure> {
         let mut child = self.spawn()?;
-        let failure = |reason, output| {
-            Failure::Command(CommandFailure {
+        let streams = [Stream::default(), Stream::default()];
+        let end = self.attend(&mut child, &streams);
+        let rc = match &end {
+            Ok(status) => status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or_default()),
+            Err(_) => -1,
+        };
+        if end.is_err() {
+            end_group(&mut child);
+        }
+        let [stdout, stderr] = streams.map(|stream| stream.take());
+        let output = Output {
+            rc,
+            stdout: String::from_utf8_lossy(&stdout.bytes).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr.bytes).into_owned(),
+            truncated: stdout.is_truncated() || stderr.is_truncated(),
+        };
+        match end {
+            Ok(_) => Ok(output),
+            Err(reason) => Err(CommandFailure {
                 argv: self.argv.clone(),
                 reason,
                 output,
-            })
-        };
-        let deadline = Instant::now() + self.timeout;
+            }
+            .into()),
+        }
+    }
 
-        let stdin = child.stdin.take();
-        let bytes = self.stdin.clone();
-        // A program may exit without reading its input: EPIPE is no failure.
-        thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&bytes)));
-
-        let (sender, receiver) = mpsc::channel();
-        let streams: [(usize, Option<Box<dyn Read + Send>>); 2] = [
-            (0, child.stdout.take().map(|pipe| Box::new(pipe) as _)),
-            (1, child.stderr.take().map(|pipe| Box::new(pipe) as _)),
+    /// Moves bytes in and out until the program has ended.
+    fn attend(
+        &self,
+        child: &mut process::Child,
+        streams: &[Stream; 2],
+    ) -> Result<ExitStatus, CommandEnd> {
+        if let Some(mut pipe) = child.stdin.take() {
+            let bytes = self.stdin.clone();
+            // A program may exit without reading its input: EPIPE is no failure.
+            start(move || drop(pipe.write_all(&bytes)))?;
+        }
+        let (sender, closed) = mpsc::channel();
+        let pipes: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|pipe| Box::new(pipe) as _),
+            child.stderr.take().map(|pipe| Box::new(pipe) as _),
         ];
-        for (index, stream) in streams {
-            let sender = sender.clone();
-            let keep = self.keep;
-            thread::spawn(move || {
-                let captured =
-                    stream.map_or_else(|| Ok(Captured::default()), |pipe| capture(pipe, keep));
-                // The receiver is gone only after a timeout, when nobody wants the output.
-                let _ = sender.send((index, captured));
-            });
+        for (pipe, stream) in pipes.into_iter().zip(streams) {
+            let (sender, stream, keep) = (sender.clone(), stream.clone(), self.keep);
+            start(move || {
+                let read = pipe.map_or(Ok(()), |pipe| stream.read(pipe, keep));
+                // The receiver is gone after a timeout, when nobody waits for the end.
+                drop(sender.send(read));
+            })?;
         }
         drop(sender);
 
-        let mut captured = [Captured::default(), Captured::default()];
-        for _ in 0..captured.len() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match receiver.recv_timeout(left) {
-                Ok((index, Ok(stream))) => captured[index] = stream,
-                Ok((_, Err(error))) => {
-                    end_group(&mut child);
-                    return Err(failure(CommandEnd::Io(error), into_output(-1, captured)));
-                }
-                Err(_) => {
-                    end_group(&mut child);
-                    return Err(failure(
-                        CommandEnd::Timeout(self.timeout),
-                        into_output(-1, captured),
-                    ));
-                }
-            }
-        }
+        let deadline = Instant::now() + self.timeout;
+        let mut pause = SHORTEST_PAUSE;
         let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                // Both pipes are closed, so the end is near; a program that closes its output
-                // and lives on is the rare case this poll is for.
-                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(2)),
-                Ok(None) => {
-                    end_group(&mut child);
-                    return Err(failure(
-                        CommandEnd::Timeout(self.timeout),
-                        into_output(-1, captured),
-                    ));
-                }
-                Err(error) => {
-                    return Err(failure(CommandEnd::Io(error), into_output(-1, captured)));
-                }
+            if let Some(status) = child.try_wait().map_err(CommandEnd::Io)? {
+                break status;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(CommandEnd::Timeout(self.timeout));
+            }
+            // Mostly a program closes its output by ending, so this wakes at the right moment;
+            // the pauses are for programs that close it and live on.
+            match closed.recv_timeout(pause.min(left)) {
+                Ok(read) => read.map_err(CommandEnd::Io)?,
+                Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(LONGEST_PAUSE),
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(pause.min(left)),
             }
         };
-        let rc = status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-        Ok(into_output(rc, captured))
+        let deadline = Instant::now() + LINGER;
+        while let Ok(read) = closed.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            read.map_err(CommandEnd::Io)?;
+        }
+        Ok(status)
     }
 
     /// Runs the program and returns what it left, if it succeeded.
@@ -257,7 +280,11 @@ impl Command {
             .current_dir(self.directory.as_deref().unwrap_or("/".as_ref()))
             .env("LC_ALL", "C")
             .envs(&self.environment)
-            .stdin(Stdio::piped())
+            .stdin(if self.stdin.is_empty() {
+                Stdio::null()
+            } else {
+                Stdio::piped()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Its own group, so that a timeout ends its children too.
@@ -279,30 +306,58 @@ impl Command {
     }
 }
 
+/// What a program printed on one stream so far. Shared with the thread that reads it.
+#[derive(Clone, Default)]
+struct Stream(Arc<Mutex<Captured>>);
+
 #[derive(Default)]
 struct Captured {
     bytes: Vec<u8>,
-    truncated: bool,
+    /// More came than is kept.
+    cut: bool,
+    /// Everything was read.
+    ended: bool,
 }
 
-/// Reads a stream to its end, keeping its first bytes and dropping the rest.
-fn capture(mut stream: Box<dyn Read + Send>, keep: usize) -> io::Result<Captured> {
-    let mut captured = Captured::default();
-    stream
-        .by_ref()
-        .take(keep as u64)
-        .read_to_end(&mut captured.bytes)?;
-    captured.truncated = io::copy(&mut stream, &mut io::sink())? > 0;
-    Ok(captured)
-}
-
-fn into_output(rc: i32, [stdout, stderr]: [Captured; 2]) -> Output {
-    Output {
-        rc,
-        stdout: String::from_utf8_lossy(&stdout.bytes).into_owned(),
-        stderr: String::from_utf8_lossy(&stderr.bytes).into_owned(),
-        truncated: stdout.truncated || stderr.truncated,
+impl Captured {
+    fn is_truncated(&self) -> bool {
+        self.cut || !self.ended
     }
+}
+
+impl Stream {
+    /// Reads a pipe to its end, keeping the first bytes and dropping the rest.
+    fn read(&self, mut pipe: Box<dyn Read + Send>, keep: usize) -> io::Result<()> {
+        let mut piece = vec![0; 16 * 1024];
+        loop {
+            let length = match pipe.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let mut captured = self.captured();
+            if length == 0 {
+                captured.ended = true;
+                return Ok(());
+            }
+            let kept = length.min(keep.saturating_sub(captured.bytes.len()));
+            captured.bytes.extend_from_slice(&piece[..kept]);
+            captured.cut |= kept < length;
+        }
+    }
+
+    fn take(&self) -> Captured {
+        mem::take(&mut *self.captured())
+    }
+
+    fn captured(&self) -> MutexGuard<'_, Captured> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts a thread; on a host at its limit of threads that is an error, not a panic.
+fn start(work: impl FnOnce() + Send + 'static) -> Result<(), CommandEnd> {
+    let started = thread::Builder::new().spawn(work);
+    started.map(drop).map_err(CommandEnd::Io)
 }
 
 /// Ends a program and everything it started: politely, then for sure.
@@ -373,6 +428,36 @@ mod tests {
             "{failure}"
         );
         assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_daemon_left_behind_is_not_waited_for() {
+        let begin = Instant::now();
+        let output = Command::new(["sh", "-c", "sleep 20 & echo started"])
+            .run()
+            .unwrap();
+        assert_eq!(
+            (output.stdout.as_str(), output.truncated),
+            ("started\n", true)
+        );
+        assert!(begin.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_timeout_without_end_is_one_with_a_far_end() {
+        Command::new(["true"]).timeout(Duration::MAX).run().unwrap();
+    }
+
+    #[test]
+    fn what_was_printed_before_the_deadline_is_kept() {
+        let Err(Failure::Command(failure)) =
+            Command::new(["sh", "-c", "echo early; exec sleep 20"])
+                .timeout(Duration::from_millis(300))
+                .output()
+        else {
+            panic!("it must be stopped");
+        };
+        assert_eq!(failure.output.stdout, "early\n");
     }
 
     #[test]

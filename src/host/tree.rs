@@ -69,7 +69,7 @@ impl Host {
 
     /// Makes a symbolic link at `path`, in one step in place of a file or link that is there.
     pub fn make_link(&self, path: &Path, target: &Path) -> Result<(), Failure> {
-        let new = super::files::sibling(path);
+        let new = super::draft::sibling(path);
         symlink(target, &new).map_err(|source| Failure::io("make the link", &new, source))?;
         fs::rename(&new, path).map_err(|source| {
             // It failed already; that it leaves nothing behind is all that can be done.

@@ -27,6 +27,9 @@ fn frame(content: &Content, bytes: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// What the controller sends back.
+type Answer = fn(&Content) -> Vec<u8>;
+
 /// Declares `bytes`, answers the question for them with `answer`, and sees what comes of it.
 fn answered(machine: &Machine, bytes: &[u8], answer: impl Fn(&Content) -> Vec<u8>) -> Outcome {
     let mut helper = machine.helper(Mode::Apply);
@@ -91,7 +94,7 @@ fn a_large_content_arrives_whole_and_is_asked_for_once() {
 #[test]
 fn a_content_that_is_another_one_is_not_used() {
     let bytes = vec![b'a'; 300_000];
-    let answers: [(&str, fn(&Content) -> Vec<u8>); 4] = [
+    let answers: [(&str, Answer); 4] = [
         ("its sha256 is ", |content| {
             frame(content, &vec![b'b'; 300_000])
         }),

@@ -79,10 +79,10 @@ fn is_nothing_to_be_started_by_hand() {
 
 #[test]
 fn check_tells_what_differs_and_changes_nothing() {
+    use Status::{Drift, Ok, Unknown};
     let machine = Machine::new();
     let before = machine.snapshot();
     let outcomes = machine.run(Mode::Check, &playbook(&machine));
-    use Status::{Drift, Ok, Unknown};
     assert_eq!(
         statuses(&outcomes),
         [Drift, Unknown, Unknown, Drift, Drift, Ok, Drift]
@@ -98,10 +98,10 @@ fn check_tells_what_differs_and_changes_nothing() {
 
 #[test]
 fn apply_changes_once_and_check_agrees() {
+    use Status::{Changed, Ok};
     let machine = Machine::new();
     let tasks = playbook(&machine);
     let first = machine.run(Mode::Apply, &tasks);
-    use Status::{Changed, Ok};
     assert_eq!(
         statuses(&first),
         [Changed, Changed, Ok, Changed, Changed, Ok, Ok],
@@ -136,6 +136,7 @@ fn a_change_that_does_not_show_is_a_failure() {
 
 #[test]
 fn a_failed_task_stops_the_host_unless_errors_are_ignored() {
+    use Status::{Changed, Failed, Skipped};
     let machine = Machine::new();
     let fails = |id| {
         task(
@@ -157,7 +158,6 @@ fn a_failed_task_stops_the_host_unless_errors_are_ignored() {
     };
     let tasks = [ignored, makes(1, "before"), fails(2), makes(3, "after")];
     let outcomes = machine.run(Mode::Apply, &tasks);
-    use Status::{Changed, Failed, Skipped};
     assert_eq!(statuses(&outcomes), [Failed, Changed, Failed, Skipped]);
     assert!(
         message(&outcomes[2]).contains("ended with status 3\n    no"),

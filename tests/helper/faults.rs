@@ -139,7 +139,7 @@ fn a_full_disk_fails_the_task_and_leaves_the_old_version() {
     let machine = Machine::new();
     let full = machine.path("full");
     fs::create_dir(&full).unwrap();
-    let Some(_mounted) = Tmpfs::mount(&full) else {
+    let Some(_mounted) = Mounted::at(&full, &["-t", "tmpfs", "-o", "size=128k", "tmpfs"]) else {
         return eprintln!("NOT TESTED: a full disk needs the right to mount a tmpfs");
     };
     fs::write(full.join("x"), "old").unwrap();
@@ -187,14 +187,43 @@ fn a_journal_that_cannot_be_written_prevents_the_change() {
     assert!(!machine.path("x").exists());
 }
 
-/// A small file system of its own, for as long as it lives.
-struct Tmpfs(PathBuf);
+#[test]
+fn a_file_bound_from_elsewhere_is_refused_and_not_written_in_place() {
+    let machine = Machine::new();
+    fs::write(machine.path("elsewhere"), "old").unwrap();
+    fs::write(machine.path("x"), "").unwrap();
+    let elsewhere = machine.path("elsewhere");
+    let Some(_mounted) = Mounted::at(&machine.path("x"), &["--bind", elsewhere.to_str().unwrap()])
+    else {
+        return eprintln!("NOT TESTED: a bound file needs the right to mount");
+    };
+    let copy = task(
+        0,
+        "copy",
+        json!({ "dest": machine.path("x"), "content": "new" }),
+    );
+    let outcomes = machine.run(Mode::Apply, &[copy]);
+    assert_eq!(outcomes[0].status, Status::Failed);
+    assert!(
+        message(&outcomes[0]).contains("x is a mount point"),
+        "{outcomes:?}"
+    );
+    assert_eq!(machine.read("elsewhere"), "old");
+    assert_eq!(
+        fs::read_dir(machine.root()).unwrap().count(),
+        2,
+        "leftovers"
+    );
+}
 
-impl Tmpfs {
+/// Something mounted, for as long as it lives.
+struct Mounted(PathBuf);
+
+impl Mounted {
     #[expect(clippy::disallowed_methods, reason = "mount(8) is not under test")]
-    fn mount(path: &Path) -> Option<Self> {
+    fn at(path: &Path, arguments: &[&str]) -> Option<Self> {
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"])
+            .args(arguments)
             .arg(path)
             .stderr(Stdio::null())
             .status();
@@ -204,7 +233,7 @@ impl Tmpfs {
     }
 }
 
-impl Drop for Tmpfs {
+impl Drop for Mounted {
     #[expect(clippy::disallowed_methods, reason = "umount(8) is not under test")]
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();

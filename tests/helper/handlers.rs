@@ -23,9 +23,9 @@ fn handler(machine: &Machine, id: TaskId) -> Task {
 
 #[test]
 fn a_handler_runs_once_and_only_after_a_change() {
+    use Status::{Changed, Drift, Ok, Skipped};
     let machine = Machine::new();
     let tasks = [notifying(&machine, 0, "a"), handler(&machine, 1)];
-    use Status::{Changed, Drift, Ok, Skipped};
 
     let check = machine.run(Mode::Check, &tasks);
     assert_eq!(statuses(&check), [Drift, Skipped]);
@@ -48,7 +48,7 @@ fn a_pending_handler_survives_a_kill_and_is_drift_until_it_ran() {
     killed.send(&Message::Task(Box::new(task(
         1,
         "command",
-        json!({ "cmd": "sleep 30" }),
+        json!({ "cmd": "sleep 3" }),
     ))));
     assert_eq!(killed.finished(0).status, Status::Changed);
     assert!(matches!(killed.next(), Some(Event::Started { id: 1 })));
