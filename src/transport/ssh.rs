@@ -27,8 +27,8 @@ use super::{Options, Target};
 /// How much of ssh's log is read; it is written by ssh, but partly in a hostile server's words.
 const LOG_LIMIT: u64 = 256 * 1024;
 
-/// A live connection. Closing it says goodbye, dropping it ends the `ssh` process at once;
-/// should fleet itself be killed, ssh ends by itself after [`IDLE`].
+/// A live connection. Closing it says goodbye, dropping it ends the `ssh` process at once. Should
+/// fleet itself be killed, the helper sees the end of its input, and ssh ends [`IDLE`] after it.
 #[derive(Debug)]
 pub(super) struct Master {
     session: Arc<Session>,
@@ -38,7 +38,7 @@ pub(super) struct Master {
 
 /// After how long without a command the master ends by itself. It must be longer than the pause
 /// between login and the one command.
-const IDLE: &str = "ControlPersist=30";
+const IDLE: &str = "ControlPersist=10";
 
 /// How long ssh, a process on this machine, may take to answer a goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -330,7 +330,7 @@ mod tests {
         .join(" ");
         assert_eq!(
             words,
-            "-v -E /run/x/log -S /run/x/master -M -f -N -o ControlPersist=30 -o BatchMode=yes \
+            "-v -E /run/x/log -S /run/x/master -M -f -N -o ControlPersist=10 -o BatchMode=yes \
              -o StrictHostKeyChecking=yes -o RemoteCommand=none \
              -o RequestTTY=no -o Port=2222 -l deploy -o IdentitiesOnly=yes -i ~/.ssh/id \
              -o ConnectTimeout=3 -o ConnectTimeout=10 -o ServerAliveInterval=15 \
