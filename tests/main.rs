@@ -6,7 +6,6 @@ mod cases;
 mod cli;
 mod helper;
 mod inventory;
-mod playbook;
 mod sshd;
 mod tidy;
 mod transport;

@@ -125,15 +125,25 @@ pub(super) fn run(request: &Request, progress: &dyn Progress) -> Result<RunRepor
     if diagnostics.has_errors() {
         return Err(Error::config(diagnostics.into_vec()));
     }
-    warn(request, loaded.warnings.iter().chain(diagnostics.as_slice()).cloned());
+    warn(
+        request,
+        loaded
+            .warnings
+            .iter()
+            .chain(diagnostics.as_slice())
+            .cloned(),
+    );
     if work.hosts.is_empty() {
         return Err(no_hosts(request));
     }
     let run = Run::prepare(&work, options(request)).map_err(Error::config)?;
     let helpers = Helpers::beside_executable().map_err(|error| {
-        Error::new(ErrorKind::Internal, "there is no helper to bring to the hosts")
-            .caused_by(error)
-            .hint("`make build` puts it beside `fleet`")
+        Error::new(
+            ErrorKind::Internal,
+            "there is no helper to bring to the hosts",
+        )
+        .caused_by(error)
+        .hint("`make build` puts it beside `fleet`")
     })?;
     let transport =
         Transport::new(transport_options(&request.connection), helpers).map_err(|error| {
@@ -196,7 +206,14 @@ pub(super) fn validate(request: &Request) -> Result<(), Error> {
     if diagnostics.has_errors() {
         return Err(Error::config(diagnostics.into_vec()));
     }
-    warn(request, loaded.warnings.iter().chain(diagnostics.as_slice()).cloned());
+    warn(
+        request,
+        loaded
+            .warnings
+            .iter()
+            .chain(diagnostics.as_slice())
+            .cloned(),
+    );
     Ok(())
 }
 
@@ -210,19 +227,25 @@ fn load(request: &Request) -> Result<Loaded, Error> {
     let mut inventory = Inventory::load(sources, &mut diagnostics);
     let playbook = match &request.work {
         Work::Playbook(path) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            inventory
-                .add_variable_directory(folder.unwrap_or(Path::new(".")), &mut diagnostics);
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            inventory.add_variable_directory(folder.unwrap_or(Path::new(".")), &mut diagnostics);
             playbook::load(path, &mut diagnostics)
         }
         Work::Exec { .. } | Work::Facts { .. } => Playbook::default(),
     };
-    let extra = diagnostics.check(extra_vars(&request.sources.extra_vars)).unwrap_or_default();
+    let extra = diagnostics
+        .check(extra_vars(&request.sources.extra_vars))
+        .unwrap_or_default();
     // With half an inventory, patterns would match nothing for no fault of their own.
     if diagnostics.has_errors() {
         return Err(Error::config(diagnostics.into_vec()));
     }
-    let limit = request.limit.as_deref().map(|limit| select("-l", limit, &inventory));
+    let limit = request
+        .limit
+        .as_deref()
+        .map(|limit| select("-l", limit, &inventory));
     let limit = limit.transpose()?.map(BTreeSet::from_iter);
     let text = |tags: &'_ [String]| tags.to_vec();
     let (only, skip) = (text(&request.tags), text(&request.skip_tags));
@@ -231,7 +254,10 @@ fn load(request: &Request) -> Result<Loaded, Error> {
         playbook,
         extra,
         limit,
-        tags: TagFilter::new(only.iter().map(String::as_str), skip.iter().map(String::as_str)),
+        tags: TagFilter::new(
+            only.iter().map(String::as_str),
+            skip.iter().map(String::as_str),
+        ),
         warnings: diagnostics.into_vec(),
     })
 }
@@ -242,7 +268,8 @@ fn select(option: &str, pattern: &str, inventory: &Inventory) -> Result<Vec<Host
     hosts.map_err(|error| {
         let help = error.help.clone();
         let message = format!("`{option}`: {error}");
-        help.into_iter().fold(Error::new(ErrorKind::Config, message), Error::hint)
+        help.into_iter()
+            .fold(Error::new(ErrorKind::Config, message), Error::hint)
     })
 }
 
@@ -273,29 +300,44 @@ fn work<'w>(
                 .map(BTreeSet::from_iter)
                 .collect();
             let all = hosts.iter().flatten().cloned().collect();
-            (Job::Plays { playbook, hosts, tags: loaded.tags.clone() }, all)
+            (
+                Job::Plays {
+                    playbook,
+                    hosts,
+                    tags: loaded.tags.clone(),
+                },
+                all,
+            )
         }
         Work::Exec { pattern, argv } => {
             let declared = serde_json::json!({ "kind": "command", "declared": { "argv": argv } });
             let resource: AnyResource =
                 serde_json::from_value(declared).expect("`command` takes a list of words");
-            (Job::Resource(Box::new(resource)), of_pattern(pattern, loaded, diagnostics))
+            (
+                Job::Resource(Box::new(resource)),
+                of_pattern(pattern, loaded, diagnostics),
+            )
         }
         Work::Facts { pattern } => (Job::Facts, of_pattern(pattern, loaded, diagnostics)),
     };
-    RunWork { globals, job, hosts: in_order(&loaded.inventory, selected) }
+    RunWork {
+        globals,
+        job,
+        hosts: in_order(&loaded.inventory, selected),
+    }
 }
 
-fn of_pattern(
-    pattern: &str,
-    loaded: &Loaded,
-    diagnostics: &mut Diagnostics,
-) -> BTreeSet<HostName> {
+fn of_pattern(pattern: &str, loaded: &Loaded, diagnostics: &mut Diagnostics) -> BTreeSet<HostName> {
     let hosts = Pattern::parse(pattern).and_then(|pattern| loaded.inventory.select(&pattern));
     match hosts {
         Ok(hosts) => hosts
             .into_iter()
-            .filter(|host| loaded.limit.as_ref().is_none_or(|limit| limit.contains(host)))
+            .filter(|host| {
+                loaded
+                    .limit
+                    .as_ref()
+                    .is_none_or(|limit| limit.contains(host))
+            })
             .collect(),
         Err(error) => {
             diagnostics.push(error);
@@ -306,15 +348,25 @@ fn of_pattern(
 
 /// Hosts in the order of the inventory; those it does not have (`localhost`) last.
 fn in_order(inventory: &Inventory, mut hosts: BTreeSet<HostName>) -> Vec<HostName> {
-    let known: Vec<_> = inventory.hosts().filter_map(|host| hosts.take(host)).collect();
+    let known: Vec<_> = inventory
+        .hosts()
+        .filter_map(|host| hosts.take(host))
+        .collect();
     known.into_iter().chain(hosts).collect()
 }
 
 fn no_hosts(request: &Request) -> Error {
-    let error = Error::new(ErrorKind::Config, "no host is selected, so there is nothing to do");
+    let error = Error::new(
+        ErrorKind::Config,
+        "no host is selected, so there is nothing to do",
+    );
     match &request.limit {
-        Some(limit) => error.hint(format!("`-l {limit}` leaves none of the hosts of the plays")),
-        None => error.hint("the groups of the plays are empty; `fleet inventory --graph` shows them"),
+        Some(limit) => error.hint(format!(
+            "`-l {limit}` leaves none of the hosts of the plays"
+        )),
+        None => {
+            error.hint("the groups of the plays are empty; `fleet inventory --graph` shows them")
+        }
     }
 }
 
@@ -348,8 +400,16 @@ fn transport_options(connection: &Connection) -> transport::Options {
 }
 
 fn task_line(task: &Task) -> String {
-    let name = task.name.as_ref().and_then(|name| name.text()).unwrap_or(task.kind.name);
-    let role = task.role.as_ref().map(|role| format!("{} : ", role.name)).unwrap_or_default();
+    let name = task
+        .name
+        .as_ref()
+        .and_then(|name| name.text())
+        .unwrap_or(task.kind.name);
+    let role = task
+        .role
+        .as_ref()
+        .map(|role| format!("{} : ", role.name))
+        .unwrap_or_default();
     let tags = Vec::from_iter(task.tags.iter().map(String::as_str)).join(", ");
     format!("{role}{name}  TAGS: [{tags}]")
 }

@@ -122,7 +122,10 @@ mod tests {
             (serde_json::to_value(resource).unwrap(), bodies.len())
         };
         let (short, bodies) = copy("short");
-        assert_eq!((&short["declared"]["content"], bodies), (&"short".into(), 0));
+        assert_eq!(
+            (&short["declared"]["content"], bodies),
+            (&"short".into(), 0)
+        );
         let (long, bodies) = copy(&"x".repeat(INLINE + 1));
         assert_eq!(long["declared"]["src"]["size"], INLINE + 1);
         assert_eq!((long["declared"].get("content"), bodies), (None, 1));

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Contents, Play, Task};
-use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
 use crate::diagnostic::Diagnostic;
-use crate::template::{Errors, Binding, Data, Engine, Rendered, Scope, Source, Template, data};
+use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
+use crate::template::{Binding, Data, Engine, Errors, Rendered, Scope, Source, Template, data};
 use crate::yaml::Node;
 
 /// Names that are always there and cannot be set.
@@ -145,13 +145,18 @@ impl<'i> Globals<'i> {
                 .with(Layer::PlayVars, play.vars.clone())
                 .with(Layer::VarsFiles, play.vars_files.clone());
         }
-        let own = OwnNames { globals: self, host, variables: &variables };
+        let own = OwnNames {
+            globals: self,
+            host,
+            variables: &variables,
+        };
         let scope = Scope::new(&self.engine, &own);
         let errors = RefCell::new(Errors::new());
         let found = read(&|name| match scope.variable(name) {
             Ok(Some(Rendered::Value(value))) => serde_json::to_value(&value).ok(),
             Ok(Some(Rendered::Deferred { .. })) => {
-                let message = format!("`{name}` decides how the host is reached: it cannot depend on facts");
+                let message =
+                    format!("`{name}` decides how the host is reached: it cannot depend on facts");
                 let place = self.extra.get(name).or_else(|| variables.get(name));
                 let error = Diagnostic::error(message);
                 errors.borrow_mut().push(match place {
@@ -195,7 +200,11 @@ impl<'i> Globals<'i> {
             .hosts()
             .map(|name| {
                 let host = self.host(name);
-                let own = OwnNames { globals: self, host: &host, variables: &host.variables };
+                let own = OwnNames {
+                    globals: self,
+                    host: &host,
+                    variables: &host.variables,
+                };
                 let scope = Scope::new(&self.engine, &own);
                 let mut values = tera::Map::new();
                 for word in words {

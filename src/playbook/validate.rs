@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use super::load::identity;
 use super::names::{Globals, Identity};
 use super::{
-    HostNames, Known, Play, Playbook, Prepared, Results, TagFilter, Task, TaskNames, conditions, items,
-    prepare, selected,
+    HostNames, Known, Play, Playbook, Prepared, Results, TagFilter, Task, TaskNames, conditions,
+    items, prepare, selected,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{HostName, Inventory, Pattern};

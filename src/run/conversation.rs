@@ -12,8 +12,6 @@ use crate::protocol::{
 };
 use crate::transport::{Channel, Ending, TransportError};
 
-
-
 /// How long a task may take to end once its time is up.
 const MARGIN: Duration = Duration::from_secs(60);
 

@@ -105,7 +105,13 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                 match step {
                     Step::Task(task) if selected(task, tags) => {
                         let handler = None;
-                        self.task(Place { play, task, position, handler }).await?;
+                        self.task(Place {
+                            play,
+                            task,
+                            position,
+                            handler,
+                        })
+                        .await?;
                     }
                     Step::Task(_) => {}
                     Step::FlushHandlers => self.handlers(play, position).await?,
@@ -125,7 +131,13 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             if here || self.pending.contains(&handler.key) {
                 let task = &handler.task;
                 let handler = Some(handler);
-                self.task(Place { play, task, position, handler }).await?;
+                self.task(Place {
+                    play,
+                    task,
+                    position,
+                    handler,
+                })
+                .await?;
             }
         }
         Ok(())
@@ -171,7 +183,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     }
 
     async fn when(&mut self, place: Place<'_>, item: Option<&Data>) -> Result<Settled<bool>, Lost> {
-        self.settle(place, item, |scope| conditions("when", &place.task.when, scope)).await
+        self.settle(place, item, |scope| {
+            conditions("when", &place.task.when, scope)
+        })
+        .await
     }
 
     /// Does a task for one item. `more` says that other items follow.
@@ -196,7 +211,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             Settled::Unknown(on) => return Ok(self.unknown(place, item, &on)),
             Settled::Wrong(errors) => return Ok(self.wrong(place, item, &errors)),
         }
-        match self.settle(place, item, |scope| prepare(place.task, scope)).await? {
+        match self
+            .settle(place, item, |scope| prepare(place.task, scope))
+            .await?
+        {
             Settled::Value(Prepared::Answer(answer)) => Ok(self.answer(place, item, answer)),
             Settled::Value(Prepared::Resource(resource)) => {
                 self.resource(place, item, *resource, more).await
@@ -219,9 +237,15 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             }
         };
         let report = self.report(place, item, "");
-        let outcome = protocol::Outcome { status, message, ..protocol::Outcome::default() };
+        let outcome = protocol::Outcome {
+            status,
+            message,
+            ..protocol::Outcome::default()
+        };
         let value = results::registered(&outcome, self.mode(), false);
-        self.conversation.listener().record(super::record::with(report, &outcome, false));
+        self.conversation
+            .listener()
+            .record(super::record::with(report, &outcome, false));
         Part::Done(value)
     }
 
@@ -243,7 +267,11 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         }
         let wire = protocol::Task {
             notify: task.notify.clone(),
-            answers: place.handler.iter().map(|handler| handler.key.clone()).collect(),
+            answers: place
+                .handler
+                .iter()
+                .map(|handler| handler.key.clone())
+                .collect(),
             more,
             ignore_errors: task.ignore_errors,
             no_log: task.no_log,
@@ -254,7 +282,9 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         if super::judge::needed(task) {
             return self.judged(place, item, report, wire).await;
         }
-        let id = self.send(wire, report, place, task.register.is_some(), false).await?;
+        let id = self
+            .send(wire, report, place, task.register.is_some(), false)
+            .await?;
         Ok(Part::Sent(id))
     }
 
@@ -270,9 +300,17 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         let id = self.conversation.next_id();
         let handler = place.handler.is_some();
         let read_only = task.read_only;
-        let sent = Sent { report, wanted, held, handler, read_only };
+        let sent = Sent {
+            report,
+            wanted,
+            held,
+            handler,
+            read_only,
+        };
         self.conversation.listener().sent(id, sent);
-        self.conversation.send(protocol::Task { id, ..task }).await?;
+        self.conversation
+            .send(protocol::Task { id, ..task })
+            .await?;
         Ok(id)
     }
 
@@ -297,15 +335,15 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         }
     }
 
-    fn look<T>(
-        &self,
-        place: Place<'_>,
-        item: Option<&Data>,
-        look: impl Fn(&Scope<'_>) -> T,
-    ) -> T {
+    fn look<T>(&self, place: Place<'_>, item: Option<&Data>, look: impl Fn(&Scope<'_>) -> T) -> T {
         let context = self.context;
-        let mut names =
-            TaskNames::new(context.globals, context.names, &self.results, place.play, place.task);
+        let mut names = TaskNames::new(
+            context.globals,
+            context.names,
+            &self.results,
+            place.play,
+            place.task,
+        );
         if let Some(item) = item {
             names = names.with_item(Some(item.clone()));
         }
@@ -314,7 +352,9 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
 
     /// Waits for the tasks behind a registered name, and gives it its value.
     async fn close(&mut self, name: String) -> Result<(), Lost> {
-        let Some(Open::Running(registering)) = self.open.remove(&name) else { return Ok(()) };
+        let Some(Open::Running(registering)) = self.open.remove(&name) else {
+            return Ok(());
+        };
         let mut values = Vec::new();
         for part in registering.parts {
             values.push(match part {
@@ -369,7 +409,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     /// Something that could only be found out with the host's facts or results is wrong.
     pub(super) fn wrong(&mut self, place: Place<'_>, item: Option<&Data>, errors: &Errors) -> Part {
         let report = self.report(place, item, "");
-        self.fail(report, diagnostic::render(errors, false).trim_end().to_owned())
+        self.fail(
+            report,
+            diagnostic::render(errors, false).trim_end().to_owned(),
+        )
     }
 
     fn fail(&mut self, report: ResourceReport, message: String) -> Part {
@@ -383,7 +426,9 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             ..protocol::Outcome::default()
         };
         let value = results::registered(&outcome, self.mode(), false);
-        self.conversation.listener().record(super::record::with(report, &outcome, false));
+        self.conversation
+            .listener()
+            .record(super::record::with(report, &outcome, false));
         Part::Done(value)
     }
 
@@ -400,7 +445,11 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             play: place.play.name.clone(),
             role: task.role.as_ref().map(|role| role.name.clone()),
             kind: task.kind.name.to_owned(),
-            id: if id.is_empty() { title.clone() } else { id.to_owned() },
+            id: if id.is_empty() {
+                title.clone()
+            } else {
+                id.to_owned()
+            },
             task: title,
             ignored: task.ignore_errors,
             severity: Some(task.severity.as_str().to_owned()),

@@ -40,26 +40,44 @@ impl Drive<'_, '_, '_> {
     ) -> Result<Part, Lost> {
         let task = place.task;
         let read_only = wire.read_only;
-        let wire = protocol::Task { judged: true, ..wire };
-        let attempts = if task.until.is_empty() { 1 } else { task.retries.max(1) };
+        let wire = protocol::Task {
+            judged: true,
+            ..wire
+        };
+        let attempts = if task.until.is_empty() {
+            1
+        } else {
+            task.retries.max(1)
+        };
         let mut attempt = 1;
         loop {
-            let id = self.send(wire.clone(), report.clone(), place, true, true).await?;
+            let id = self
+                .send(wire.clone(), report.clone(), place, true, true)
+                .await?;
             self.conversation.wait_for(id).await?;
             let mut outcome = self.conversation.listener().take(id).unwrap_or_default();
             let runs_programs = matches!(task.kind.name, "command" | "shell");
             let value = results::registered(&outcome, self.mode(), runs_programs);
 
             // What was not done cannot be judged by what it gave.
-            let done = matches!(outcome.status, Status::Ok | Status::Changed | Status::Failed);
+            let done = matches!(
+                outcome.status,
+                Status::Ok | Status::Changed | Status::Failed
+            );
             let Some(known) = value.as_ref().filter(|_| done) else {
                 if outcome.status != Status::Skipped {
-                    let judge = Judge { id, changed: false, failed: false };
+                    let judge = Judge {
+                        id,
+                        changed: false,
+                        failed: false,
+                    };
                     self.conversation.judge(judge).await?;
                 }
                 let quiet = place.handler.is_some() && outcome.status == Status::Skipped;
                 if !quiet {
-                    self.conversation.listener().record(with(report, &outcome, read_only));
+                    self.conversation
+                        .listener()
+                        .record(with(report, &outcome, read_only));
                 }
                 return Ok(Part::Done(value));
             };
@@ -69,13 +87,21 @@ impl Drive<'_, '_, '_> {
             let verdict = match self.verdict(place, item, &outcome).await? {
                 Ok(verdict) => verdict,
                 Err(part) => {
-                    let judge = Judge { id, changed: false, failed: !task.ignore_errors };
+                    let judge = Judge {
+                        id,
+                        changed: false,
+                        failed: !task.ignore_errors,
+                    };
                     self.conversation.judge(judge).await?;
                     return Ok(part);
                 }
             };
             if !verdict.done && attempt < attempts && self.mode() == Mode::Apply {
-                let judge = Judge { id, changed: verdict.changed, failed: false };
+                let judge = Judge {
+                    id,
+                    changed: verdict.changed,
+                    failed: false,
+                };
                 self.conversation.judge(judge).await?;
                 tokio::time::sleep(task.delay).await;
                 attempt += 1;
@@ -85,7 +111,11 @@ impl Drive<'_, '_, '_> {
                 let never = format!("`until` was not met in {attempt} attempts");
                 (!verdict.done && self.mode() == Mode::Apply).then_some(never)
             });
-            let judge = Judge { id, changed: verdict.changed, failed: failed.is_some() };
+            let judge = Judge {
+                id,
+                changed: verdict.changed,
+                failed: failed.is_some(),
+            };
             self.conversation.judge(judge).await?;
             outcome.status = match (&failed, verdict.changed) {
                 (Some(_), _) => Status::Failed,
@@ -94,7 +124,9 @@ impl Drive<'_, '_, '_> {
             };
             outcome.message = failed;
             let value = results::registered(&outcome, self.mode(), runs_programs);
-            self.conversation.listener().record(with(report, &outcome, read_only));
+            self.conversation
+                .listener()
+                .record(with(report, &outcome, read_only));
             return Ok(Part::Done(value));
         }
     }
@@ -108,17 +140,26 @@ impl Drive<'_, '_, '_> {
     ) -> Result<Result<Verdict, Part>, Lost> {
         let task = place.task;
         let decide = async |drive: &mut Self, key: &'static str, list: &[Node]| {
-            Ok::<_, Lost>(match drive.settle(place, item, |scope| conditions(key, list, scope)).await? {
-                Settled::Value(decided) => Ok(decided),
-                Settled::Wrong(errors) => Err(drive.wrong(place, item, &errors)),
-                // Nothing a condition may name is unknown once its task was done; if it is all
-                // the same, the condition does not hold.
-                Settled::Unknown(_) => Ok(false),
-            })
+            Ok::<_, Lost>(
+                match drive
+                    .settle(place, item, |scope| conditions(key, list, scope))
+                    .await?
+                {
+                    Settled::Value(decided) => Ok(decided),
+                    Settled::Wrong(errors) => Err(drive.wrong(place, item, &errors)),
+                    // Nothing a condition may name is unknown once its task was done; if it is all
+                    // the same, the condition does not hold.
+                    Settled::Unknown(_) => Ok(false),
+                },
+            )
         };
         let failed = match task.failed_when.is_empty() {
-            true => (outcome.status == Status::Failed)
-                .then(|| outcome.message.clone().unwrap_or_else(|| "failed".to_owned())),
+            true => (outcome.status == Status::Failed).then(|| {
+                outcome
+                    .message
+                    .clone()
+                    .unwrap_or_else(|| "failed".to_owned())
+            }),
             false => match decide(self, "failed_when", &task.failed_when).await? {
                 Ok(failed) => failed.then(|| "`failed_when` is true".to_owned()),
                 Err(part) => return Ok(Err(part)),
@@ -138,6 +179,10 @@ impl Drive<'_, '_, '_> {
                 Err(part) => return Ok(Err(part)),
             },
         };
-        Ok(Ok(Verdict { changed, failed, done }))
+        Ok(Ok(Verdict {
+            changed,
+            failed,
+            done,
+        }))
     }
 }

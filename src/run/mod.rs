@@ -130,7 +130,11 @@ impl<'w> Run<'w> {
                         target::target(host, become_root, &options.login, variable)
                     });
                     match found {
-                        Ok(target) => stage.push(Assignment { names, target, plays }),
+                        Ok(target) => stage.push(Assignment {
+                            names,
+                            target,
+                            plays,
+                        }),
                         Err(found) => errors.extend(found),
                     }
                 }
@@ -173,7 +177,9 @@ impl<'w> Run<'w> {
             playbook: self.options.title,
             started_at,
             duration: begin.elapsed(),
-            hosts: hosts.filter_map(|host| reports.remove(host.as_str())).collect(),
+            hosts: hosts
+                .filter_map(|host| reports.remove(host.as_str()))
+                .collect(),
             interrupted,
         }
     }
@@ -194,9 +200,14 @@ impl<'w> Run<'w> {
             while running.len() < self.options.forks {
                 let Some(next) = waiting.next() else { break };
                 let host = next.names.name().as_str();
-                let report = reports.remove(host).unwrap_or_else(|| HostReport::new(host));
+                let report = reports
+                    .remove(host)
+                    .unwrap_or_else(|| HostReport::new(host));
                 // A host that failed in an earlier play takes no part in later ones.
-                if matches!(report.status(), HostStatus::Failed | HostStatus::Unreachable) {
+                if matches!(
+                    report.status(),
+                    HostStatus::Failed | HostStatus::Unreachable
+                ) {
                     reports.insert(host.to_owned(), report);
                     continue;
                 }
@@ -239,7 +250,15 @@ impl<'w> Run<'w> {
             Job::Resource(resource) => host::Job::Resource(resource),
             Job::Facts => host::Job::Facts,
         };
-        host::converse(&context, &assignment.target, job, report, transport, progress).await
+        host::converse(
+            &context,
+            &assignment.target,
+            job,
+            report,
+            transport,
+            progress,
+        )
+        .await
     }
 }
 

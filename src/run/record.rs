@@ -79,12 +79,15 @@ impl<'p> Record<'p> {
 impl Listener for Record<'_> {
     fn started(&mut self, id: TaskId) {
         if let Some(sent) = self.sent.get(&id) {
-            self.progress.task_started(&self.report.host, &sent.report.task);
+            self.progress
+                .task_started(&self.report.host, &sent.report.task);
         }
     }
 
     fn finished(&mut self, id: TaskId, outcome: Outcome) {
-        let Some(sent) = self.sent.remove(&id) else { return };
+        let Some(sent) = self.sent.remove(&id) else {
+            return;
+        };
         let quiet = sent.handler && outcome.status == Status::Skipped;
         if !sent.held && !quiet {
             self.record(with(sent.report, &outcome, sent.read_only));

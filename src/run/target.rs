@@ -20,8 +20,13 @@ pub(super) fn target(
     variable: impl Fn(&str) -> Option<Value>,
 ) -> Result<Target, String> {
     let connection = Connection::from_values(host, variable)?;
-    let becomes = connection.r#become.or(become_root).unwrap_or(login.become_root);
-    let key = connection.private_key_file.or_else(|| login.private_key.clone());
+    let becomes = connection
+        .r#become
+        .or(become_root)
+        .unwrap_or(login.become_root);
+    let key = connection
+        .private_key_file
+        .or_else(|| login.private_key.clone());
     Ok(Target {
         name: host.to_string(),
         host: connection.host,

@@ -235,6 +235,7 @@ fn task(id: TaskId, kind: &str, declared: Value) -> Task {
         resource,
         notify: Vec::new(),
         answers: Vec::new(),
+        more: false,
         ignore_errors: false,
         judged: false,
         no_log: false,
