@@ -213,13 +213,15 @@ impl<'w> Run<'w> {
                 }
                 running.push(self.one(next, report, transport, progress));
             }
+            if running.is_empty() {
+                return false;
+            }
             tokio::select! {
                 Some(report) = running.next() => {
                     progress.host_finished(&report.host, report.status());
                     reports.insert(report.host.clone(), report);
                 }
                 _ = &mut stop => return true,
-                else => return false,
             }
         }
     }
