@@ -59,6 +59,7 @@ storage: { filesystem: { rootdirectory: "$LAB_REGISTRY/storage" }, delete: { ena
 auth: { htpasswd: { realm: fleet lab, path: "$LAB_REGISTRY_KEYS/htpasswd" } }
 http:
   addr: 127.0.0.1:$(<"$LAB_REGISTRY/port")
+  secret: one registry needs none, and warns without
   tls: { certificate: "$LAB_REGISTRY_KEYS/server.crt", key: "$LAB_REGISTRY_KEYS/server.key" }
 YAML
 }
