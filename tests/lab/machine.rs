@@ -181,13 +181,19 @@ impl Run {
     }
 }
 
-/// Machines of the tests live beside those of a demo, never in their place.
+/// Machines of the tests live beside those of a demo, never in their place; two runs at once need
+/// a `FLEET_LAB_TEST_STATE` each. The rest is where `tests/lab/lib/common.sh` has it.
 fn state() -> PathBuf {
-    let cache = std::env::var_os("FLEET_LAB_CACHE").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/fleet-lab"),
-        PathBuf::from,
-    );
-    cache.join("test-state")
+    let given = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    given("FLEET_LAB_TEST_STATE").unwrap_or_else(|| {
+        given("FLEET_LAB_CACHE")
+            .unwrap_or_else(|| {
+                given("XDG_CACHE_HOME")
+                    .unwrap_or_else(|| given("HOME").expect("HOME is set").join(".cache"))
+                    .join("fleet-lab")
+            })
+            .join("test-state")
+    })
 }
 
 fn root() -> &'static Path {

@@ -1,5 +1,7 @@
 //! `check` and `plan` change nothing on a host but fleet's own cache.
 
+use std::collections::HashSet;
+
 use crate::machine::Machine;
 
 const PLAYBOOK: &str = "playbooks/host-init.yml";
@@ -50,14 +52,10 @@ fn same(before: &str, after: &str) {
         before.lines().count() > 1000,
         "the host's state was not read"
     );
-    let changed: Vec<_> = after
-        .lines()
-        .filter(|line| !before.contains(line))
-        .collect();
-    let gone: Vec<_> = before
-        .lines()
-        .filter(|line| !after.contains(line))
-        .collect();
+    let lines = |text| str::lines(text).collect::<HashSet<_>>();
+    let (before, after) = (lines(before), lines(after));
+    let changed: Vec<_> = after.difference(&before).collect();
+    let gone: Vec<_> = before.difference(&after).collect();
     assert!(
         changed.is_empty() && gone.is_empty(),
         "now: {changed:#?}\nbefore: {gone:#?}"
