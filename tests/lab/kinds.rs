@@ -31,15 +31,17 @@ const CASES: &[Case] = &[
         tasks: "- name: Line\n  lineinfile:\n    path: /etc/ssh/sshd_config\n    regexp: '^#?MaxAuthTries '\n    line: MaxAuthTries 4\n    validate: sshd -t -f %s",
         proof: "grep -qx 'MaxAuthTries 4' /etc/ssh/sshd_config",
         drift: "sed -i 's/^MaxAuthTries.*/MaxAuthTries 10/' /etc/ssh/sshd_config",
-        findings: &["lineinfile /etc/ssh/sshd_config: line MaxAuthTries 4 ← MaxAuthTries 10"],
+        findings: &[
+            "lineinfile /etc/ssh/sshd_config: ^#?MaxAuthTries : line MaxAuthTries 4 ← MaxAuthTries 10",
+        ],
     },
     Case {
         tasks: "- name: Group\n  group:\n    name: deploy\n    gid: 3000\n- name: User\n  user:\n    name: deploy\n    uid: 3000\n    group: deploy\n    groups: [adm]\n    shell: /bin/bash",
         proof: "id deploy | grep -q 'uid=3000(deploy) gid=3000(deploy) .*(adm)'",
         drift: "usermod -s /bin/sh -G '' deploy",
         findings: &[
-            "user deploy: groups adm ← ",
             "user deploy: shell /bin/bash ← /bin/sh",
+            "user deploy: groups adm ← none",
         ],
     },
     Case {
@@ -55,12 +57,21 @@ const CASES: &[Case] = &[
         findings: &["kernel_module dummy: live loaded ← absent"],
     },
     Case {
+        tasks: "- name: Module not wanted\n  kernel_module:\n    name: loop\n    state: absent",
+        proof: "! grep -q '^loop ' /proc/modules",
+        drift: "modprobe loop; echo loop > /etc/modules-load.d/loop.conf",
+        findings: &[
+            "kernel_module loop: live absent ← loaded",
+            "kernel_module loop: persisted absent ← /etc/modules-load.d/loop.conf",
+        ],
+    },
+    Case {
         tasks: "- name: Service\n  service:\n    name: cron\n    state: stopped\n    enabled: false",
         proof: "! systemctl is-active -q cron && ! systemctl is-enabled -q cron",
         drift: "systemctl enable -q cron; systemctl start cron",
         findings: &[
-            "service cron.service: state stopped ← active (running)",
             "service cron.service: enabled no ← enabled",
+            "service cron.service: state stopped ← active (running)",
         ],
     },
     Case {
