@@ -35,6 +35,10 @@ test-quick:
 test-lab: build
 	tests/lab/test
 
+## bench: what a check costs, against `ssh host true` over the same hosts
+bench: build
+	tests/bench/check-versus-ssh-true -m 2
+
 ## install: what building, demo and tests need, from Debian's packages
 install:
 	tests/install
