@@ -77,6 +77,11 @@ impl<'de> de::Deserializer<'de> for Value<'de> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {
             Yaml::Bool(bool) => visitor.visit_bool(*bool),
+            // What a template left is text if its variable was: `-e create=no`.
+            Yaml::String(text) if self.0.raw.is_none() => match scalar::resolve(text) {
+                Yaml::Bool(bool) => visitor.visit_bool(bool),
+                _ => Err(self.0.expected("a boolean").help("write `true` or `false`")),
+            },
             Yaml::String(text) => Err(match scalar::resolve(text) {
                 Yaml::Bool(_) if self.0.span.text().starts_with(['"', '\'']) => self
                     .0
