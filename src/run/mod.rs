@@ -21,6 +21,7 @@ use crate::transport::{Target, Transport};
 
 mod conversation;
 mod drive;
+mod handlers;
 mod host;
 mod judge;
 mod record;

@@ -1,8 +1,8 @@
 //! What the helper says of each task, turned into the host's report.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::protocol::{Outcome, Status, TaskId};
+use crate::protocol::{HandlerName, Outcome, Status, TaskId};
 use crate::report::{HostReport, Keep, Progress, ResourceReport};
 
 use super::conversation::Listener;
@@ -47,6 +47,8 @@ pub(super) struct Record<'p> {
     progress: &'p dyn Progress,
     sent: HashMap<TaskId, Sent>,
     outcomes: HashMap<TaskId, Outcome>,
+    /// Handlers that what was changed so far notified.
+    notified: BTreeSet<HandlerName>,
     stopped: bool,
 }
 
@@ -58,6 +60,7 @@ impl<'p> Record<'p> {
             progress,
             sent: HashMap::new(),
             outcomes: HashMap::new(),
+            notified: BTreeSet::new(),
             stopped: false,
         }
     }
@@ -75,7 +78,20 @@ impl<'p> Record<'p> {
     /// Records a resource.
     pub(super) fn record(&mut self, report: ResourceReport) {
         self.stopped |= report.status == Status::Failed && !report.ignored;
+        if matches!(report.status, Status::Changed | Status::Failed) {
+            self.notified.extend(report.notifies.iter().cloned());
+        }
         self.report.record(report, self.keep);
+    }
+
+    /// Whether something that was changed notified this handler.
+    pub(super) fn notified(&self, handler: &str) -> bool {
+        self.notified.contains(handler)
+    }
+
+    /// Forgets a notification: the handler is over.
+    pub(super) fn dismissed(&mut self, handler: &str) {
+        self.notified.remove(handler);
     }
 
     /// Whether a task failed, so that nothing more is done on this host.
