@@ -26,9 +26,9 @@ pub(super) struct Drive<'d, 'a, 'p> {
     /// Names whose tasks were sent and are not over, or cannot be known.
     open: HashMap<String, Open>,
     /// Handlers left pending by an earlier run.
-    pending: BTreeSet<HandlerName>,
+    pub(super) pending: BTreeSet<HandlerName>,
     /// Handlers that may have been notified in this run.
-    notified: BTreeSet<HandlerName>,
+    pub(super) notified: BTreeSet<HandlerName>,
 }
 
 /// A registered name without a value.
@@ -100,6 +100,9 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         tags: &TagFilter,
     ) -> Result<(), Lost> {
         for &(at, play) in plays {
+            // As validation has it, and as it is when each play is a conversation of its own.
+            self.results.known.clear();
+            self.open.clear();
             for (index, step) in play.steps.iter().enumerate() {
                 let position = at * PLAY_STRIDE + index;
                 match step {
@@ -121,29 +124,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         Ok(())
     }
 
-    /// Sends the handlers that may be pending; the host knows which are.
-    async fn handlers(&mut self, play: &Play, position: usize) -> Result<(), Lost> {
-        for handler in &play.handlers {
-            if self.stopped() {
-                break;
-            }
-            let here = self.notified.contains(&handler.key) && self.mode() == Mode::Apply;
-            if here || self.pending.contains(&handler.key) {
-                let task = &handler.task;
-                let handler = Some(handler);
-                self.task(Place {
-                    play,
-                    task,
-                    position,
-                    handler,
-                })
-                .await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
+    pub(super) async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
         let task = place.task;
         let mut registering = Registering {
             looped: task.loop_.is_some(),
@@ -155,6 +136,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                 let part = self.once(place, None, false).await?;
                 registering.parts.push(part);
             }
+            Settled::Value(Some(items)) if items.is_empty() => self.dismiss(place).await?,
             Settled::Value(Some(items)) => {
                 let last = items.len().saturating_sub(1);
                 for (at, item) in items.into_iter().enumerate() {
@@ -164,11 +146,17 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             }
             // A list that is not known may hang on a condition that is: `when` decides first.
             Settled::Unknown(on) => match self.when(place, None).await? {
-                Settled::Value(false) => self.skip(place, None),
+                Settled::Value(false) => {
+                    self.skip(place, None);
+                    self.dismiss(place).await?;
+                }
                 _ => registering.parts.push(self.unknown(place, None, &on)),
             },
             Settled::Wrong(errors) => match self.when(place, None).await? {
-                Settled::Value(false) => self.skip(place, None),
+                Settled::Value(false) => {
+                    self.skip(place, None);
+                    self.dismiss(place).await?;
+                }
                 _ => registering
                     .parts
                     .push(self.wrong(place, None, &errors).await?),
@@ -203,10 +191,8 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             Settled::Value(true) => {}
             Settled::Value(false) => {
                 self.skip(place, item);
-                if let Some(handler) = place.handler
-                    && !more
-                {
-                    self.conversation.dismiss(handler.key.clone()).await?;
+                if !more {
+                    self.dismiss(place).await?;
                 }
                 return Ok(Part::Done(Some(results::skipped())));
             }
@@ -217,7 +203,22 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             .settle(place, item, |scope| prepare(place.task, scope))
             .await?
         {
-            Settled::Value(Prepared::Answer(answer)) => self.answer(place, item, answer).await,
+            Settled::Value(Prepared::Answer(answer)) => {
+                if let Some(handler) = place.handler {
+                    if !self.is_notified(handler).await? {
+                        return Ok(Part::Done(Some(results::skipped())));
+                    }
+                    if self.mode() == Mode::Check {
+                        return Ok(self.pending_handler(place, item));
+                    }
+                }
+                let failed = matches!(answer, Answer::Failed { .. });
+                let part = self.answer(place, item, answer).await?;
+                if !failed && !more {
+                    self.dismiss(place).await?;
+                }
+                Ok(part)
+            }
             Settled::Value(Prepared::Resource(resource)) => {
                 self.resource(place, item, *resource, more).await
             }
@@ -494,7 +495,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     }
 
     /// What is known about a task before it was done.
-    fn report(&self, place: Place<'_>, item: Option<&Data>, id: &str) -> ResourceReport {
+    pub(super) fn report(&self, place: Place<'_>, item: Option<&Data>, id: &str) -> ResourceReport {
         let task = place.task;
         // Names of tasks and resources are made of variables too.
         let (title, id) = if task.no_log {
