@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::diagnostic;
 use crate::playbook::{
-    Answer, Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions,
-    items, prepare, selected, title,
+    Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions, items,
+    prepare, selected, title,
 };
-use crate::protocol::{self, HandlerName, Mode, Status, TaskId};
+use crate::protocol::{self, HandlerName, Mode, TaskId};
 use crate::report::ResourceReport;
 use crate::resource::AnyResource;
 use crate::template::{Data, Errors, Rendered, Scope, data};
@@ -227,41 +226,6 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         }
     }
 
-    async fn answer(
-        &mut self,
-        place: Place<'_>,
-        item: Option<&Data>,
-        answer: Answer,
-    ) -> Result<Part, Lost> {
-        let (status, message) = match answer {
-            Answer::Passed { message } => (Status::Ok, message),
-            Answer::Failed { message } => {
-                let report = self.report(place, item, "");
-                return self.fail(place, report, Status::Failed, message).await;
-            }
-            Answer::Facts(facts) => {
-                for (name, value) in facts {
-                    self.open.remove(&name);
-                    self.results.known.insert(name, Known::Value(data(&value)));
-                }
-                (Status::Ok, None)
-            }
-        };
-        let outcome = protocol::Outcome {
-            status,
-            message,
-            ..protocol::Outcome::default()
-        };
-        let value = results::registered(&outcome, self.mode(), false);
-        self.answered(ResourceReport {
-            status,
-            ignored: false,
-            message: outcome.message.filter(|_| !place.task.no_log),
-            ..self.report(place, item, "")
-        });
-        Ok(Part::Done(value))
-    }
-
     async fn resource(
         &mut self,
         place: Place<'_>,
@@ -398,96 +362,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         Ok(())
     }
 
-    /// Gives a registered name its value.
+    /// Gives a name its value from here on.
     pub(super) fn know(&mut self, name: String, value: &serde_json::Value) {
+        self.open.remove(&name);
         self.results.known.insert(name, Known::Value(data(value)));
-    }
-
-    fn skip(&mut self, place: Place<'_>, item: Option<&Data>) {
-        let report = self.report(place, item, "");
-        self.answered(ResourceReport {
-            status: Status::Skipped,
-            ignored: false,
-            message: Some("the condition is false".to_owned()),
-            ..report
-        });
-    }
-
-    fn answered(&mut self, report: ResourceReport) {
-        let sent = self.conversation.next_id();
-        self.conversation.listener().answered(sent, report);
-    }
-
-    fn stopped(&mut self) -> bool {
-        self.conversation.listener().stopped()
-    }
-
-    fn not_run(&mut self, place: Place<'_>, item: Option<&Data>) -> Part {
-        let report = self.report(place, item, "");
-        self.conversation.listener().not_run(report);
-        Part::Done(Some(results::skipped()))
-    }
-
-    fn unknown(&mut self, place: Place<'_>, item: Option<&Data>, on: &BTreeSet<String>) -> Part {
-        let names: Vec<_> = on.iter().map(|name| format!("`{name}`")).collect();
-        let report = self.report(place, item, "");
-        self.answered(ResourceReport {
-            status: Status::Unknown,
-            ignored: false,
-            message: Some(format!(
-                "cannot be known before apply: depends on {}, which a task gives",
-                names.join(", ")
-            )),
-            ..report
-        });
-        Part::Done(None)
-    }
-
-    /// Something that could only be found out with the host's facts or results is wrong.
-    pub(super) async fn wrong(
-        &mut self,
-        place: Place<'_>,
-        item: Option<&Data>,
-        errors: &Errors,
-    ) -> Result<Part, Lost> {
-        let report = self.report(place, item, "");
-        let message = diagnostic::render(errors, false).trim_end().to_owned();
-        let status = self.wrong_status();
-        self.fail(place, report, status, message).await
-    }
-
-    fn wrong_status(&self) -> Status {
-        match self.mode() {
-            Mode::Apply => Status::Failed,
-            Mode::Check => Status::Unknown,
-        }
-    }
-
-    /// Fails without asking the host, which must have come this far: nothing is sent after it.
-    async fn fail(
-        &mut self,
-        place: Place<'_>,
-        report: ResourceReport,
-        status: Status,
-        message: String,
-    ) -> Result<Part, Lost> {
-        self.conversation.catch_up().await?;
-        if self.stopped() {
-            self.conversation.listener().not_run(report);
-            return Ok(Part::Done(Some(results::skipped())));
-        }
-        let mut outcome = protocol::Outcome {
-            status,
-            message: Some(message),
-            ..protocol::Outcome::default()
-        };
-        let value = results::registered(&outcome, self.mode(), false);
-        if place.task.no_log {
-            outcome.hide();
-        }
-        let report = super::record::with(report, &outcome, false);
-        self.conversation.listener().record(report);
-        Ok(Part::Done(value))
     }
 
     pub(super) fn mode(&self) -> Mode {
