@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use crate::host::{Failure, Host, Link, Pending, facts};
 use crate::protocol::wire::WireError;
-use crate::protocol::{Drift, Event, HandlerName, Message, Mode, Outcome, Output, Status, Task};
+use crate::protocol::{
+    Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
+};
 use crate::resource::{AnyResource, Resource, dispatch};
-
-/// What stands in place of a value that must not be shown.
-const HIDDEN: &str = "(hidden)";
 
 /// Why the conversation ended without [`Event::Done`].
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +137,7 @@ impl Run {
         let outcome = &mut work.outcome;
         outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         if task.no_log {
-            hide(outcome);
+            outcome.hide();
         }
         let status = outcome.status;
         self.host.send(&Event::Finished {
@@ -361,19 +360,4 @@ fn in_words(drift: &[Drift]) -> String {
         })
         .collect();
     words.join("; ")
-}
-
-/// Takes everything out of an outcome that could hold a secret.
-fn hide(outcome: &mut Outcome) {
-    for drift in &mut outcome.drift {
-        for value in [&mut drift.expected, &mut drift.actual] {
-            HIDDEN.clone_into(value);
-        }
-        drift.sensitive = true;
-        drift.diff = None;
-    }
-    if matches!(outcome.status, Status::Failed | Status::Unknown) {
-        outcome.message = Some("the reason is hidden by `no_log`".to_owned());
-    }
-    outcome.output = None;
 }
