@@ -22,9 +22,9 @@ use super::results;
 pub(super) struct Drive<'d, 'a, 'p> {
     pub(super) context: &'d Context<'d>,
     pub(super) conversation: &'d mut Conversation<'a, Record<'p>>,
-    results: Results,
+    pub(super) results: Results,
     /// Names whose tasks were sent and are not over, or cannot be known.
-    open: HashMap<String, Open>,
+    pub(super) open: HashMap<String, Open>,
     /// Handlers left pending by an earlier run.
     pub(super) pending: BTreeSet<HandlerName>,
     /// Handlers that may have been notified in this run.
@@ -32,7 +32,7 @@ pub(super) struct Drive<'d, 'a, 'p> {
 }
 
 /// A registered name without a value.
-enum Open {
+pub(super) enum Open {
     /// The value is made of these when they are over.
     Running(Registering),
     /// Check does not run what gives the value.
@@ -227,41 +227,6 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         }
     }
 
-    async fn answer(
-        &mut self,
-        place: Place<'_>,
-        item: Option<&Data>,
-        answer: Answer,
-    ) -> Result<Part, Lost> {
-        let (status, message) = match answer {
-            Answer::Passed { message } => (Status::Ok, message),
-            Answer::Failed { message } => {
-                let report = self.report(place, item, "");
-                return self.fail(place, report, Status::Failed, message).await;
-            }
-            Answer::Facts(facts) => {
-                for (name, value) in facts {
-                    self.open.remove(&name);
-                    self.results.known.insert(name, Known::Value(data(&value)));
-                }
-                (Status::Ok, None)
-            }
-        };
-        let outcome = protocol::Outcome {
-            status,
-            message,
-            ..protocol::Outcome::default()
-        };
-        let value = results::registered(&outcome, self.mode(), false);
-        self.answered(ResourceReport {
-            status,
-            ignored: false,
-            message: outcome.message.filter(|_| !place.task.no_log),
-            ..self.report(place, item, "")
-        });
-        Ok(Part::Done(value))
-    }
-
     async fn resource(
         &mut self,
         place: Place<'_>,
@@ -403,46 +368,6 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         self.results.known.insert(name, Known::Value(data(value)));
     }
 
-    fn skip(&mut self, place: Place<'_>, item: Option<&Data>) {
-        let report = self.report(place, item, "");
-        self.answered(ResourceReport {
-            status: Status::Skipped,
-            ignored: false,
-            message: Some("the condition is false".to_owned()),
-            ..report
-        });
-    }
-
-    fn answered(&mut self, report: ResourceReport) {
-        let sent = self.conversation.next_id();
-        self.conversation.listener().answered(sent, report);
-    }
-
-    fn stopped(&mut self) -> bool {
-        self.conversation.listener().stopped()
-    }
-
-    fn not_run(&mut self, place: Place<'_>, item: Option<&Data>) -> Part {
-        let report = self.report(place, item, "");
-        self.conversation.listener().not_run(report);
-        Part::Done(Some(results::skipped()))
-    }
-
-    fn unknown(&mut self, place: Place<'_>, item: Option<&Data>, on: &BTreeSet<String>) -> Part {
-        let names: Vec<_> = on.iter().map(|name| format!("`{name}`")).collect();
-        let report = self.report(place, item, "");
-        self.answered(ResourceReport {
-            status: Status::Unknown,
-            ignored: false,
-            message: Some(format!(
-                "cannot be known before apply: depends on {}, which a task gives",
-                names.join(", ")
-            )),
-            ..report
-        });
-        Part::Done(None)
-    }
-
     /// Something that could only be found out with the host's facts or results is wrong.
     pub(super) async fn wrong(
         &mut self,
@@ -464,7 +389,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     }
 
     /// Fails without asking the host, which must have come this far: nothing is sent after it.
-    async fn fail(
+    pub(super) async fn fail(
         &mut self,
         place: Place<'_>,
         report: ResourceReport,

@@ -20,6 +20,7 @@ use crate::report::{Command, HostReport, HostStatus, Keep, Progress, RunReport};
 use crate::resource::AnyResource;
 use crate::transport::{Target, Transport};
 
+mod answers;
 mod conversation;
 mod drive;
 mod handlers;
