@@ -139,6 +139,8 @@ impl Run {
         outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         if task.no_log {
             hide(outcome);
+        } else if task.sensitive {
+            outcome.drift.iter_mut().for_each(conceal);
         }
         let status = outcome.status;
         self.host.send(&Event::Finished {
@@ -285,13 +287,18 @@ impl Run {
                     ..Outcome::default()
                 }
             }
-            (Ok(output), Ok(left)) => Outcome {
-                status: Status::Failed,
-                message: Some(format!("did not converge: {}", in_words(&left))),
-                drift: left,
-                output,
-                ..Outcome::default()
-            },
+            (Ok(output), Ok(mut left)) => {
+                if task.sensitive {
+                    left.iter_mut().for_each(conceal);
+                }
+                Outcome {
+                    status: Status::Failed,
+                    message: Some(format!("did not converge: {}", in_words(&left))),
+                    drift: left,
+                    output,
+                    ..Outcome::default()
+                }
+            }
         };
         Work { outcome, notified }
     }
@@ -370,6 +377,21 @@ fn in_words(drift: &[Drift]) -> String {
         })
         .collect();
     words.join("; ")
+}
+
+/// What may be shown of a resource that holds a secret: none of these can be one.
+const OPEN: [&str; 6] = ["enabled", "group", "mode", "owner", "selinux", "state"];
+
+/// Takes the values out of a difference, unless they cannot be secret.
+fn conceal(drift: &mut Drift) {
+    drift.diff = None;
+    if OPEN.contains(&drift.attribute.as_str()) {
+        return;
+    }
+    for value in [&mut drift.expected, &mut drift.actual] {
+        HIDDEN.clone_into(value);
+    }
+    drift.sensitive = true;
 }
 
 /// Takes everything out of an outcome that could hold a secret.

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Error;
 use crate::report::{Command, ExitCode};
+use crate::secret::Redactor;
 
 mod apply;
 mod check;
@@ -21,6 +22,7 @@ mod facts;
 mod inventory;
 mod options;
 mod output;
+mod secret;
 mod session;
 mod settings;
 mod validate;
@@ -84,6 +86,11 @@ enum Verb {
     Inventory(inventory::InventoryArgs),
     /// Show the reference of kinds: what a task can declare
     Doc(doc::DocArgs),
+    /// Make keys, and encrypt, edit and show files of variables
+    ///
+    /// Files in `group_vars/`, `host_vars/` and `vars_files` may be encrypted with age. Whatever
+    /// is in them is kept out of everything fleet writes.
+    Secret(secret::SecretArgs),
     /// Print a completion script for a shell
     ///
     /// For example: `fleet completions bash > /etc/bash_completion.d/fleet`
@@ -113,9 +120,10 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut session = Session {
         settings,
         output: Output::stdout(),
+        redactor: Redactor::default(),
     };
     dispatch(&mut session, &opts.command)
-        .unwrap_or_else(|error| output::report(&error, settings.stderr_color))
+        .unwrap_or_else(|error| output::report(&error, settings.stderr_color, &session.redactor))
 }
 
 fn dispatch(session: &mut Session, verb: &Verb) -> Result<ExitCode, Error> {
@@ -128,6 +136,7 @@ fn dispatch(session: &mut Session, verb: &Verb) -> Result<ExitCode, Error> {
         Verb::Facts(args) => facts::run(session, args),
         Verb::Inventory(args) => inventory::run(session, args),
         Verb::Doc(args) => doc::run(session, args),
+        Verb::Secret(args) => secret::run(session, args),
         Verb::Completions(args) => completions::run(session, *args),
     }
 }

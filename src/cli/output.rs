@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind as IoErrorKind, Write};
 use crate::diagnostic;
 use crate::error::{Error, ErrorKind};
 use crate::report::{ExitCode, lines};
+use crate::secret::Redactor;
 
 /// Standard output. A reader that went away (`fleet check | head`) is no error: what is written
 /// from then on goes nowhere, and the exit code still tells what was found.
@@ -14,6 +15,8 @@ use crate::report::{ExitCode, lines};
 pub(super) struct Output<W> {
     out: W,
     reader_is_gone: bool,
+    /// Knows what must not be written.
+    redactor: Redactor,
 }
 
 impl Output<io::Stdout> {
@@ -24,14 +27,20 @@ impl Output<io::Stdout> {
 }
 
 impl<W: Write> Output<W> {
-    pub(super) const fn new(out: W) -> Self {
+    pub(super) fn new(out: W) -> Self {
         Self {
             out,
             reader_is_gone: false,
+            redactor: Redactor::default(),
         }
     }
 
-    /// Writes all of `text`, now.
+    /// From now on, leaves out the secrets that `redactor` knows or comes to know.
+    pub(super) fn redact(&mut self, redactor: Redactor) {
+        self.redactor = redactor;
+    }
+
+    /// Writes all of `text` but its secrets, now.
     ///
     /// # Errors
     /// When it cannot be written for another reason than that nobody reads: a full disk.
@@ -41,7 +50,7 @@ impl<W: Write> Output<W> {
         }
         match self
             .out
-            .write_all(text.as_bytes())
+            .write_all(self.redactor.redact(text).as_bytes())
             .and_then(|()| self.out.flush())
         {
             Err(error) if error.kind() == IoErrorKind::BrokenPipe => {
@@ -57,9 +66,10 @@ impl<W: Write> Output<W> {
 }
 
 /// Says an error on stderr, and with what the process is to exit.
-pub(super) fn report(error: &Error, color: bool) -> ExitCode {
+pub(super) fn report(error: &Error, color: bool, redactor: &Redactor) -> ExitCode {
+    let text = render(error, color);
     // With stderr gone there is nobody left to tell; the exit code remains.
-    let _ = io::stderr().write_all(render(error, color).as_bytes());
+    let _ = io::stderr().write_all(redactor.redact(&text).as_bytes());
     match error.kind {
         ErrorKind::Usage | ErrorKind::Config | ErrorKind::Internal => ExitCode::Usage,
         ErrorKind::Locked => ExitCode::Locked,

@@ -45,6 +45,7 @@ impl Inventory {
             hosts: IndexMap::new(),
             groups,
             implicit,
+            vault: crate::secret::Vault::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::Diagnostics;
+use crate::secret::Vault;
 use crate::yaml::Span;
 
 mod build;
@@ -38,6 +39,8 @@ pub struct Inventory {
     groups: IndexMap<GroupName, Group>,
     /// `localhost` where the inventory does not have it.
     implicit: Host,
+    /// Opens variable files that are encrypted.
+    vault: Vault,
 }
 
 /// A host and what is defined for it.
@@ -88,10 +91,12 @@ impl Inventory {
     /// directory of them, an executable that answers `--list`, or a list of hosts with a comma
     /// (`web01,web02` or `web01,`).
     ///
+    /// `vault` opens the variable files beside them that are encrypted.
+    ///
     /// What is wrong is added to `diagnostics`; the inventory then holds the rest.
     #[must_use]
-    pub fn load(sources: &[String], diagnostics: &mut Diagnostics) -> Self {
-        load::load(sources, diagnostics)
+    pub fn load(sources: &[String], vault: &Vault, diagnostics: &mut Diagnostics) -> Self {
+        load::load(sources, vault, diagnostics)
     }
 
     /// Every host, in the order of the inventory.

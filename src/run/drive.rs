@@ -11,6 +11,7 @@ use crate::playbook::{
 use crate::protocol::{self, HandlerName, Mode, Status, TaskId};
 use crate::report::ResourceReport;
 use crate::resource::AnyResource;
+use crate::secret::Redactor;
 use crate::template::{Data, Errors, Rendered, Scope, data};
 
 use super::conversation::{Conversation, Hello, Lost};
@@ -258,6 +259,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     ) -> Result<Part, Lost> {
         let task = place.task;
         let report = self.report(place, item, &resource.id());
+        let sensitive = holds_secret(&resource, &self.context.options.redactor);
         let (resource, bodies) = match self.context.globals.contents.lower(resource) {
             Ok(lowered) => lowered,
             Err(message) => return Ok(self.fail(report, message)),
@@ -275,6 +277,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             more,
             ignore_errors: task.ignore_errors,
             no_log: task.no_log,
+            sensitive,
             read_only: super::judge::read_only(task),
             ..protocol::Task::new(0, resource)
         };
@@ -460,4 +463,13 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             ..ResourceReport::default()
         }
     }
+}
+
+/// Whether a secret is part of what is declared.
+fn holds_secret(resource: &AnyResource, redactor: &Redactor) -> bool {
+    if redactor.is_empty() {
+        return false;
+    }
+    // What cannot be looked into is better hidden.
+    serde_json::to_string(resource).map_or(true, |json| redactor.finds(&json))
 }
