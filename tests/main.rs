@@ -6,6 +6,7 @@ mod cases;
 mod cli;
 mod helper;
 mod inventory;
+mod secret;
 mod sshd;
 mod tidy;
 mod transport;

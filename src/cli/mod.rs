@@ -117,10 +117,11 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let settings = Settings::resolve(&opts.global, Surroundings::of_process());
+    let redactor = Redactor::default();
     let mut session = Session {
         settings,
-        output: Output::stdout(),
-        redactor: Redactor::default(),
+        output: Output::stdout(redactor.clone()),
+        redactor,
     };
     dispatch(&mut session, &opts.command)
         .unwrap_or_else(|error| output::report(&error, settings.stderr_color, &session.redactor))

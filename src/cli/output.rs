@@ -21,23 +21,19 @@ pub(super) struct Output<W> {
 
 impl Output<io::Stdout> {
     /// This process's stdout.
-    pub(super) fn stdout() -> Self {
-        Self::new(io::stdout())
+    pub(super) fn stdout(redactor: Redactor) -> Self {
+        Self::new(io::stdout(), redactor)
     }
 }
 
 impl<W: Write> Output<W> {
-    pub(super) fn new(out: W) -> Self {
+    /// Leaves out the secrets that `redactor` knows or comes to know.
+    pub(super) const fn new(out: W, redactor: Redactor) -> Self {
         Self {
             out,
             reader_is_gone: false,
-            redactor: Redactor::default(),
+            redactor,
         }
-    }
-
-    /// From now on, leaves out the secrets that `redactor` knows or comes to know.
-    pub(super) fn redact(&mut self, redactor: Redactor) {
-        self.redactor = redactor;
     }
 
     /// Writes all of `text` but its secrets, now.
@@ -169,11 +165,14 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_ends_the_writing_and_nothing_else() {
-        let mut output = Output::new(Sink {
-            room: 3,
-            then: IoErrorKind::BrokenPipe,
-            writes: 0,
-        });
+        let mut output = Output::new(
+            Sink {
+                room: 3,
+                then: IoErrorKind::BrokenPipe,
+                writes: 0,
+            },
+            Redactor::default(),
+        );
         output.write("report").unwrap();
         let writes = output.out.writes;
         output.write("more").unwrap();
@@ -182,11 +181,14 @@ mod tests {
 
     #[test]
     fn a_report_that_cannot_be_written_is_an_error() {
-        let mut output = Output::new(Sink {
-            room: 0,
-            then: IoErrorKind::StorageFull,
-            writes: 0,
-        });
+        let mut output = Output::new(
+            Sink {
+                room: 0,
+                then: IoErrorKind::StorageFull,
+                writes: 0,
+            },
+            Redactor::default(),
+        );
         let error = output.write("report").unwrap_err();
         assert_eq!(error.kind, ErrorKind::Internal);
         assert!(error.source().is_some());

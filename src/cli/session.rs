@@ -61,11 +61,7 @@ impl Session {
     }
 
     /// The request that a playbook's arguments make.
-    pub(super) fn request(
-        &mut self,
-        command: Command,
-        args: &PlaybookArgs,
-    ) -> Result<Request, Error> {
+    pub(super) fn request(&self, command: Command, args: &PlaybookArgs) -> Result<Request, Error> {
         let work = Work::Playbook(args.playbook.clone());
         let vault = self.open_vault(args.playbook.parent())?;
         let request = Request {
@@ -85,7 +81,7 @@ impl Session {
 
     /// A request without tags and diffs.
     pub(super) fn ad_hoc(
-        &mut self,
+        &self,
         command: Command,
         work: Work,
         targets: &Targets,
@@ -110,12 +106,9 @@ impl Session {
 
     /// The vault for what is read in `directory`, the current one if `None`. What comes out of
     /// it is kept out of everything this session writes.
-    pub(super) fn open_vault(&mut self, directory: Option<&Path>) -> Result<Vault, Error> {
+    pub(super) fn open_vault(&self, directory: Option<&Path>) -> Result<Vault, Error> {
         let directory = directory.unwrap_or(Path::new(""));
-        let vault = secret::Settings::vault(directory).map_err(Error::config)?;
-        self.redactor = vault.redactor().clone();
-        self.output.redact(self.redactor.clone());
-        Ok(vault)
+        secret::Settings::vault(directory, self.redactor.clone()).map_err(Error::config)
     }
 
     fn connection(&self, args: &options::Connection) -> Result<engine::Connection, Error> {

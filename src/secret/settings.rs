@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{KeySource, Vault, parse_recipient};
+use super::{KeySource, Redactor, Vault, parse_recipient};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{self, Limits};
 
@@ -69,14 +69,14 @@ impl Settings {
         KeySource::find(environment.as_deref(), self.identity.as_deref(), home)
     }
 
-    /// The vault for what is read in `directory`.
+    /// The vault for what is read in `directory`; it tells `redactor` what it finds.
     ///
     /// # Errors
     /// Everything wrong with the settings.
-    pub fn vault(directory: &Path) -> Result<Vault, Vec<Diagnostic>> {
+    pub fn vault(directory: &Path, redactor: Redactor) -> Result<Vault, Vec<Diagnostic>> {
         let home = std::env::home_dir();
         let settings = Self::load(directory, home.as_deref())?;
-        Ok(Vault::new(settings.keys(home.as_deref())))
+        Ok(Vault::new(settings.keys(home.as_deref()), redactor))
     }
 }
 

@@ -31,11 +31,13 @@ impl fmt::Debug for Inner {
 }
 
 impl Vault {
-    /// A vault with the keys of `source`, which is not read yet.
+    /// A vault with the keys of `source`, which is not read yet. It tells `redactor` what it
+    /// finds.
     #[must_use]
-    pub fn new(source: KeySource) -> Self {
+    pub fn new(source: KeySource, redactor: Redactor) -> Self {
         Self(Arc::new(Inner {
             source,
+            redactor,
             ..Inner::default()
         }))
     }
