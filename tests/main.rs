@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod artifact;
 mod cases;
 mod cli;
 mod helper;
+mod image;
 mod inventory;
 mod secret;
 mod sshd;

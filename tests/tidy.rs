@@ -12,6 +12,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("resource", &["host", "protocol"]),
     ("reconcile", &["host", "protocol", "resource"]),
     ("secret", &["diagnostic", "yaml"]),
+    ("http", &[]),
+    (
+        "image",
+        &["diagnostic", "http", "protocol", "secret", "yaml"],
+    ),
+    ("artifact", &["diagnostic", "http", "protocol", "yaml"]),
     ("yaml", &["diagnostic"]),
     ("diagnostic", &["yaml"]),
     ("error", &["diagnostic"]),
@@ -50,8 +56,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "artifact",
             "diagnostic",
             "error",
+            "http",
+            "image",
             "inventory",
             "playbook",
             "protocol",

@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::locks;
 use crate::diagnostic::{self, Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind};
 use crate::inventory::{HostName, Inventory, Pattern, VarMap, extra_vars};
@@ -235,6 +236,7 @@ fn load(request: &Request) -> Result<Loaded, Error> {
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty());
             inventory.add_variable_directory(folder.unwrap_or(Path::new(".")), &mut diagnostics);
+            inventory.add_defaults(locks::variables(path, &mut diagnostics));
             playbook::load(path, &request.vault, &mut diagnostics)
         }
         Work::Exec { .. } | Work::Facts { .. } => Playbook::default(),

@@ -13,13 +13,16 @@ use crate::report::{Command, ExitCode};
 use crate::secret::Redactor;
 
 mod apply;
+mod artifacts;
 mod check;
 mod completions;
 mod doc;
 mod engine;
 mod exec;
 mod facts;
+mod images;
 mod inventory;
+mod locks;
 mod options;
 mod output;
 mod secret;
@@ -86,6 +89,10 @@ enum Verb {
     Inventory(inventory::InventoryArgs),
     /// Show the reference of kinds: what a task can declare
     Doc(doc::DocArgs),
+    /// Fetch and verify the packages and archives of `artifacts.lock.yml`
+    Artifacts(artifacts::ArtifactsArgs),
+    /// Find out which images tags are, for `images.lock.yml`
+    Images(images::ImagesArgs),
     /// Make keys, and encrypt, edit and show files of variables
     ///
     /// Files in `group_vars/`, `host_vars/` and `vars_files` may be encrypted with age. Whatever
@@ -137,6 +144,8 @@ fn dispatch(session: &mut Session, verb: &Verb) -> Result<ExitCode, Error> {
         Verb::Facts(args) => facts::run(session, args),
         Verb::Inventory(args) => inventory::run(session, args),
         Verb::Doc(args) => doc::run(session, args),
+        Verb::Artifacts(args) => artifacts::run(session, args),
+        Verb::Images(args) => images::run(session, args),
         Verb::Secret(args) => secret::run(session, args),
         Verb::Completions(args) => completions::run(session, *args),
     }

@@ -1,6 +1,5 @@
 //! Fetching over HTTP from servers that are slow, busy, wrong or hostile.
 
-use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -210,12 +209,4 @@ fn busy(status: StatusCode) -> bool {
 fn asked_for(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
-}
-
-/// Reads a file of certificates.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn authority(path: &Path) -> std::io::Result<Vec<u8>> {
-    std::fs::read(path)
 }
