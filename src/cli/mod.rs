@@ -25,6 +25,7 @@ mod inventory;
 mod locks;
 mod options;
 mod output;
+mod password;
 mod secret;
 mod session;
 mod settings;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::engine::{self, Listing, Request, Work};
 use super::options::{self, Format, PlaybookArgs, ReportOptions, Targets, TaskSelection};
 use super::output::Output;
+use super::password;
 use super::settings::{ProgressStyle, Settings};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::report::{
     self, Command, ExitCode, Keep, Live, Plain, Progress, Redacted, RunReport, Silent, TextOptions,
     Verbosity,
 };
-use crate::secret::{self, Redactor, Secret, Vault};
+use crate::secret::{self, Redactor, Vault};
 
 /// One invocation of fleet: how it talks, and to whom.
 #[derive(Debug)]
@@ -121,26 +122,12 @@ impl Session {
             r#become: args.r#become,
             become_password: args
                 .ask_become_pass
-                .then(|| self.ask_password())
+                .then(|| {
+                    let password = password::ask(self.settings.answers)?;
+                    self.redactor.add(password.expose());
+                    Ok::<_, Error>(password)
+                })
                 .transpose()?,
-        })
-    }
-
-    fn ask_password(&self) -> Result<Secret, Error> {
-        if !self.settings.interactive {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "`-K` asks for a password, and there is no terminal to ask on",
-            )
-            .hint("allow `sudo` without a password for this user, or run fleet on a terminal"));
-        }
-        let term = console::Term::stderr();
-        let ask = || {
-            term.write_str("BECOME password: ")?;
-            term.read_secure_line()
-        };
-        ask().map(Secret::new).map_err(|error| {
-            Error::new(ErrorKind::Internal, "cannot read the password").caused_by(error)
         })
     }
 
