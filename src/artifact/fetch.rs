@@ -130,12 +130,8 @@ async fn download(
         _ => return Err(http.refusal(response).await.into()),
     }
     progress(have);
-    loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            // A connection that broke and one that ended early leave the same behind.
-            Ok(None) | Err(_) => break,
-        };
+    // A connection that broke and one that ended early leave the same behind.
+    while let Ok(Some(chunk)) = response.chunk().await {
         if have + chunk.len() as u64 > size {
             return Err(HttpError::TooLong(size).into());
         }

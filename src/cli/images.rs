@@ -128,11 +128,14 @@ pub(super) fn run(session: &mut Session, args: &ImagesArgs) -> Result<ExitCode, 
     if moved > 0 && !args.check {
         replace(&path, &lock.to_yaml())?;
     }
-    Ok(match (failed, args.check && moved > 0) {
-        (0, false) => ExitCode::AsDeclared,
-        (_, true) => ExitCode::NotAsDeclared,
-        (_, false) if args.check => ExitCode::Unknown,
-        (_, false) => ExitCode::NotAsDeclared,
+    Ok(if args.check && moved > 0 {
+        ExitCode::NotAsDeclared
+    } else if failed == 0 {
+        ExitCode::AsDeclared
+    } else if args.check {
+        ExitCode::Unknown
+    } else {
+        ExitCode::NotAsDeclared
     })
 }
 

@@ -137,7 +137,6 @@ impl Http {
     }
 
     /// A GET request.
-    #[must_use]
     pub fn get(&self, url: &str) -> RequestBuilder {
         self.client.get(url)
     }

@@ -79,6 +79,8 @@ fn encoded(engine: &impl base64::Engine, bytes: &[u8], before: usize) -> String 
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ use fleet::artifact::{ArtifactLock, FetchError, Found, LOCK_FILE, fetch, verify}
 use fleet::http::{Http, Options};
 use fleet::protocol::Sha256;
 
+use crate::cli::Fleet;
 use crate::image::server::{Answer, Server};
 
 const CONTENT: &[u8] = b"the bytes of a package, more or less";
@@ -164,4 +165,105 @@ fn a_wrong_file_is_replaced_and_a_wrong_beginning_is_thrown_away() {
     assert_eq!((project.found(), project.part()), (Found::Size(3), None));
     project.fetch().unwrap();
     assert_eq!(project.found(), Found::Good);
+}
+
+/// What the lock file says of a file `a` beside it, and a playbook that uses it.
+fn using(content: &str) -> Fleet {
+    let lock = format!(
+        "a:\n  file: a.rpm\n  nevra: a-1:2.0-3.el7.noarch\n  size: {}\n  sha256: {}\n",
+        CONTENT.len(),
+        Sha256::of(CONTENT)
+    );
+    let play = "\
+- hosts: node1
+  tasks:
+    - assert: {that: \"artifacts.a.version == '2.0' and artifacts['a'].epoch == 1\"}
+    - assert: {that: \"images.jre.pull == 'r.example/jre@' ~ images.jre.digest\"}
+    - rpm:
+        packages:
+          - name: \"{{ artifacts['a'].name }}\"
+            epoch: 1
+            version: \"{{ artifacts['a'].version }}\"
+            release: \"{{ artifacts['a'].release }}\"
+            arch: \"{{ artifacts['a'].arch }}\"
+            src: \"{{ artifacts['a'].src }}\"
+            sha256: \"{{ artifacts['a'].sha256 }}\"
+";
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let images = format!("jre: {{ref: \"r.example/jre:17\", digest: \"{digest}\"}}\n");
+    Fleet::new(["validate", "-i", "node1,", "playbooks/site.yml"])
+        .file("playbooks/site.yml", play)
+        .file("playbooks/artifacts.lock.yml", &lock)
+        .file("playbooks/images.lock.yml", &images)
+        .file("playbooks/a.rpm", content)
+}
+
+#[test]
+fn playbooks_name_artifacts_and_images_by_their_names() {
+    let ended = using(std::str::from_utf8(CONTENT).unwrap()).run();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    // Anybody's own variable of that name wins.
+    let ended = using("x")
+        .file("playbooks/group_vars/all.yml", "artifacts: {}\n")
+        .run();
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("artifacts"), "{}", ended.stderr);
+}
+
+#[test]
+fn verify_says_what_is_wrong_and_exits_with_two() {
+    for (content, code, said) in [
+        (
+            Some(std::str::from_utf8(CONTENT).unwrap()),
+            0,
+            "1 of 1 artifacts are as locked\n",
+        ),
+        (
+            Some("short"),
+            2,
+            "a: a.rpm has 5 bytes instead of 36\n0 of 1 artifacts are as locked\n",
+        ),
+        (
+            None,
+            2,
+            "a: a.rpm is missing\n0 of 1 artifacts are as locked\n",
+        ),
+    ] {
+        let lock = format!(
+            "a: {{file: a.rpm, size: {}, sha256: {}}}\n",
+            CONTENT.len(),
+            Sha256::of(CONTENT)
+        );
+        let mut fleet =
+            Fleet::new(["artifacts", "verify"]).file("playbooks/artifacts.lock.yml", &lock);
+        if let Some(content) = content {
+            fleet = fleet.file("playbooks/a.rpm", content);
+        }
+        let ended = fleet.run();
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (code, said),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn fetch_gets_what_is_missing() {
+    let server = Server::plain(|_| Answer::new(200, CONTENT));
+    let project = Project::new(&server);
+    let lock = project.folder.path().join(LOCK_FILE).display().to_string();
+    let fetch = || Fleet::new(["artifacts", "fetch", "--file", lock.as_str()]).run();
+    let ended = fetch();
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (0, "a: fetched rpms/a.rpm\n"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(project.found(), Found::Good);
+    let again = fetch();
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""));
+    assert_eq!(server.asked().len(), 1);
 }

@@ -106,9 +106,9 @@ fn a_list_is_followed_to_the_one_image_for_our_hosts() {
         id('b'),
         digest(&manifest())
     );
-    let server = registry(move |request| match request.path.ends_with("/17") {
-        true => Answer::new(200, list.clone()),
-        false => Answer::new(200, manifest()),
+    let server = registry(move |request| {
+        let tag = request.path.ends_with("/17");
+        Answer::new(200, if tag { list.clone() } else { manifest() })
     });
     assert_eq!(resolve(&server).unwrap(), resolved());
     assert!(server.asked()[1].path.ends_with(&digest(&manifest())));
@@ -261,10 +261,10 @@ fn a_busy_server_is_asked_again_and_not_for_ever() {
         (9, 429, false),
         (9, 500, false),
     ] {
-        let mut left = refusals;
+        let mut left: usize = refusals;
         let server = registry(move |_| {
-            left -= 1;
-            if left >= 0 {
+            if left > 0 {
+                left -= 1;
                 Answer::new(status, "later").with("retry-after", "0")
             } else {
                 Answer::new(200, manifest())
@@ -272,7 +272,7 @@ fn a_busy_server_is_asked_again_and_not_for_ever() {
         });
         let result = resolve(&server);
         assert_eq!(result.is_ok(), fine, "{refusals} {status}: {result:?}");
-        assert_eq!(server.asked().len(), 4.min(refusals as usize + 1));
+        assert_eq!(server.asked().len(), 4.min(refusals + 1));
     }
 }
 
@@ -330,4 +330,85 @@ fn an_unknown_authority_is_refused() {
     let error = resolve(&server).unwrap_err().to_string();
     assert!(error.to_lowercase().contains("certificate"), "{error}");
     assert!(server.asked().is_empty());
+}
+
+/// `fleet images lock` on a lock file with `base/jre:17`, and the file afterwards.
+fn lock(server: &Server, locked: &str, args: &[&str]) -> (crate::cli::Ended, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let port = server.address.port();
+    let text = format!("jre:\n  ref: {REGISTRY}:{port}/base/jre:17\n{locked}");
+    std::fs::write(path("lock.yml"), text).unwrap();
+    std::fs::write(path("ca.pem"), &server.authority).unwrap();
+    let login = format!(
+        r#"{{"auths": {{"{REGISTRY}:{port}": {{"auth": "{}"}}}}}}"#,
+        &BASIC[6..]
+    );
+    std::fs::write(path("auth.json"), login).unwrap();
+    let (file, ca, auth) = (path("lock.yml"), path("ca.pem"), path("auth.json"));
+    let common = [
+        "images",
+        "lock",
+        "--file",
+        &file,
+        "--registry-ca",
+        &ca,
+        "--auth-file",
+        &auth,
+        "--resolve",
+        "registry.test:127.0.0.1",
+    ];
+    let ended = crate::cli::Fleet::new(common.into_iter().chain(args.iter().copied())).run();
+    (ended, std::fs::read_to_string(file).unwrap())
+}
+
+#[test]
+fn locking_writes_down_which_image_a_tag_is() {
+    let server = registry(|request| match request.header("authorization") {
+        Some(BASIC) => Answer::new(200, manifest()),
+        _ => Answer::new(401, "").with("www-authenticate", "Basic realm=\"lab\""),
+    });
+    let now = digest(&manifest());
+    let (ended, written) = lock(&server, "", &[]);
+    assert_eq!(
+        ended.all(),
+        format!("exit 0\n----- stdout\njre: not locked → {now}\n----- stderr\n")
+    );
+    let fields = format!("  digest: \"{now}\"\n  image_id: \"{}\"\n", id('c'));
+    assert!(written.ends_with(&fields), "{written}");
+
+    let (ended, again) = lock(&server, &fields, &[]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""));
+    assert!(again.ends_with(&fields));
+}
+
+#[test]
+fn a_tag_that_moved_is_found_without_writing() {
+    let server = registry(|_| Answer::new(200, manifest()));
+    let old = format!("  digest: {}\n  image_id: {}\n", id('a'), id('b'));
+    let (ended, written) = lock(&server, &old, &["--check"]);
+    assert_eq!(ended.code, 2);
+    assert_eq!(
+        ended.stdout,
+        format!("jre: {} → {}\n", id('a'), digest(&manifest()))
+    );
+    assert!(written.ends_with(&old), "{written}");
+}
+
+#[test]
+fn what_cannot_be_resolved_keeps_what_it_had() {
+    let server = registry(|_| Answer::new(404, ""));
+    let old = format!("  digest: {}\n", id('a'));
+    for (args, code) in [(&[][..], 2), (&["--check"], 3)] {
+        let (ended, written) = lock(&server, &old, args);
+        assert_eq!(ended.code, code);
+        assert!(
+            ended
+                .stdout
+                .contains("jre: not resolved: the registry has no image"),
+            "{}",
+            ended.stdout
+        );
+        assert!(written.ends_with(&old));
+    }
 }

@@ -1,5 +1,6 @@
 //! A server that answers as a test says, over TLS or without.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -159,10 +160,10 @@ where
     seen.lock().unwrap().push(request);
     let mut text = format!("HTTP/1.1 {} Answer\r\nconnection: close\r\n", answer.status);
     for (name, value) in &answer.head {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        _ = write!(text, "{name}: {value}\r\n");
     }
     let length = answer.length.unwrap_or(answer.body.len());
-    text.push_str(&format!("content-length: {length}\r\n\r\n"));
+    _ = write!(text, "content-length: {length}\r\n\r\n");
     // A client that had enough is not the server's problem.
     let _ = stream.write_all(text.as_bytes()).await;
     let _ = stream.write_all(&answer.body).await;
