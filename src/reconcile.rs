@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use crate::host::{Failure, Host, Link, Pending, facts};
 use crate::protocol::wire::WireError;
-use crate::protocol::{Drift, Event, HandlerName, Message, Mode, Outcome, Output, Status, Task};
+use crate::protocol::{
+    Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
+};
 use crate::resource::{AnyResource, Resource, dispatch};
-
-/// What stands in place of a value that must not be shown.
-const HIDDEN: &str = "(hidden)";
 
 /// Why the conversation ended without [`Event::Done`].
 #[derive(Debug, thiserror::Error)]
@@ -138,9 +137,9 @@ impl Run {
         let outcome = &mut work.outcome;
         outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         if task.no_log {
-            hide(outcome);
+            outcome.hide();
         } else if task.sensitive {
-            outcome.drift.iter_mut().for_each(conceal);
+            outcome.drift.iter_mut().for_each(Drift::conceal);
         }
         let status = outcome.status;
         self.host.send(&Event::Finished {
@@ -289,7 +288,7 @@ impl Run {
             }
             (Ok(output), Ok(mut left)) => {
                 if task.sensitive {
-                    left.iter_mut().for_each(conceal);
+                    left.iter_mut().for_each(Drift::conceal);
                 }
                 Outcome {
                     status: Status::Failed,
@@ -377,34 +376,4 @@ fn in_words(drift: &[Drift]) -> String {
         })
         .collect();
     words.join("; ")
-}
-
-/// What may be shown of a resource that holds a secret: none of these can be one.
-const OPEN: [&str; 6] = ["enabled", "group", "mode", "owner", "selinux", "state"];
-
-/// Takes the values out of a difference, unless they cannot be secret.
-fn conceal(drift: &mut Drift) {
-    drift.diff = None;
-    if OPEN.contains(&drift.attribute.as_str()) {
-        return;
-    }
-    for value in [&mut drift.expected, &mut drift.actual] {
-        HIDDEN.clone_into(value);
-    }
-    drift.sensitive = true;
-}
-
-/// Takes everything out of an outcome that could hold a secret.
-fn hide(outcome: &mut Outcome) {
-    for drift in &mut outcome.drift {
-        for value in [&mut drift.expected, &mut drift.actual] {
-            HIDDEN.clone_into(value);
-        }
-        drift.sensitive = true;
-        drift.diff = None;
-    }
-    if matches!(outcome.status, Status::Failed | Status::Unknown) {
-        outcome.message = Some("the reason is hidden by `no_log`".to_owned());
-    }
-    outcome.output = None;
 }

@@ -8,6 +8,7 @@ mod cli;
 mod helper;
 mod image;
 mod inventory;
+mod run;
 mod secret;
 mod sshd;
 mod tidy;

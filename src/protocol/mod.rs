@@ -20,10 +20,12 @@ use crate::resource::AnyResource;
 
 pub mod content;
 pub mod facts;
+mod hidden;
 pub mod wire;
 
 pub use content::{Content, Sha256, Source};
 pub use facts::Facts;
+pub use hidden::{HIDDEN, HIDDEN_REASON};
 
 /// Whether the helper only looks or also changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +112,8 @@ pub struct Task {
     /// when the task was [`Skipped`](Status::Skipped).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub judged: bool,
-    /// Report no value, diff or output of this task (`no_log`).
+    /// Report no value, diff or output of this task (`no_log`). Not set where the controller
+    /// needs them: then it is the one that keeps them to itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_log: bool,
     /// What is declared holds a secret: its differences are reported without their values, as

@@ -145,6 +145,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
         Ok(())
     }
 
+    /// Waits until everything that was sent is over.
+    pub(super) async fn catch_up(&mut self) -> Result<(), Lost> {
+        match self.sent.checked_sub(1) {
+            Some(last) => self.wait_for(last).await,
+            None => Ok(()),
+        }
+    }
+
     /// Tells the helper that nothing more comes, and hears it out.
     pub(super) async fn finish(mut self) -> Result<(), (Lost, Ending)> {
         let heard = self.hear_out().await;

@@ -75,9 +75,7 @@ impl Drive<'_, '_, '_> {
                 }
                 let quiet = place.handler.is_some() && outcome.status == Status::Skipped;
                 if !quiet {
-                    self.conversation
-                        .listener()
-                        .record(with(report, &outcome, read_only));
+                    self.judged_as(task, report, outcome, read_only);
                 }
                 return Ok(Part::Done(value));
             };
@@ -124,11 +122,23 @@ impl Drive<'_, '_, '_> {
             };
             outcome.message = failed;
             let value = results::registered(&outcome, self.mode(), runs_programs);
-            self.conversation
-                .listener()
-                .record(with(report, &outcome, read_only));
+            self.judged_as(task, report, outcome, read_only);
             return Ok(Part::Done(value));
         }
+    }
+
+    fn judged_as(
+        &mut self,
+        task: &Task,
+        report: ResourceReport,
+        mut outcome: Outcome,
+        read_only: bool,
+    ) {
+        if task.no_log {
+            outcome.hide();
+        }
+        let report = with(report, &outcome, read_only);
+        self.conversation.listener().record(report);
     }
 
     /// Evaluates the conditions; a condition that cannot be evaluated is the task's failure.
@@ -146,7 +156,7 @@ impl Drive<'_, '_, '_> {
                     .await?
                 {
                     Settled::Value(decided) => Ok(decided),
-                    Settled::Wrong(errors) => Err(drive.wrong(place, item, &errors)),
+                    Settled::Wrong(errors) => Err(drive.wrong(place, item, &errors).await?),
                     // Nothing a condition may name is unknown once its task was done; if it is all
                     // the same, the condition does not hold.
                     Settled::Unknown(_) => Ok(false),

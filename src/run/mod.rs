@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 
 use crate::diagnostic::Diagnostic;
 use crate::inventory::HostName;
@@ -23,12 +24,14 @@ use crate::transport::{Target, Transport};
 mod conversation;
 mod drive;
 mod host;
+mod interrupt;
 mod judge;
 mod record;
 mod results;
 mod target;
 
 use host::Context;
+use interrupt::Interrupt;
 
 /// What to do, and where.
 #[derive(Debug)]
@@ -169,9 +172,12 @@ impl<'w> Run<'w> {
         let begin = Instant::now();
         progress.begin(self.work.hosts.len());
         let mut reports = BTreeMap::new();
+        let mut interrupt = Interrupt::listen();
         let mut interrupted = false;
         for stage in &self.stages {
-            interrupted = self.stage(stage, transport, progress, &mut reports).await;
+            interrupted = self
+                .stage(stage, transport, progress, &mut reports, &mut interrupt)
+                .await;
             if interrupted {
                 break;
             }
@@ -197,13 +203,13 @@ impl<'w> Run<'w> {
         transport: &Transport,
         progress: &dyn Progress,
         reports: &mut BTreeMap<String, HostReport>,
+        interrupt: &mut Interrupt,
     ) -> bool {
+        let (stop, stopped) = watch::channel(false);
         let mut waiting = stage.iter();
         let mut running = FuturesUnordered::new();
-        let stop = tokio::signal::ctrl_c();
-        tokio::pin!(stop);
         loop {
-            while running.len() < self.options.forks {
+            while !*stopped.borrow() && running.len() < self.options.forks {
                 let Some(next) = waiting.next() else { break };
                 let host = next.names.name().as_str();
                 let report = reports
@@ -217,17 +223,18 @@ impl<'w> Run<'w> {
                     reports.insert(host.to_owned(), report);
                     continue;
                 }
-                running.push(self.one(next, report, transport, progress));
+                running.push(self.one(next, report, transport, progress, stopped.clone()));
             }
             if running.is_empty() {
-                return false;
+                return *stopped.borrow();
             }
             tokio::select! {
                 Some(report) = running.next() => {
                     progress.host_finished(&report.host, report.status());
                     reports.insert(report.host.clone(), report);
                 }
-                _ = &mut stop => return true,
+                // Every host that is being worked on ends at once, and says how far it got.
+                () = interrupt.wait() => { stop.send_replace(true); }
             }
         }
     }
@@ -238,6 +245,7 @@ impl<'w> Run<'w> {
         report: HostReport,
         transport: &Transport,
         progress: &dyn Progress,
+        stopped: watch::Receiver<bool>,
     ) -> HostReport {
         let context = Context {
             globals: self.work.globals,
@@ -265,6 +273,7 @@ impl<'w> Run<'w> {
             report,
             transport,
             progress,
+            stopped,
         )
         .await
     }
