@@ -11,7 +11,6 @@ use crate::playbook::{
 use crate::protocol::{self, HandlerName, Mode, Status, TaskId};
 use crate::report::ResourceReport;
 use crate::resource::AnyResource;
-use crate::secret::Redactor;
 use crate::template::{Data, Errors, Rendered, Scope, data};
 
 use super::conversation::{Conversation, Hello, Lost};
@@ -271,7 +270,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     ) -> Result<Part, Lost> {
         let task = place.task;
         let report = self.report(place, item, &resource.id());
-        let sensitive = holds_secret(&resource, &self.context.options.redactor);
+        let sensitive = self.context.options.redactor.finds_in(&resource);
         let (resource, bodies) = match self.context.globals.contents.lower(resource) {
             Ok(lowered) => lowered,
             Err(message) => {
@@ -523,13 +522,4 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             ..ResourceReport::default()
         }
     }
-}
-
-/// Whether a secret is part of what is declared.
-fn holds_secret(resource: &AnyResource, redactor: &Redactor) -> bool {
-    if redactor.is_empty() {
-        return false;
-    }
-    // What cannot be looked into is better hidden.
-    serde_json::to_string(resource).map_or(true, |json| redactor.finds(&json))
 }

@@ -52,6 +52,12 @@ impl Redactor {
             .is_some_and(|searcher| searcher.find_overlapping_iter(text).next().is_some())
     }
 
+    /// Whether a secret is part of a value. What cannot be looked into counts as one.
+    #[must_use]
+    pub fn finds_in(&self, value: &impl serde::Serialize) -> bool {
+        !self.is_empty() && serde_json::to_string(value).map_or(true, |json| self.finds(&json))
+    }
+
     /// `text` without secrets.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
