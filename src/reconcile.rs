@@ -148,10 +148,13 @@ impl Run {
         })?;
 
         let (mut changed, mut failed) = (status == Status::Changed, status == Status::Failed);
+        let mut more = task.more;
         if task.judged && status != Status::Skipped {
             let judge = self.host.judge(task.id)?;
             (changed, failed) = (judge.changed, judge.failed);
-            if !changed {
+            more |= judge.again;
+            // What failed may have changed something before it did.
+            if !changed && !failed {
                 self.pending.remove(&work.notified)?;
             }
         }
@@ -164,7 +167,7 @@ impl Run {
         }
         self.earlier_drift |= changed;
         let ran = !matches!(status, Status::Skipped | Status::Drift | Status::Unknown);
-        if ran && !failed && !task.more {
+        if ran && !failed && !more {
             self.pending.remove(&task.answers)?;
         }
         self.stopped |= failed && !task.ignore_errors;
@@ -187,19 +190,7 @@ impl Run {
             let pending = self.pending.any(&task.answers);
             let foretold = task.answers.iter().any(|name| self.foretold.contains(name));
             match self.host.mode() {
-                Mode::Check if pending => {
-                    let since = "pending since an interrupted run";
-                    let drift = vec![Drift::update("handler", "run", since)];
-                    let message = Some(format!("handler {since}"));
-                    let status = Status::Drift;
-                    return Outcome {
-                        status,
-                        drift,
-                        message,
-                        ..Outcome::default()
-                    }
-                    .into();
-                }
+                Mode::Check if pending => return Outcome::pending_handler().into(),
                 Mode::Check if foretold => return Work::would_run("would run: it was notified"),
                 Mode::Apply if pending => {}
                 Mode::Check | Mode::Apply => return Work::skipped("not notified"),

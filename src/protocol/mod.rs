@@ -157,6 +157,9 @@ pub struct Judge {
     pub changed: bool,
     /// Whether it counts as failed; if so, the host stops unless errors are ignored.
     pub failed: bool,
+    /// The same task follows once more (`until`): a handler stays pending.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// What the helper sends.
@@ -220,6 +223,20 @@ pub struct Outcome {
     /// Wall time on the host, in milliseconds.
     #[serde(default)]
     pub duration_ms: u64,
+}
+
+impl Outcome {
+    /// What check finds of a handler that an earlier run left pending.
+    #[must_use]
+    pub fn pending_handler() -> Self {
+        let since = "pending since an interrupted run";
+        Self {
+            status: Status::Drift,
+            drift: vec![Drift::update("handler", "run", since)],
+            message: Some(format!("handler {since}")),
+            ..Self::default()
+        }
+    }
 }
 
 /// The verdict on one task on one host.

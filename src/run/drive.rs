@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::diagnostic;
 use crate::playbook::{
-    Answer, Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions,
-    items, prepare, selected, title,
+    Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions, items,
+    prepare, selected, title,
 };
-use crate::protocol::{self, HandlerName, Mode, Status, TaskId};
+use crate::protocol::{self, HandlerName, Mode, TaskId};
 use crate::report::ResourceReport;
 use crate::resource::AnyResource;
 use crate::template::{Data, Errors, Rendered, Scope, data};
@@ -26,9 +25,9 @@ pub(super) struct Drive<'d, 'a, 'p> {
     /// Names whose tasks were sent and are not over, or cannot be known.
     open: HashMap<String, Open>,
     /// Handlers left pending by an earlier run.
-    pending: BTreeSet<HandlerName>,
+    pub(super) pending: BTreeSet<HandlerName>,
     /// Handlers that may have been notified in this run.
-    notified: BTreeSet<HandlerName>,
+    pub(super) notified: BTreeSet<HandlerName>,
 }
 
 /// A registered name without a value.
@@ -100,6 +99,9 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         tags: &TagFilter,
     ) -> Result<(), Lost> {
         for &(at, play) in plays {
+            // As validation has it, and as it is when each play is a conversation of its own.
+            self.results.known.clear();
+            self.open.clear();
             for (index, step) in play.steps.iter().enumerate() {
                 let position = at * PLAY_STRIDE + index;
                 match step {
@@ -121,29 +123,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         Ok(())
     }
 
-    /// Sends the handlers that may be pending; the host knows which are.
-    async fn handlers(&mut self, play: &Play, position: usize) -> Result<(), Lost> {
-        for handler in &play.handlers {
-            if self.stopped() {
-                break;
-            }
-            let here = self.notified.contains(&handler.key) && self.mode() == Mode::Apply;
-            if here || self.pending.contains(&handler.key) {
-                let task = &handler.task;
-                let handler = Some(handler);
-                self.task(Place {
-                    play,
-                    task,
-                    position,
-                    handler,
-                })
-                .await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
+    pub(super) async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
         let task = place.task;
         let mut registering = Registering {
             looped: task.loop_.is_some(),
@@ -155,6 +135,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                 let part = self.once(place, None, false).await?;
                 registering.parts.push(part);
             }
+            Settled::Value(Some(items)) if items.is_empty() => self.dismiss(place).await?,
             Settled::Value(Some(items)) => {
                 let last = items.len().saturating_sub(1);
                 for (at, item) in items.into_iter().enumerate() {
@@ -164,11 +145,17 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             }
             // A list that is not known may hang on a condition that is: `when` decides first.
             Settled::Unknown(on) => match self.when(place, None).await? {
-                Settled::Value(false) => self.skip(place, None),
+                Settled::Value(false) => {
+                    self.skip(place, None);
+                    self.dismiss(place).await?;
+                }
                 _ => registering.parts.push(self.unknown(place, None, &on)),
             },
             Settled::Wrong(errors) => match self.when(place, None).await? {
-                Settled::Value(false) => self.skip(place, None),
+                Settled::Value(false) => {
+                    self.skip(place, None);
+                    self.dismiss(place).await?;
+                }
                 _ => registering
                     .parts
                     .push(self.wrong(place, None, &errors).await?),
@@ -203,10 +190,8 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             Settled::Value(true) => {}
             Settled::Value(false) => {
                 self.skip(place, item);
-                if let Some(handler) = place.handler
-                    && !more
-                {
-                    self.conversation.dismiss(handler.key.clone()).await?;
+                if !more {
+                    self.dismiss(place).await?;
                 }
                 return Ok(Part::Done(Some(results::skipped())));
             }
@@ -217,48 +202,28 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             .settle(place, item, |scope| prepare(place.task, scope))
             .await?
         {
-            Settled::Value(Prepared::Answer(answer)) => self.answer(place, item, answer).await,
+            Settled::Value(Prepared::Answer(answer)) => {
+                if let Some(handler) = place.handler {
+                    if !self.is_notified(handler).await? {
+                        return Ok(Part::Done(Some(results::skipped())));
+                    }
+                    if self.mode() == Mode::Check {
+                        return Ok(self.pending_handler(place, item));
+                    }
+                }
+                let failed = matches!(answer, Answer::Failed { .. });
+                let part = self.answer(place, item, answer).await?;
+                if !failed && !more {
+                    self.dismiss(place).await?;
+                }
+                Ok(part)
+            }
             Settled::Value(Prepared::Resource(resource)) => {
                 self.resource(place, item, *resource, more).await
             }
             Settled::Unknown(on) => Ok(self.unknown(place, item, &on)),
             Settled::Wrong(errors) => self.wrong(place, item, &errors).await,
         }
-    }
-
-    async fn answer(
-        &mut self,
-        place: Place<'_>,
-        item: Option<&Data>,
-        answer: Answer,
-    ) -> Result<Part, Lost> {
-        let (status, message) = match answer {
-            Answer::Passed { message } => (Status::Ok, message),
-            Answer::Failed { message } => {
-                let report = self.report(place, item, "");
-                return self.fail(place, report, Status::Failed, message).await;
-            }
-            Answer::Facts(facts) => {
-                for (name, value) in facts {
-                    self.open.remove(&name);
-                    self.results.known.insert(name, Known::Value(data(&value)));
-                }
-                (Status::Ok, None)
-            }
-        };
-        let outcome = protocol::Outcome {
-            status,
-            message,
-            ..protocol::Outcome::default()
-        };
-        let value = results::registered(&outcome, self.mode(), false);
-        self.answered(ResourceReport {
-            status,
-            ignored: false,
-            message: outcome.message.filter(|_| !place.task.no_log),
-            ..self.report(place, item, "")
-        });
-        Ok(Part::Done(value))
     }
 
     async fn resource(
@@ -399,96 +364,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         Ok(())
     }
 
-    /// Gives a registered name its value.
+    /// Gives a name its value from here on.
     pub(super) fn know(&mut self, name: String, value: &serde_json::Value) {
+        self.open.remove(&name);
         self.results.known.insert(name, Known::Value(data(value)));
-    }
-
-    fn skip(&mut self, place: Place<'_>, item: Option<&Data>) {
-        let report = self.report(place, item, "");
-        self.answered(ResourceReport {
-            status: Status::Skipped,
-            ignored: false,
-            message: Some("the condition is false".to_owned()),
-            ..report
-        });
-    }
-
-    fn answered(&mut self, report: ResourceReport) {
-        let sent = self.conversation.next_id();
-        self.conversation.listener().answered(sent, report);
-    }
-
-    fn stopped(&mut self) -> bool {
-        self.conversation.listener().stopped()
-    }
-
-    fn not_run(&mut self, place: Place<'_>, item: Option<&Data>) -> Part {
-        let report = self.report(place, item, "");
-        self.conversation.listener().not_run(report);
-        Part::Done(Some(results::skipped()))
-    }
-
-    fn unknown(&mut self, place: Place<'_>, item: Option<&Data>, on: &BTreeSet<String>) -> Part {
-        let names: Vec<_> = on.iter().map(|name| format!("`{name}`")).collect();
-        let report = self.report(place, item, "");
-        self.answered(ResourceReport {
-            status: Status::Unknown,
-            ignored: false,
-            message: Some(format!(
-                "cannot be known before apply: depends on {}, which a task gives",
-                names.join(", ")
-            )),
-            ..report
-        });
-        Part::Done(None)
-    }
-
-    /// Something that could only be found out with the host's facts or results is wrong.
-    pub(super) async fn wrong(
-        &mut self,
-        place: Place<'_>,
-        item: Option<&Data>,
-        errors: &Errors,
-    ) -> Result<Part, Lost> {
-        let report = self.report(place, item, "");
-        let message = diagnostic::render(errors, false).trim_end().to_owned();
-        let status = self.wrong_status();
-        self.fail(place, report, status, message).await
-    }
-
-    fn wrong_status(&self) -> Status {
-        match self.mode() {
-            Mode::Apply => Status::Failed,
-            Mode::Check => Status::Unknown,
-        }
-    }
-
-    /// Fails without asking the host, which must have come this far: nothing is sent after it.
-    async fn fail(
-        &mut self,
-        place: Place<'_>,
-        report: ResourceReport,
-        status: Status,
-        message: String,
-    ) -> Result<Part, Lost> {
-        self.conversation.catch_up().await?;
-        if self.stopped() {
-            self.conversation.listener().not_run(report);
-            return Ok(Part::Done(Some(results::skipped())));
-        }
-        let mut outcome = protocol::Outcome {
-            status,
-            message: Some(message),
-            ..protocol::Outcome::default()
-        };
-        let value = results::registered(&outcome, self.mode(), false);
-        if place.task.no_log {
-            outcome.hide();
-        }
-        let report = super::record::with(report, &outcome, false);
-        self.conversation.listener().record(report);
-        Ok(Part::Done(value))
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -496,7 +375,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     }
 
     /// What is known about a task before it was done.
-    fn report(&self, place: Place<'_>, item: Option<&Data>, id: &str) -> ResourceReport {
+    pub(super) fn report(&self, place: Place<'_>, item: Option<&Data>, id: &str) -> ResourceReport {
         let task = place.task;
         // Names of tasks and resources are made of variables too.
         let (title, id) = if task.no_log {

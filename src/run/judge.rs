@@ -59,17 +59,21 @@ impl Drive<'_, '_, '_> {
             let runs_programs = matches!(task.kind.name, "command" | "shell");
             let value = results::registered(&outcome, self.mode(), runs_programs);
 
-            // What was not done cannot be judged by what it gave.
-            let done = matches!(
-                outcome.status,
-                Status::Ok | Status::Changed | Status::Failed
-            );
+            // What was not done cannot be judged by what it gave. Check runs what declares that
+            // it changes nothing, and then knows as much as apply.
+            let looked = read_only && runs_programs && outcome.output.is_some();
+            let done = match outcome.status {
+                Status::Ok | Status::Changed | Status::Failed => true,
+                Status::Unknown => looked && !task.failed_when.is_empty(),
+                Status::Drift | Status::Skipped => false,
+            };
             let Some(known) = value.as_ref().filter(|_| done) else {
                 if outcome.status != Status::Skipped {
                     let judge = Judge {
                         id,
                         changed: false,
                         failed: false,
+                        again: false,
                     };
                     self.conversation.judge(judge).await?;
                 }
@@ -89,6 +93,7 @@ impl Drive<'_, '_, '_> {
                         id,
                         changed: false,
                         failed: !task.ignore_errors,
+                        again: false,
                     };
                     self.conversation.judge(judge).await?;
                     return Ok(part);
@@ -99,6 +104,7 @@ impl Drive<'_, '_, '_> {
                     id,
                     changed: verdict.changed,
                     failed: false,
+                    again: true,
                 };
                 self.conversation.judge(judge).await?;
                 tokio::time::sleep(task.delay).await;
@@ -113,6 +119,7 @@ impl Drive<'_, '_, '_> {
                 id,
                 changed: verdict.changed,
                 failed: failed.is_some(),
+                again: false,
             };
             self.conversation.judge(judge).await?;
             outcome.status = match (&failed, verdict.changed) {

@@ -21,8 +21,10 @@ use crate::resource::AnyResource;
 use crate::secret::Redactor;
 use crate::transport::{Target, Transport};
 
+mod answer;
 mod conversation;
 mod drive;
+mod handlers;
 mod host;
 mod interrupt;
 mod judge;
@@ -130,16 +132,21 @@ impl<'w> Run<'w> {
         let mut errors = Vec::new();
         let mut stages = Vec::new();
         for plays in stages_of(work, options.command) {
-            let mut stage = Vec::new();
+            // A host has one conversation at a time: its next one is part of the next stage.
+            let mut nth_stages: Vec<Vec<_>> = vec![Vec::new()];
             for host in &work.hosts {
-                for (become_root, plays) in conversations(work, host, &plays) {
+                let found = conversations(work, host, &plays);
+                for (nth, (become_root, plays)) in found.into_iter().enumerate() {
+                    if nth == nth_stages.len() {
+                        nth_stages.push(Vec::new());
+                    }
                     let names = work.globals.host(host);
                     let first = plays.first().map(|(_, play)| *play);
                     let found = work.globals.lookup(&names, first, |variable| {
                         target::target(host, become_root, &options.login, variable)
                     });
                     match found {
-                        Ok(target) => stage.push(Assignment {
+                        Ok(target) => nth_stages[nth].push(Assignment {
                             names,
                             target,
                             plays,
@@ -148,7 +155,7 @@ impl<'w> Run<'w> {
                     }
                 }
             }
-            stages.push(stage);
+            stages.extend(nth_stages);
         }
         if !errors.is_empty() {
             return Err(errors);

@@ -1,8 +1,8 @@
 //! What the helper says of each task, turned into the host's report.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::protocol::{Outcome, Status, TaskId};
+use crate::protocol::{HandlerName, Outcome, Status, TaskId};
 use crate::report::{HostReport, Keep, Progress, ResourceReport};
 
 use super::conversation::Listener;
@@ -54,6 +54,8 @@ pub(super) struct Record<'p> {
     over: TaskId,
     /// What the controller answered itself, each with how many tasks were sent before it.
     answered: VecDeque<(TaskId, ResourceReport)>,
+    /// Handlers that what was changed so far notified.
+    notified: BTreeSet<HandlerName>,
     stopped: bool,
 }
 
@@ -70,6 +72,7 @@ impl<'p> Record<'p> {
             outcomes: HashMap::new(),
             over: 0,
             answered: VecDeque::new(),
+            notified: BTreeSet::new(),
             stopped: false,
         }
     }
@@ -87,6 +90,9 @@ impl<'p> Record<'p> {
     /// Records a resource.
     pub(super) fn record(&mut self, report: ResourceReport) {
         self.stopped |= report.status == Status::Failed && !report.ignored;
+        if matches!(report.status, Status::Changed | Status::Failed) {
+            self.notified.extend(report.notifies.iter().cloned());
+        }
         self.report.record(report, self.keep);
     }
 
@@ -116,6 +122,16 @@ impl<'p> Record<'p> {
                 self.record(report);
             }
         }
+    }
+
+    /// Whether something that was changed notified this handler.
+    pub(super) fn notified(&self, handler: &str) -> bool {
+        self.notified.contains(handler)
+    }
+
+    /// Forgets a notification: the handler is over.
+    pub(super) fn dismissed(&mut self, handler: &str) {
+        self.notified.remove(handler);
     }
 
     /// Whether a task failed, so that nothing more is done on this host.

@@ -77,7 +77,8 @@ fn without_a_terminal_the_password_is_the_first_line_of_stdin() {
     exit 1
     ----- stdout
     ----- stderr
-    error: `-K` wants the password of sudo, and it cannot be read: standard input has no first line
+    error: `-K` wants the password of sudo, and it cannot be read
+      caused by: standard input has no first line
     hint: without a terminal it is the first line of standard input
     ");
 }

@@ -21,7 +21,7 @@ fn a_killed_fleet_leaves_no_ssh_and_the_next_apply_finishes() {
       copy: { dest: /etc/before, content: done }
       notify: after
     - name: Long
-      shell: { cmd: 'touch /etc/long; sleep 8', creates: /etc/finished }
+      shell: { cmd: 'touch /etc/long; sleep 8; touch /etc/long-done', creates: /etc/long-done }
     - name: Finished
       copy: { dest: /etc/finished, content: done }
   handlers:
