@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::playbook::{
-    Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions, items,
-    prepare, selected, title,
+    Answer, Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions,
+    items, prepare, selected, title,
 };
 use crate::protocol::{self, HandlerName, Mode, TaskId};
 use crate::report::ResourceReport;
