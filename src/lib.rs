@@ -12,12 +12,18 @@
 //! invariants.
 
 #[cfg(feature = "control")]
+pub mod artifact;
+#[cfg(feature = "control")]
 pub mod cli;
 #[cfg(feature = "control")]
 pub mod diagnostic;
 #[cfg(feature = "control")]
 pub mod error;
 pub mod host;
+#[cfg(feature = "control")]
+pub mod http;
+#[cfg(feature = "control")]
+pub mod image;
 #[cfg(feature = "control")]
 pub mod inventory;
 #[cfg(feature = "control")]

@@ -138,6 +138,8 @@ impl Run {
         outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         if task.no_log {
             outcome.hide();
+        } else if task.sensitive {
+            outcome.drift.iter_mut().for_each(Drift::conceal);
         }
         let status = outcome.status;
         self.host.send(&Event::Finished {
@@ -275,13 +277,18 @@ impl Run {
                     ..Outcome::default()
                 }
             }
-            (Ok(output), Ok(left)) => Outcome {
-                status: Status::Failed,
-                message: Some(format!("did not converge: {}", in_words(&left))),
-                drift: left,
-                output,
-                ..Outcome::default()
-            },
+            (Ok(output), Ok(mut left)) => {
+                if task.sensitive {
+                    left.iter_mut().for_each(Drift::conceal);
+                }
+                Outcome {
+                    status: Status::Failed,
+                    message: Some(format!("did not converge: {}", in_words(&left))),
+                    drift: left,
+                    output,
+                    ..Outcome::default()
+                }
+            }
         };
         Work { outcome, notified }
     }

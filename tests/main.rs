@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod artifact;
 mod cases;
 mod cli;
 mod helper;
+mod image;
 mod inventory;
 mod run;
+mod secret;
 mod sshd;
 mod tidy;
 mod transport;

@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::locks;
 use crate::diagnostic::{self, Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind};
 use crate::inventory::{HostName, Inventory, Pattern, VarMap, extra_vars};
@@ -15,7 +16,7 @@ use crate::playbook::{self, Globals, Playbook, TagFilter, Task, play_hosts, sele
 use crate::report::{Command, Keep, Progress, RunReport};
 use crate::resource::AnyResource;
 use crate::run::{Job, Login, Options, Run, Work as RunWork};
-use crate::secret::Secret;
+use crate::secret::{Secret, Vault};
 use crate::transport::{self, Helpers, Transport};
 
 /// How long a host may say nothing, beyond what its tasks declare: longer than any command may
@@ -45,6 +46,8 @@ pub(super) struct Request {
     pub keep: Keep,
     /// Colour what goes to stderr.
     pub color: bool,
+    /// Opens encrypted files, and keeps what is in them out of what is said.
+    pub vault: Vault,
 }
 
 /// What to do on each host.
@@ -143,7 +146,9 @@ pub(super) fn run(request: &Request, progress: &dyn Progress) -> Result<RunRepor
         })?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Error::new(ErrorKind::Internal, "cannot start").caused_by(error))?;
-    Ok(runtime.block_on(run.perform(&transport, progress)))
+    let mut report = runtime.block_on(run.perform(&transport, progress));
+    report.redact(request.vault.redactor());
+    Ok(report)
 }
 
 /// Lists what `run` would work on.
@@ -206,9 +211,9 @@ fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
         [] => &default,
         _ => &request.sources.inventory,
     };
-    let mut inventory = Inventory::load(sources, &mut diagnostics);
+    let mut inventory = Inventory::load(sources, &request.vault, &mut diagnostics);
     let extra = diagnostics
-        .check(extra_vars(&request.sources.extra_vars))
+        .check(extra_vars(&request.sources.extra_vars, &request.vault))
         .unwrap_or_default();
     let folder = match &request.work {
         Work::Playbook(path) => path.parent(),
@@ -218,10 +223,13 @@ fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
         let here = folder.as_os_str().is_empty().then_some(Path::new("."));
         inventory.add_variable_directory(here.unwrap_or(folder), &mut diagnostics);
     }
+    if let Work::Playbook(path) = &request.work {
+        inventory.add_defaults(locks::variables(path, &mut diagnostics));
+    }
     // With half an inventory, patterns would match nothing for no fault of their own.
     let whole = !diagnostics.has_errors();
     let playbook = match &request.work {
-        Work::Playbook(path) => playbook::load(path, &mut diagnostics),
+        Work::Playbook(path) => playbook::load(path, &request.vault, &mut diagnostics),
         Work::Exec { .. } | Work::Facts { .. } => Playbook::default(),
     };
     if !whole {
@@ -365,6 +373,7 @@ fn options(request: &Request) -> Options {
         diff: request.diff,
         keep: request.keep,
         silence: SILENCE,
+        redactor: request.vault.redactor().clone(),
         login: Login {
             user: request.connection.user.clone(),
             private_key: request.connection.private_key.clone(),
@@ -401,6 +410,7 @@ fn task_line(task: &Task) -> String {
 /// Warnings go to stderr, before anything is contacted.
 fn warn(request: &Request, warnings: &[Diagnostic]) {
     let text = diagnostic::render(warnings, request.color);
+    let text = request.vault.redactor().redact(&text);
     // If stderr is closed, nobody wants to be warned.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

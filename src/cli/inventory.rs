@@ -12,6 +12,7 @@ use crate::diagnostic::{self, Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind};
 use crate::inventory::{Definition, HostName, Inventory, Layer, VarMap, Variables, extra_vars};
 use crate::report::{ExitCode, single_line};
+use crate::secret::Vault;
 
 /// What `-i` means when it is not given.
 const DEFAULT_SOURCE: &str = "inventory/";
@@ -48,10 +49,13 @@ struct What {
 }
 
 pub(super) fn run(session: &mut Session, args: &InventoryArgs) -> Result<ExitCode, Error> {
-    let (inventory, warnings) = load(&args.sources.inventory)?;
+    let vault = session.open_vault(None)?;
+    let (inventory, warnings) = load(&args.sources.inventory, &vault)?;
     let warnings = diagnostic::render(&warnings, session.settings.stderr_color);
+    let warnings = vault.redactor().redact(&warnings);
     let _ = std::io::stderr().write_all(warnings.as_bytes());
-    let extra = Arc::new(extra_vars(&args.sources.extra_vars).map_err(Error::config)?);
+    let extra = extra_vars(&args.sources.extra_vars, &vault).map_err(Error::config)?;
+    let extra = Arc::new(extra);
     let text = match &args.what.host {
         Some(name) => {
             let variables = of_host(&inventory, find(&inventory, name)?, extra);
@@ -68,7 +72,7 @@ pub(super) fn run(session: &mut Session, args: &InventoryArgs) -> Result<ExitCod
     Ok(ExitCode::AsDeclared)
 }
 
-fn load(sources: &[String]) -> Result<(Inventory, Vec<Diagnostic>), Error> {
+fn load(sources: &[String], vault: &Vault) -> Result<(Inventory, Vec<Diagnostic>), Error> {
     let default = [DEFAULT_SOURCE.to_owned()];
     let sources = if sources.is_empty() {
         &default
@@ -76,7 +80,7 @@ fn load(sources: &[String]) -> Result<(Inventory, Vec<Diagnostic>), Error> {
         sources
     };
     let mut diagnostics = Diagnostics::new();
-    let inventory = Inventory::load(sources, &mut diagnostics);
+    let inventory = Inventory::load(sources, vault, &mut diagnostics);
     diagnostics.into_result(inventory).map_err(Error::config)
 }
 

@@ -10,18 +10,23 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Error;
 use crate::report::{Command, ExitCode};
+use crate::secret::Redactor;
 
 mod apply;
+mod artifacts;
 mod check;
 mod completions;
 mod doc;
 mod engine;
 mod exec;
 mod facts;
+mod images;
 mod inventory;
+mod locks;
 mod options;
 mod output;
 mod password;
+mod secret;
 mod session;
 mod settings;
 mod validate;
@@ -85,6 +90,15 @@ enum Verb {
     Inventory(inventory::InventoryArgs),
     /// Show the reference of kinds: what a task can declare
     Doc(doc::DocArgs),
+    /// Fetch and verify the packages and archives of `artifacts.lock.yml`
+    Artifacts(artifacts::ArtifactsArgs),
+    /// Find out which images tags are, for `images.lock.yml`
+    Images(images::ImagesArgs),
+    /// Make keys, and encrypt, edit and show files of variables
+    ///
+    /// Files in `group_vars/`, `host_vars/` and `vars_files` may be encrypted with age. Whatever
+    /// is in them is kept out of everything fleet writes.
+    Secret(secret::SecretArgs),
     /// Print a completion script for a shell
     ///
     /// For example: `fleet completions bash > /etc/bash_completion.d/fleet`
@@ -111,12 +125,14 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let settings = Settings::resolve(&opts.global, Surroundings::of_process());
+    let redactor = Redactor::default();
     let mut session = Session {
         settings,
-        output: Output::stdout(),
+        output: Output::stdout(redactor.clone()),
+        redactor,
     };
     dispatch(&mut session, &opts.command)
-        .unwrap_or_else(|error| output::report(&error, settings.stderr_color))
+        .unwrap_or_else(|error| output::report(&error, settings.stderr_color, &session.redactor))
 }
 
 fn dispatch(session: &mut Session, verb: &Verb) -> Result<ExitCode, Error> {
@@ -129,6 +145,9 @@ fn dispatch(session: &mut Session, verb: &Verb) -> Result<ExitCode, Error> {
         Verb::Facts(args) => facts::run(session, args),
         Verb::Inventory(args) => inventory::run(session, args),
         Verb::Doc(args) => doc::run(session, args),
+        Verb::Artifacts(args) => artifacts::run(session, args),
+        Verb::Images(args) => images::run(session, args),
+        Verb::Secret(args) => secret::run(session, args),
         Verb::Completions(args) => completions::run(session, *args),
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind as IoErrorKind, Write};
 use crate::diagnostic;
 use crate::error::{Error, ErrorKind};
 use crate::report::{ExitCode, lines};
+use crate::secret::Redactor;
 
 /// Standard output. A reader that went away (`fleet check | head`) is no error: what is written
 /// from then on goes nowhere, and the exit code still tells what was found.
@@ -14,24 +15,28 @@ use crate::report::{ExitCode, lines};
 pub(super) struct Output<W> {
     out: W,
     reader_is_gone: bool,
+    /// Knows what must not be written.
+    redactor: Redactor,
 }
 
 impl Output<io::Stdout> {
     /// This process's stdout.
-    pub(super) fn stdout() -> Self {
-        Self::new(io::stdout())
+    pub(super) fn stdout(redactor: Redactor) -> Self {
+        Self::new(io::stdout(), redactor)
     }
 }
 
 impl<W: Write> Output<W> {
-    pub(super) const fn new(out: W) -> Self {
+    /// Leaves out the secrets that `redactor` knows or comes to know.
+    pub(super) const fn new(out: W, redactor: Redactor) -> Self {
         Self {
             out,
             reader_is_gone: false,
+            redactor,
         }
     }
 
-    /// Writes all of `text`, now.
+    /// Writes all of `text` but its secrets, now.
     ///
     /// # Errors
     /// When it cannot be written for another reason than that nobody reads: a full disk.
@@ -41,7 +46,7 @@ impl<W: Write> Output<W> {
         }
         match self
             .out
-            .write_all(text.as_bytes())
+            .write_all(self.redactor.redact(text).as_bytes())
             .and_then(|()| self.out.flush())
         {
             Err(error) if error.kind() == IoErrorKind::BrokenPipe => {
@@ -57,9 +62,10 @@ impl<W: Write> Output<W> {
 }
 
 /// Says an error on stderr, and with what the process is to exit.
-pub(super) fn report(error: &Error, color: bool) -> ExitCode {
+pub(super) fn report(error: &Error, color: bool, redactor: &Redactor) -> ExitCode {
+    let text = render(error, color);
     // With stderr gone there is nobody left to tell; the exit code remains.
-    let _ = io::stderr().write_all(render(error, color).as_bytes());
+    let _ = io::stderr().write_all(redactor.redact(&text).as_bytes());
     match error.kind {
         ErrorKind::Usage | ErrorKind::Config | ErrorKind::Internal => ExitCode::Usage,
         ErrorKind::Locked => ExitCode::Locked,
@@ -159,11 +165,14 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_ends_the_writing_and_nothing_else() {
-        let mut output = Output::new(Sink {
-            room: 3,
-            then: IoErrorKind::BrokenPipe,
-            writes: 0,
-        });
+        let mut output = Output::new(
+            Sink {
+                room: 3,
+                then: IoErrorKind::BrokenPipe,
+                writes: 0,
+            },
+            Redactor::default(),
+        );
         output.write("report").unwrap();
         let writes = output.out.writes;
         output.write("more").unwrap();
@@ -172,11 +181,14 @@ mod tests {
 
     #[test]
     fn a_report_that_cannot_be_written_is_an_error() {
-        let mut output = Output::new(Sink {
-            room: 0,
-            then: IoErrorKind::StorageFull,
-            writes: 0,
-        });
+        let mut output = Output::new(
+            Sink {
+                room: 0,
+                then: IoErrorKind::StorageFull,
+                writes: 0,
+            },
+            Redactor::default(),
+        );
         let error = output.write("report").unwrap_err();
         assert_eq!(error.kind, ErrorKind::Internal);
         assert!(error.source().is_some());

@@ -1,6 +1,7 @@
 //! What every command that reaches hosts does alike: make a request, show progress, print.
 
 use std::io::{Stdout, stderr};
+use std::path::Path;
 use std::time::Duration;
 
 use super::engine::{self, Listing, Request, Work};
@@ -10,14 +11,18 @@ use super::password;
 use super::settings::{ProgressStyle, Settings};
 use crate::error::Error;
 use crate::report::{
-    self, Command, ExitCode, Keep, Live, Plain, Progress, RunReport, Silent, TextOptions, Verbosity,
+    self, Command, ExitCode, Keep, Live, Plain, Progress, Redacted, RunReport, Silent, TextOptions,
+    Verbosity,
 };
+use crate::secret::{self, Redactor, Vault};
 
 /// One invocation of fleet: how it talks, and to whom.
 #[derive(Debug)]
 pub(super) struct Session {
     pub settings: Settings,
     pub output: Output<Stdout>,
+    /// Knows the secrets of the files that were opened.
+    pub redactor: Redactor,
 }
 
 impl Session {
@@ -28,7 +33,8 @@ impl Session {
             ProgressStyle::Plain => Box::new(Plain::new(stderr())),
             ProgressStyle::None => Box::new(Silent),
         };
-        let result = engine::run(request, &*progress);
+        let progress = Redacted::new(progress, request.vault.redactor().clone());
+        let result = engine::run(request, &progress);
         progress.end();
         result
     }
@@ -58,7 +64,11 @@ impl Session {
     /// The request that a playbook's arguments make.
     pub(super) fn request(&self, command: Command, args: &PlaybookArgs) -> Result<Request, Error> {
         let work = Work::Playbook(args.playbook.clone());
-        let request = self.ad_hoc(command, work, &args.targets)?;
+        let vault = self.open_vault(args.playbook.parent())?;
+        let request = Request {
+            vault,
+            ..self.ad_hoc(command, work, &args.targets)?
+        };
         let TaskSelection {
             tags, skip_tags, ..
         } = args.tags.clone();
@@ -87,11 +97,19 @@ impl Session {
             skip_tags: Vec::new(),
             diff: false,
             color: self.settings.stderr_color,
+            vault: self.open_vault(None)?,
             keep: match self.settings.verbosity {
                 Verbosity::Quiet | Verbosity::Normal => Keep::Findings,
                 Verbosity::Verbose => Keep::All,
             },
         })
+    }
+
+    /// The vault for what is read in `directory`, the current one if `None`. What comes out of
+    /// it is kept out of everything this session writes.
+    pub(super) fn open_vault(&self, directory: Option<&Path>) -> Result<Vault, Error> {
+        let directory = directory.unwrap_or(Path::new(""));
+        secret::Settings::vault(directory, self.redactor.clone()).map_err(Error::config)
     }
 
     fn connection(&self, args: &options::Connection) -> Result<engine::Connection, Error> {
@@ -104,7 +122,11 @@ impl Session {
             r#become: args.r#become,
             become_password: args
                 .ask_become_pass
-                .then(|| password::ask(self.settings.answers))
+                .then(|| {
+                    let password = password::ask(self.settings.answers)?;
+                    self.redactor.add(password.expose());
+                    Ok::<_, Error>(password)
+                })
                 .transpose()?,
         })
     }

@@ -45,6 +45,8 @@ impl Inventory {
             hosts: IndexMap::new(),
             groups,
             implicit,
+            defaults: Arc::default(),
+            vault: crate::secret::Vault::default(),
         }
     }
 

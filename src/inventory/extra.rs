@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::VarMap;
 use crate::diagnostic::Diagnostic;
+use crate::secret::Vault;
 use crate::yaml::{self, File, Limits, Node, Span, Yaml};
 
 /// Reads every `-e` in turn; later ones win. Each is `key=value key2="a b"` (the values are
@@ -12,13 +13,13 @@ use crate::yaml::{self, File, Limits, Node, Span, Yaml};
 ///
 /// # Errors
 /// Everything wrong with them.
-pub fn extra_vars(arguments: &[String]) -> Result<VarMap, Vec<Diagnostic>> {
+pub fn extra_vars(arguments: &[String], vault: &Vault) -> Result<VarMap, Vec<Diagnostic>> {
     let mut vars = VarMap::new();
     let mut errors = Vec::new();
     for argument in arguments {
         let limits = Limits::default();
         let read = if let Some(path) = argument.strip_prefix('@') {
-            yaml::load(Path::new(path), &limits).and_then(entries)
+            vault.load(Path::new(path), &limits).and_then(entries)
         } else if argument.trim_start().starts_with('{') {
             yaml::parse("-e", argument.as_str(), &limits).and_then(entries)
         } else {
@@ -101,7 +102,7 @@ mod tests {
 
     fn read(arguments: &[&str]) -> Result<serde_json::Value, String> {
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
-        match extra_vars(&arguments) {
+        match extra_vars(&arguments, &Vault::default()) {
             Ok(vars) => Ok(vars
                 .iter()
                 .map(|(name, node)| (name.clone(), node.to_json()))

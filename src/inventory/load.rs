@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::layout::var_map;
 use super::{Inventory, VarMap};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::secret::Vault;
 use crate::yaml::{self, Limits};
 
 /// What editors and package managers leave behind, and what documents an inventory.
@@ -23,8 +24,11 @@ enum Beside {
     Playbook,
 }
 
-pub(super) fn load(sources: &[String], diagnostics: &mut Diagnostics) -> Inventory {
-    let mut inventory = Inventory::empty();
+pub(super) fn load(sources: &[String], vault: &Vault, diagnostics: &mut Diagnostics) -> Inventory {
+    let mut inventory = Inventory {
+        vault: vault.clone(),
+        ..Inventory::empty()
+    };
     let mut directories: Vec<PathBuf> = Vec::new();
     for source in sources {
         let path = Path::new(source);
@@ -140,18 +144,19 @@ impl Inventory {
                 });
                 continue;
             };
-            let maps = variable_files(&path, diagnostics);
+            let maps = variable_files(&path, &self.vault, diagnostics);
             self.groups[at].vars.beside(beside).extend(maps);
         }
         for path in entries_if_any(&directory.join("host_vars"), diagnostics) {
             let name = variable_name(&path);
+            let vault = &self.vault;
             let host = match self.hosts.get_mut(name) {
                 None if name == "localhost" => &mut self.implicit,
                 Some(host) => host,
                 // Hosts come and go, and several inventories may share a playbook.
                 None => continue,
             };
-            let maps = variable_files(&path, diagnostics);
+            let maps = variable_files(&path, vault, diagnostics);
             host.vars.beside(beside).extend(maps);
         }
     }
@@ -167,16 +172,16 @@ impl super::Sources {
 }
 
 /// The variables of one file, or of the files of one directory in their order.
-fn variable_files(path: &Path, diagnostics: &mut Diagnostics) -> Vec<Arc<VarMap>> {
+fn variable_files(path: &Path, vault: &Vault, diagnostics: &mut Diagnostics) -> Vec<Arc<VarMap>> {
     if path.is_dir() {
         return entries(path, diagnostics)
             .into_iter()
             .filter(|path| path.is_file() && is_variable_file(path))
-            .flat_map(|path| variable_files(&path, diagnostics))
+            .flat_map(|path| variable_files(&path, vault, diagnostics))
             .collect();
     }
     diagnostics
-        .check(yaml::load(path, &Limits::default()))
+        .check(vault.load(path, &Limits::default()))
         .map(|node| var_map(&node, diagnostics))
         .into_iter()
         .collect()

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::Diagnostics;
+use crate::secret::Vault;
 use crate::yaml::Span;
 
 mod build;
@@ -38,6 +39,10 @@ pub struct Inventory {
     groups: IndexMap<GroupName, Group>,
     /// `localhost` where the inventory does not have it.
     implicit: Host,
+    /// What is defined for every host unless anything else defines it.
+    defaults: Arc<VarMap>,
+    /// Opens variable files that are encrypted.
+    vault: Vault,
 }
 
 /// A host and what is defined for it.
@@ -88,10 +93,12 @@ impl Inventory {
     /// directory of them, an executable that answers `--list`, or a list of hosts with a comma
     /// (`web01,web02` or `web01,`).
     ///
+    /// `vault` opens the variable files beside them that are encrypted.
+    ///
     /// What is wrong is added to `diagnostics`; the inventory then holds the rest.
     #[must_use]
-    pub fn load(sources: &[String], diagnostics: &mut Diagnostics) -> Self {
-        load::load(sources, diagnostics)
+    pub fn load(sources: &[String], vault: &Vault, diagnostics: &mut Diagnostics) -> Self {
+        load::load(sources, vault, diagnostics)
     }
 
     /// Every host, in the order of the inventory.
@@ -142,12 +149,18 @@ impl Inventory {
         names
     }
 
+    /// Defines variables for every host, below everything that anybody else defines.
+    pub fn add_defaults(&mut self, defaults: VarMap) {
+        self.defaults = Arc::new(defaults);
+    }
+
     /// What inventory, `group_vars` and `host_vars` define for a host. A host that is not in
     /// the inventory has what is defined for `all`; `localhost` then is not reached by SSH.
     #[must_use]
     pub fn variables(&self, host: &HostName) -> Variables {
         let known = self.hosts.get(host);
-        let mut variables = Variables::default();
+        let mut variables =
+            Variables::default().with(Layer::RoleDefaults, Arc::clone(&self.defaults));
         let groups = known.map_or_else(|| vec![build::ALL], |host| self.ancestors(host));
         for group in groups {
             let layer = if group == build::ALL {

@@ -9,7 +9,8 @@ use super::handler::{Pending, handlers, resolve};
 use super::task::{self, Around, Written, inherit, tags, variables};
 use super::{Play, Playbook, Step, Task, VariableMap, advice, role};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::yaml::{self, Limits, Node};
+use crate::secret::Vault;
+use crate::yaml::{Limits, Node};
 
 const PLAY_KEYS: [&str; 11] = [
     "name",
@@ -31,10 +32,10 @@ const DEEPEST_IMPORT: usize = 32;
 /// Reads a playbook with its roles, imported tasks and files of variables.
 ///
 /// What is returned beside errors is incomplete and fit for nothing but finding more errors.
-pub fn load(path: &Path, errors: &mut Diagnostics) -> Playbook {
+pub fn load(path: &Path, vault: &Vault, errors: &mut Diagnostics) -> Playbook {
     let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
     let mut found = Diagnostics::new();
-    let playbook = read(path, folder, &mut found);
+    let playbook = read(path, folder, vault, &mut found);
     // A role or file used twice has its errors once.
     let mut seen = HashSet::new();
     errors.extend(
@@ -55,11 +56,12 @@ pub(super) fn identity(error: &Diagnostic) -> (String, Option<(PathBuf, usize, u
     (error.message.clone(), place)
 }
 
-fn read(path: &Path, folder: PathBuf, errors: &mut Diagnostics) -> Playbook {
+fn read(path: &Path, folder: PathBuf, vault: &Vault, errors: &mut Diagnostics) -> Playbook {
     let mut loader = Loader {
         errors,
         folder: Arc::new(folder),
         files: HashMap::new(),
+        vault,
     };
     let Some(node) = loader.file(path) else {
         return Playbook::default();
@@ -87,6 +89,7 @@ pub(super) struct Loader<'e> {
     pub(super) folder: Arc<PathBuf>,
     /// Files read so far; `None` for one that could not be, which was reported then.
     files: HashMap<PathBuf, Option<Node>>,
+    vault: &'e Vault,
 }
 
 /// Tasks in the order they run, with the names they notify.
@@ -98,7 +101,7 @@ impl Loader<'_> {
         if let Some(read) = self.files.get(path) {
             return read.clone();
         }
-        let node = self.errors.check(yaml::load(path, &Limits::default()));
+        let node = self.errors.check(self.vault.load(path, &Limits::default()));
         self.files.insert(path.to_owned(), node.clone());
         node
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::diagnostic::{Diagnostics, render};
 use crate::inventory::Inventory;
+use crate::secret::Vault;
 use crate::template::Data;
 use crate::yaml::Limits;
 
@@ -31,12 +32,12 @@ fn inventory(case: &Path, errors: &mut Diagnostics) -> Inventory {
     } else {
         "node1,".to_owned()
     };
-    Inventory::load(&[source], errors)
+    Inventory::load(&[source], &Vault::default(), errors)
 }
 
 fn check(case: &Path) -> (Playbook, Diagnostics) {
     let mut errors = Diagnostics::new();
-    let playbook = load(&case.join("site.yml"), &mut errors);
+    let playbook = load(&case.join("site.yml"), &Vault::default(), &mut errors);
     let inventory = inventory(case, &mut errors);
     let globals = Globals::new(&inventory, VariableMap::new());
     validate(
@@ -141,7 +142,7 @@ fn one_play(tasks: &str) -> (tempfile::TempDir, Playbook) {
     let path = folder.path().join("site.yml");
     std::fs::write(&path, format!("- hosts: all\n  tasks:\n{tasks}")).unwrap();
     let mut errors = Diagnostics::new();
-    let playbook = load(&path, &mut errors);
+    let playbook = load(&path, &Vault::default(), &mut errors);
     assert!(!errors.has_errors(), "{}", render(errors.as_slice(), false));
     (folder, playbook)
 }
@@ -183,7 +184,11 @@ fn tags_select_as_in_ansible() {
 /// What the first task comes to on `node1` with these facts.
 fn answer(tasks: &str, facts: &serde_json::Value) -> String {
     let (_folder, playbook) = one_play(tasks);
-    let inventory = Inventory::load(&["node1,".to_owned()], &mut Diagnostics::new());
+    let inventory = Inventory::load(
+        &["node1,".to_owned()],
+        &Vault::default(),
+        &mut Diagnostics::new(),
+    );
     let globals = Globals::new(&inventory, VariableMap::new());
     let host = globals.host(inventory.host("node1").unwrap());
     let facts: Data = crate::template::data(facts);
@@ -273,7 +278,11 @@ fn registered_results_and_extra_variables_outrank_the_rest() {
             .collect()
     };
     playbook.plays[0].vars = map(&vars, &["a", "b", "c"]).into();
-    let inventory = Inventory::load(&["node1,".to_owned()], &mut Diagnostics::new());
+    let inventory = Inventory::load(
+        &["node1,".to_owned()],
+        &Vault::default(),
+        &mut Diagnostics::new(),
+    );
     let extra = crate::yaml::parse("e", "{c: extra}", &Limits::default()).unwrap();
     let globals = Globals::new(&inventory, map(&extra, &["c"]));
     let host = globals.host(inventory.host("node1").unwrap());
@@ -333,7 +342,11 @@ fn other_hosts_variables_can_be_asked_for() {
     let hosts = "db: {hosts: {db1: {port: 1}, db2: {port: 2}}, vars: {url: 'x:{{ port }}'}}";
     std::fs::write(folder.path().join("hosts.yml"), hosts).unwrap();
     let mut errors = Diagnostics::new();
-    let playbook = load(&folder.path().join("site.yml"), &mut errors);
+    let playbook = load(
+        &folder.path().join("site.yml"),
+        &Vault::default(),
+        &mut errors,
+    );
     let inventory = inventory(folder.path(), &mut errors);
     let globals = Globals::new(&inventory, VariableMap::new());
     let host = globals.host(inventory.host("db1").unwrap());

@@ -1,6 +1,6 @@
 //! `no_log`: taking out of an outcome everything that could hold a secret.
 
-use super::{Outcome, Status};
+use super::{Drift, Outcome, Status};
 
 /// What stands in place of a value that must not be shown.
 pub const HIDDEN: &str = "(hidden)";
@@ -22,5 +22,22 @@ impl Outcome {
             self.message = Some(HIDDEN_REASON.to_owned());
         }
         self.output = None;
+    }
+}
+
+/// What may be shown of a resource that holds a secret: none of these can be one.
+const OPEN: [&str; 6] = ["enabled", "group", "mode", "owner", "selinux", "state"];
+
+impl Drift {
+    /// Takes the values out, unless they cannot be secret.
+    pub fn conceal(&mut self) {
+        self.diff = None;
+        if OPEN.contains(&self.attribute.as_str()) {
+            return;
+        }
+        for value in [&mut self.expected, &mut self.actual] {
+            HIDDEN.clone_into(value);
+        }
+        self.sensitive = true;
     }
 }

@@ -116,6 +116,10 @@ pub struct Task {
     /// needs them: then it is the one that keeps them to itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_log: bool,
+    /// What is declared holds a secret: its differences are reported without their values, as
+    /// what was there before is one too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
     /// The task declares that it changes nothing (`changed_when: false`), so a command
     /// without a guard may run in [`Mode::Check`] too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -135,6 +139,7 @@ impl Task {
             ignore_errors: false,
             judged: false,
             no_log: false,
+            sensitive: false,
             read_only: false,
         }
     }

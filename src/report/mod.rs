@@ -15,12 +15,14 @@ mod exit;
 mod harmless;
 mod json;
 mod progress;
+mod redact;
 mod text;
 
 pub use exit::ExitCode;
 pub use harmless::{lines, single_line};
 pub use json::to_json;
 pub use progress::{Live, Plain, Progress, Silent};
+pub use redact::Redacted;
 pub use text::{TextOptions, Verbosity, render};
 
 /// Everything a run found out.

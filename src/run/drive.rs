@@ -235,6 +235,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     ) -> Result<Part, Lost> {
         let task = place.task;
         let report = self.report(place, item, &resource.id());
+        let sensitive = self.context.options.redactor.finds_in(&resource);
         let (resource, bodies) = match self.context.globals.contents.lower(resource) {
             Ok(lowered) => lowered,
             Err(message) => {
@@ -255,6 +256,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             more,
             ignore_errors: task.ignore_errors,
             no_log: task.no_log && task.register.is_none() && !super::judge::needed(task),
+            sensitive,
             read_only: super::judge::read_only(task),
             ..protocol::Task::new(0, resource)
         };

@@ -18,6 +18,7 @@ use crate::playbook::{Globals, HostNames, Play, Playbook, TagFilter};
 use crate::protocol::{Begin, Mode};
 use crate::report::{Command, HostReport, HostStatus, Keep, Progress, RunReport};
 use crate::resource::AnyResource;
+use crate::secret::Redactor;
 use crate::transport::{Target, Transport};
 
 mod answer;
@@ -78,6 +79,8 @@ pub struct Options {
     pub keep: Keep,
     /// How long a helper may say nothing, the time a task declares for itself aside.
     pub silence: Duration,
+    /// Knows the secrets: what declares one is reported without its values.
+    pub redactor: Redactor,
     /// Who to be on the hosts, as far as variables and plays do not say.
     pub login: Login,
 }

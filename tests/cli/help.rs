@@ -23,6 +23,9 @@ fn the_help_names_every_command_and_the_exit_codes() {
       facts        Print what hosts are, as JSON
       inventory    Show hosts, groups and variables, and where they come from
       doc          Show the reference of kinds: what a task can declare
+      artifacts    Fetch and verify the packages and archives of `artifacts.lock.yml`
+      images       Find out which images tags are, for `images.lock.yml`
+      secret       Make keys, and encrypt, edit and show files of variables
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
 

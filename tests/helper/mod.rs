@@ -239,6 +239,7 @@ fn task(id: TaskId, kind: &str, declared: Value) -> Task {
         ignore_errors: false,
         judged: false,
         no_log: false,
+        sensitive: false,
         read_only: false,
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 
 use fleet::diagnostic::{Diagnostics, render};
 use fleet::inventory::{HostName, Inventory, Pattern};
+use fleet::secret::Vault;
 use serde_json::json;
 
 use crate::cases::check_all;
@@ -12,7 +13,7 @@ use crate::cases::check_all;
 fn load(sources: &[&str]) -> (Inventory, String) {
     let sources: Vec<_> = sources.iter().map(ToString::to_string).collect();
     let mut diagnostics = Diagnostics::new();
-    let inventory = Inventory::load(&sources, &mut diagnostics);
+    let inventory = Inventory::load(&sources, &Vault::default(), &mut diagnostics);
     let shown = render(diagnostics.as_slice(), false);
     (inventory, shown)
 }

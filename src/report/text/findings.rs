@@ -208,7 +208,7 @@ fn describe(
 fn difference(subject: &str, drift: &Drift, options: TextOptions, paint: Paint) -> Finding {
     let attribute = single_line(&drift.attribute);
     let change = if drift.sensitive {
-        "differs (secret)".to_owned()
+        "(secret changed)".to_owned()
     } else {
         format!("{} → {}", value(&drift.actual), value(&drift.expected))
     };

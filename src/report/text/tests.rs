@@ -40,7 +40,7 @@ fn a_check_shows_each_difference_with_its_symbol() {
     + file /data/logs  state: absent → directory   [node1]
     - user guest  state: present → absent   [node1]
     -/+ docker_daemon docker  driver: devicemapper → overlay2   [node1]
-    ~ docker_login registry.example  password: differs (secret)   [node1]
+    ~ docker_login registry.example  password: (secret changed)   [node1]
 
     PLAY RECAP *********************************************************************
     node1                      : ok=0    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0    drift=5    waived=0
@@ -102,7 +102,7 @@ fn the_plan_counts_what_it_shows() {
     + file /data/logs  state: absent → directory   [node1]
     - user guest  state: present → absent   [node1]
     -/+ docker_daemon docker  driver: devicemapper → overlay2   [node1]
-    ~ docker_login registry.example  password: differs (secret)   [node1]
+    ~ docker_login registry.example  password: (secret changed)   [node1]
 
     Plan: 2 to add, 3 to change, 2 to destroy on 1 of 2 hosts; 1 task would run; 1 could not be told on 1 host.
     ");
@@ -194,7 +194,7 @@ fn diffs_are_shown_when_asked_for_and_secrets_never() {
         @@ -1 +1 @@
         -old
         +new
-    ~ docker_login registry.example  password: differs (secret)   [node1]
+    ~ docker_login registry.example  password: (secret changed)   [node1]
 
     Drift: 2 differences on 1 of 1 host.
     ");

@@ -1,4 +1,4 @@
-//! A value that must not be shown.
+//! A text that cannot be printed by mistake.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Secret(String);
 
 /// What is shown instead of a secret.
-const REDACTED: &str = "[redacted]";
+pub const REDACTED: &str = "[redacted]";
 
 impl Secret {
     /// Takes a text into custody.

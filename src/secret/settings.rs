@@ -1,0 +1,123 @@
+//! What `fleet.yml` says about secrets.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{KeySource, Redactor, Vault, parse_recipient};
+use crate::diagnostic::Diagnostic;
+use crate::yaml::{self, Limits};
+
+/// The file of settings, beside the playbooks or where fleet is started.
+pub const SETTINGS_FILE: &str = "fleet.yml";
+
+/// `secrets:` in `fleet.yml`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Public keys (`age1…`) that files are encrypted for.
+    #[serde(default)]
+    pub recipients: Vec<String>,
+    /// The file of one's own key; a path relative to `fleet.yml`, `~/` is the home directory.
+    #[serde(default)]
+    pub identity: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the settings that hold in `directory`: its own `fleet.yml`, else that of the
+    /// current directory; none, if there is no such file.
+    ///
+    /// # Errors
+    /// Everything wrong with them.
+    pub fn load(directory: &Path, home: Option<&Path>) -> Result<Self, Vec<Diagnostic>> {
+        let candidates = [directory.join(SETTINGS_FILE), PathBuf::from(SETTINGS_FILE)];
+        let Some(path) = candidates.iter().find(|path| path.exists()) else {
+            return Ok(Self::default());
+        };
+        let file = yaml::load(path, &Limits::default())?;
+        let Some(node) = file.get("secrets") else {
+            return Ok(Self::default());
+        };
+        let mut settings: Self = yaml::from_node(node).map_err(|error| vec![error.into()])?;
+        let wrong: Vec<_> = node
+            .get("recipients")
+            .and_then(yaml::Node::as_sequence)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|node| {
+                let message = parse_recipient(node.text()?).err()?;
+                Some(Diagnostic::error(message).at(node.span.clone()))
+            })
+            .collect();
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        settings.identity =
+            settings
+                .identity
+                .map(|identity| match (identity.strip_prefix("~"), home) {
+                    (Ok(rest), Some(home)) => home.join(rest),
+                    _ => path.parent().unwrap_or(Path::new("")).join(identity),
+                });
+        Ok(settings)
+    }
+
+    /// Where the keys are, the environment's `FLEET_AGE_KEY_FILE` included.
+    #[must_use]
+    pub fn keys(&self, home: Option<&Path>) -> KeySource {
+        let environment = std::env::var_os("FLEET_AGE_KEY_FILE");
+        KeySource::find(environment.as_deref(), self.identity.as_deref(), home)
+    }
+
+    /// The vault for what is read in `directory`; it tells `redactor` what it finds.
+    ///
+    /// # Errors
+    /// Everything wrong with the settings.
+    pub fn vault(directory: &Path, redactor: Redactor) -> Result<Vault, Vec<Diagnostic>> {
+        let home = std::env::home_dir();
+        let settings = Self::load(directory, home.as_deref())?;
+        Ok(Vault::new(settings.keys(home.as_deref()), redactor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::generate;
+
+    fn load(text: &str) -> Result<Settings, String> {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(SETTINGS_FILE), text).unwrap();
+        let home = Some(Path::new("/home/a"));
+        let mut settings =
+            Settings::load(directory.path(), home).map_err(|errors| errors[0].message.clone())?;
+        settings.identity = settings.identity.map(|path| {
+            path.strip_prefix(directory.path())
+                .map_or(path.clone(), Path::to_owned)
+        });
+        Ok(settings)
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_or_to_home() {
+        for (written, expected) in [
+            ("keys/a", "keys/a"),
+            ("~/a.key", "/home/a/a.key"),
+            ("/k", "/k"),
+        ] {
+            let settings = load(&format!("forks: 5\nsecrets: {{identity: {written}}}\n")).unwrap();
+            assert_eq!(settings.identity, Some(expected.into()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_public_key_is_refused_with_its_place() {
+        let (_, public) = generate();
+        assert!(load(&format!("secrets: {{recipients: [{public}]}}")).is_ok());
+        assert_eq!(
+            load("secrets: {recipients: [alice]}"),
+            Err("`alice` is not an age public key: it begins with `age1`".to_owned())
+        );
+        assert!(load("secrets: {recipient: []}").is_err());
+    }
+}
