@@ -25,7 +25,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
-	shellcheck -x .ci/run tests/install tests/demo tests/lab/* 
+	grep -rlE '^#!/usr/bin/env bash' .ci tests | xargs shellcheck -x
 
 ## test-quick: unit, protocol, command-line and loopback-sshd tests; no virtual machine
 test-quick:

@@ -20,7 +20,7 @@ use crate::transport::{self, Helpers, Transport};
 
 /// How long a host may say nothing, beyond what its tasks declare: longer than any command may
 /// take without a time limit of its own.
-const SILENCE: Duration = Duration::from_secs(900);
+const SILENCE: Duration = Duration::from_mins(15);
 
 /// One run over some hosts.
 #[derive(Clone, Debug)]
@@ -410,7 +410,8 @@ fn task_line(task: &Task) -> String {
         .as_ref()
         .map(|role| format!("{} : ", role.name))
         .unwrap_or_default();
-    let tags = Vec::from_iter(task.tags.iter().map(String::as_str)).join(", ");
+    let tags: Vec<_> = task.tags.iter().map(String::as_str).collect();
+    let tags = tags.join(", ");
     format!("{role}{name}  TAGS: [{tags}]")
 }
 

@@ -382,7 +382,7 @@ impl Source for OwnNames<'_> {
     }
 
     fn names(&self) -> BTreeSet<String> {
-        all_names(&self.globals.extra, &self.variables)
+        all_names(&self.globals.extra, self.variables)
     }
 }
 

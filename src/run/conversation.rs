@@ -13,7 +13,7 @@ use crate::protocol::{
 use crate::transport::{Channel, Ending, TransportError};
 
 /// How long a task may take to end once its time is up.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// Why the conversation with a helper ended before its time.
 #[derive(Debug, thiserror::Error)]

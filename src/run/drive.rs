@@ -15,7 +15,7 @@ use crate::template::{Data, Errors, Rendered, Scope, data};
 
 use super::conversation::{Conversation, Hello, Lost};
 use super::host::Context;
-use super::record::{Record, Sent};
+use super::record::{Record, Sent, Then};
 use super::results;
 
 /// One host on its way through its plays.
@@ -282,9 +282,11 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         if super::judge::needed(task) {
             return self.judged(place, item, report, wire).await;
         }
-        let id = self
-            .send(wire, report, place, task.register.is_some(), false)
-            .await?;
+        let then = match task.register {
+            Some(_) => Then::ReportAndKeep,
+            None => Then::Report,
+        };
+        let id = self.send(wire, report, place, then).await?;
         Ok(Part::Sent(id))
     }
 
@@ -294,16 +296,14 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         task: protocol::Task,
         report: ResourceReport,
         place: Place<'_>,
-        wanted: bool,
-        held: bool,
+        then: Then,
     ) -> Result<TaskId, Lost> {
         let id = self.conversation.next_id();
         let handler = place.handler.is_some();
         let read_only = task.read_only;
         let sent = Sent {
             report,
-            wanted,
-            held,
+            then,
             handler,
             read_only,
         };
@@ -367,9 +367,12 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             });
         }
         let known: Option<Vec<_>> = values.into_iter().collect();
-        let value = known.and_then(|mut values| match registering.looped {
-            true => Some(results::of_loop(values)),
-            false => values.pop(),
+        let value = known.and_then(|mut values| {
+            if registering.looped {
+                Some(results::of_loop(&values))
+            } else {
+                values.pop()
+            }
         });
         match value {
             Some(value) => self.know(name, &value),

@@ -8,7 +8,7 @@ use crate::yaml::Node;
 
 use super::conversation::Lost;
 use super::drive::{Drive, Part, Place, Settled};
-use super::record::with;
+use super::record::{Then, with};
 use super::results;
 
 /// Whether the task declares that it changes nothing: `changed_when: false`, literally.
@@ -52,7 +52,7 @@ impl Drive<'_, '_, '_> {
         let mut attempt = 1;
         loop {
             let id = self
-                .send(wire.clone(), report.clone(), place, true, true)
+                .send(wire.clone(), report.clone(), place, Then::Keep)
                 .await?;
             self.conversation.wait_for(id).await?;
             let mut outcome = self.conversation.listener().take(id).unwrap_or_default();
@@ -153,31 +153,35 @@ impl Drive<'_, '_, '_> {
                 },
             )
         };
-        let failed = match task.failed_when.is_empty() {
-            true => (outcome.status == Status::Failed).then(|| {
+        let failed = if task.failed_when.is_empty() {
+            let message = || {
                 outcome
                     .message
                     .clone()
                     .unwrap_or_else(|| "failed".to_owned())
-            }),
-            false => match decide(self, "failed_when", &task.failed_when).await? {
+            };
+            (outcome.status == Status::Failed).then(message)
+        } else {
+            match decide(self, "failed_when", &task.failed_when).await? {
                 Ok(failed) => failed.then(|| "`failed_when` is true".to_owned()),
                 Err(part) => return Ok(Err(part)),
-            },
+            }
         };
-        let changed = match task.changed_when.is_empty() {
-            true => outcome.status == Status::Changed,
-            false => match decide(self, "changed_when", &task.changed_when).await? {
+        let changed = if task.changed_when.is_empty() {
+            outcome.status == Status::Changed
+        } else {
+            match decide(self, "changed_when", &task.changed_when).await? {
                 Ok(changed) => changed,
                 Err(part) => return Ok(Err(part)),
-            },
+            }
         };
-        let done = match task.until.is_empty() {
-            true => true,
-            false => match decide(self, "until", &task.until).await? {
+        let done = if task.until.is_empty() {
+            true
+        } else {
+            match decide(self, "until", &task.until).await? {
                 Ok(done) => done,
                 Err(part) => return Ok(Err(part)),
-            },
+            }
         };
         Ok(Ok(Verdict {
             changed,

@@ -92,8 +92,11 @@ pub struct Login {
 struct Assignment<'w> {
     names: HostNames,
     target: Target,
-    plays: Vec<(usize, &'w Play)>,
+    plays: Numbered<'w>,
 }
+
+/// Plays with their place in the playbook.
+type Numbered<'w> = Vec<(usize, &'w Play)>;
 
 /// Everything that is known about a run before the first host is contacted.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ pub struct Run<'w> {
     work: &'w Work<'w>,
     options: Options,
     stages: Vec<Vec<Assignment<'w>>>,
-    run_id: String,
+    id: String,
 }
 
 impl std::fmt::Debug for Assignment<'_> {
@@ -144,7 +147,7 @@ impl<'w> Run<'w> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let run_id = format!(
+        let id = format!(
             "{}-{:04x}",
             jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
             fastrand::u16(..)
@@ -153,7 +156,7 @@ impl<'w> Run<'w> {
             work,
             options,
             stages,
-            run_id,
+            id,
         })
     }
 
@@ -172,7 +175,7 @@ impl<'w> Run<'w> {
         }
         let hosts = self.work.hosts.iter();
         RunReport {
-            run_id: self.run_id,
+            run_id: self.id,
             command: self.options.command,
             playbook: self.options.title,
             started_at,
@@ -213,13 +216,15 @@ impl<'w> Run<'w> {
                 }
                 running.push(self.one(next, report, transport, progress));
             }
+            if running.is_empty() {
+                return false;
+            }
             tokio::select! {
                 Some(report) = running.next() => {
                     progress.host_finished(&report.host, report.status());
                     reports.insert(report.host.clone(), report);
                 }
                 _ = &mut stop => return true,
-                else => return false,
             }
         }
     }
@@ -242,7 +247,7 @@ impl<'w> Run<'w> {
                     Mode::Check
                 },
                 diff: self.options.diff,
-                run_id: self.run_id.clone(),
+                run_id: self.id.clone(),
             },
         };
         let job = match &self.work.job {
@@ -264,7 +269,7 @@ impl<'w> Run<'w> {
 
 /// The plays that are worked on together. What only looks needs one conversation per host;
 /// what changes finishes a play on all hosts before the next one begins, as in Ansible.
-fn stages_of<'w>(work: &'w Work<'w>, command: Command) -> Vec<Vec<(usize, &'w Play)>> {
+fn stages_of<'w>(work: &'w Work<'w>, command: Command) -> Vec<Numbered<'w>> {
     let Job::Plays { playbook, .. } = &work.job else {
         return vec![Vec::new()];
     };
@@ -281,11 +286,11 @@ fn conversations<'w>(
     work: &Work<'_>,
     host: &HostName,
     plays: &[(usize, &'w Play)],
-) -> Vec<(Option<bool>, Vec<(usize, &'w Play)>)> {
+) -> Vec<(Option<bool>, Numbered<'w>)> {
     let Job::Plays { hosts, .. } = &work.job else {
         return vec![(None, Vec::new())];
     };
-    let mut found: Vec<(Option<bool>, Vec<_>)> = Vec::new();
+    let mut found: Vec<(Option<bool>, Numbered<'_>)> = Vec::new();
     for &(at, play) in plays {
         if !hosts.get(at).is_some_and(|hosts| hosts.contains(host)) {
             continue;

@@ -10,22 +10,30 @@ use super::conversation::Listener;
 /// A task that was sent: what its report says before its outcome is known.
 pub(super) struct Sent {
     pub report: ResourceReport,
-    /// Keep the outcome for whoever waits for it.
-    pub wanted: bool,
-    /// Do not report the outcome as it comes: the controller has the last word.
-    pub held: bool,
+    /// What becomes of its outcome.
+    pub then: Then,
     /// A handler: that it was not notified is not worth a word.
     pub handler: bool,
     /// The task declares that it changes nothing.
     pub read_only: bool,
 }
 
+/// What becomes of an outcome when it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It is reported.
+    Report,
+    /// It is reported, and kept for what registers it.
+    ReportAndKeep,
+    /// It is kept, and reported when the controller has judged it.
+    Keep,
+}
+
 impl Sent {
     pub(super) fn plain(report: ResourceReport) -> Self {
         Self {
             report,
-            wanted: true,
-            held: false,
+            then: Then::Report,
             handler: false,
             read_only: false,
         }
@@ -89,10 +97,10 @@ impl Listener for Record<'_> {
             return;
         };
         let quiet = sent.handler && outcome.status == Status::Skipped;
-        if !sent.held && !quiet {
+        if sent.then != Then::Keep && !quiet {
             self.record(with(sent.report, &outcome, sent.read_only));
         }
-        if sent.wanted {
+        if sent.then != Then::Report {
             self.outcomes.insert(id, outcome);
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn skipped() -> Value {
 }
 
 /// What a task with `loop` registers.
-pub(super) fn of_loop(results: Vec<Value>) -> Value {
+pub(super) fn of_loop(results: &[Value]) -> Value {
     let any = |key: &str| results.iter().any(|result| result[key] == true);
     let skipped = results.iter().all(|result| result["skipped"] == true);
     json!({
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn a_loop_is_skipped_only_if_every_item_was() {
         let done = json!({ "changed": true, "failed": false, "skipped": false });
-        assert_eq!(of_loop(vec![skipped(), done.clone()])["skipped"], false);
-        assert_eq!(of_loop(vec![skipped(), done])["changed"], true);
-        assert_eq!(of_loop(vec![skipped()])["skipped"], true);
+        assert_eq!(of_loop(&[skipped(), done.clone()])["skipped"], false);
+        assert_eq!(of_loop(&[skipped(), done])["changed"], true);
+        assert_eq!(of_loop(&[skipped()])["skipped"], true);
     }
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The inventory of the machines that run, for fleet and for Ansible alike. Sourced after machines.sh.
+# The inventory of the machines that run, for fleet and for Ansible alike. Sourced after machines.sh and registry.sh.
 
 # write_inventory writes hosts.yml, group_vars/all.yml and the known_hosts file they point to; without machines it removes them.
 write_inventory() {
@@ -45,7 +45,7 @@ YAML
     done
 }
 
-# The packages, as the `rpm` kind takes them.
+# The packages, as the `rpm` kind takes them, the registry and the images.
 group_vars_yml() {
     local engine newest rpm
     newest=$(engines | tail -n 1)
@@ -62,15 +62,16 @@ group_vars_yml() {
     echo "# Packages that must be refused, all docker-ce $newest, named by what is wrong with them."
     echo "lab_bad_rpms:"
     for rpm in "$LAB_RPMS"/bad/*.rpm; do
-        echo "  $(basename "$rpm" .rpm): { src: \"$rpm\", sha256: $(sum_of "$rpm") }"
+        echo "  $(basename "$rpm" .rpm): { src: \"$rpm\", sha256: $(sum_of "$LAB_RPMS" "$rpm") }"
     done
     echo "lab_signing_key: \"$LAB_KEYS/RPM-GPG-KEY-lab\""
+    registry_vars_yml
 }
 
 engines() { find "$LAB_RPMS" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n' | sort -V; }
 
-# The sums were taken when the packages were built.
-sum_of() { awk -v file="${1#"$LAB_RPMS"/}" '$2 == file { print $1 }' "$LAB_RPMS/SHA256SUMS"; }
+# sum_of DIR FILE: the sums were taken when the files were built.
+sum_of() { awk -v file="${2#"$1"/}" '$2 == file { print $1 }' "$1/SHA256SUMS"; }
 
 # engine_packages VERSION INDENT prints its packages as a YAML list.
 engine_packages() {
@@ -78,6 +79,6 @@ engine_packages() {
     for rpm in "$LAB_RPMS/$1"/*.rpm; do
         read -r name epoch version release arch < <(rpm -qp --nosignature --define "_dbpath $LAB_STATE/rpmdb" \
             --qf '%{NAME} %{EPOCHNUM} %{VERSION} %{RELEASE} %{ARCH}\n' "$rpm")
-        echo "$2- { name: $name, epoch: $epoch, version: \"$version\", release: \"$release\", arch: $arch, src: \"$rpm\", sha256: $(sum_of "$rpm") }"
+        echo "$2- { name: $name, epoch: $epoch, version: \"$version\", release: \"$release\", arch: $arch, src: \"$rpm\", sha256: $(sum_of "$LAB_RPMS" "$rpm") }"
     done
 }
