@@ -173,8 +173,11 @@ impl BlockDevice {
 }
 
 fn exists(path: &Path) -> Result<bool, Failure> {
-    path.try_exists()
-        .map_err(|source| Failure::io("look at", path, source))
+    match path.try_exists() {
+        // Among a disk's attributes in sysfs are partitions, directories, and plain files.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+        found => found.map_err(|source| Failure::io("look at", path, source)),
+    }
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
