@@ -13,10 +13,10 @@ use super::{Command, Failure};
 use crate::protocol::Output;
 
 /// How long a report may take.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(60);
+const REPORT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a change may take. Generous: one that is stopped half-way leaves work behind.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
+const CHANGE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A device that LVM has put its label on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) struct PhysicalVolume {
     /// Its path as LVM prefers it; `[unknown]` for one that is missing.
     pub(crate) name: String,
     /// The group it belongs to, if any is known.
-    pub(crate) group: Option<String>,
+    pub(crate) group: Option<VolumeGroup>,
     /// Whether it belongs to a group, even if the group's metadata cannot be found.
     pub(crate) used: bool,
     /// Whether it holds a copy of its group's metadata. Without one, it looks like it belongs
@@ -35,6 +35,10 @@ pub(crate) struct PhysicalVolume {
 /// A volume group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct VolumeGroup {
+    /// Its name, which another group may have too.
+    pub(crate) name: String,
+    /// What tells it from others.
+    pub(crate) uuid: String,
     /// Bytes of one extent.
     pub(crate) extent_size: u64,
     /// All its extents.
@@ -78,21 +82,33 @@ pub(crate) struct LogicalVolume {
     pub(crate) pool: Option<String>,
 }
 
-/// All physical volumes of the host.
+/// All physical volumes of the host, each with what is known of its group: one command, so that
+/// the two fit together.
 pub(crate) fn physical_volumes() -> Result<Vec<PhysicalVolume>, Failure> {
-    let output = report("pvs", "pv_name,vg_name,pv_in_use,pv_mda_count").run()?;
+    let fields = "pv_name,pv_in_use,pv_mda_count,vg_name,vg_uuid,vg_extent_size,vg_extent_count,\
+                  vg_free_count,vg_missing_pv_count";
+    let output = report("pvs", fields).run()?;
     parse("pvs", &output, parse_physical)
 }
 
-/// The volume group `name`, if there is one.
-pub(crate) fn volume_group(name: &str) -> Result<Option<VolumeGroup>, Failure> {
-    let output = report(
-        "vgs",
-        "vg_extent_size,vg_extent_count,vg_free_count,vg_missing_pv_count",
-    )
-    .args(["--select", &format!("vg_name={name}")])
-    .run()?;
-    parse("vgs", &output, parse_group)
+/// The volume group of this name that these physical volumes make.
+pub(crate) fn volume_group(
+    name: &str,
+    volumes: &[PhysicalVolume],
+) -> Result<Option<VolumeGroup>, Failure> {
+    let mut groups = volumes
+        .iter()
+        .filter_map(|volume| volume.group.as_ref())
+        .filter(|group| group.name == name);
+    let Some(group) = groups.next() else {
+        return Ok(None);
+    };
+    if groups.any(|other| other.uuid != group.uuid) {
+        return Err(Failure::Refused(format!(
+            "two volume groups are called `{name}`; `vgrename UUID NAME` parts them"
+        )));
+    }
+    Ok(Some(group.clone()))
 }
 
 /// Everything in the volume group `group`, each volume once.
@@ -136,16 +152,16 @@ fn parse<T>(
     output: &Output,
     parser: fn(&str) -> Result<T, String>,
 ) -> Result<T, Failure> {
-    let problem = match output.truncated {
-        false => match parser(&output.stdout) {
-            Ok(parsed) => return Ok(parsed),
-            Err(problem) => problem,
-        },
-        true => "it is too long".to_owned(),
+    let parsed = if output.truncated {
+        Err("it is too long".to_owned())
+    } else {
+        parser(&output.stdout)
     };
-    Err(Failure::Unexpected(format!(
-        "cannot understand the report of `{program}`: {problem}"
-    )))
+    parsed.map_err(|problem| {
+        Failure::Unexpected(format!(
+            "cannot understand the report of `{program}`: {problem}"
+        ))
+    })
 }
 
 #[derive(Deserialize)]
@@ -167,55 +183,42 @@ fn parse_physical(text: &str) -> Result<Vec<PhysicalVolume>, String> {
     #[derive(Deserialize)]
     struct Row {
         pv_name: String,
-        vg_name: String,
         pv_in_use: String,
         pv_mda_count: String,
-    }
-    let rows = sections::<Section>(text)?
-        .into_iter()
-        .flat_map(|section| section.pv);
-    rows.map(|row| {
-        Ok(PhysicalVolume {
-            name: row.pv_name,
-            group: some(row.vg_name),
-            used: !row.pv_in_use.is_empty(),
-            has_metadata: number(&row.pv_mda_count)? > 0,
-        })
-    })
-    .collect()
-}
-
-fn parse_group(text: &str) -> Result<Option<VolumeGroup>, String> {
-    #[derive(Deserialize)]
-    struct Section {
-        vg: Vec<Row>,
-    }
-    #[derive(Deserialize)]
-    struct Row {
+        vg_name: String,
+        vg_uuid: String,
         vg_extent_size: String,
         vg_extent_count: String,
         vg_free_count: String,
         vg_missing_pv_count: String,
     }
-    let mut rows = sections::<Section>(text)?
+    let rows = sections::<Section>(text)?
         .into_iter()
-        .flat_map(|section| section.vg);
-    let Some(row) = rows.next() else {
-        return Ok(None);
-    };
-    if rows.next().is_some() {
-        return Err("two volume groups have this name; `vgrename UUID` parts them".to_owned());
-    }
-    let group = VolumeGroup {
-        extent_size: number(&row.vg_extent_size)?,
-        extents: number(&row.vg_extent_count)?,
-        free: number(&row.vg_free_count)?,
-        missing: number(&row.vg_missing_pv_count)?,
-    };
-    if group.extent_size == 0 {
-        return Err("an extent of 0 bytes".to_owned());
-    }
-    Ok(Some(group))
+        .flat_map(|section| section.pv);
+    rows.map(|row| {
+        let group = if row.vg_name.is_empty() {
+            None
+        } else {
+            Some(VolumeGroup {
+                name: row.vg_name,
+                uuid: row.vg_uuid,
+                extent_size: number(&row.vg_extent_size)?,
+                extents: number(&row.vg_extent_count)?,
+                free: number(&row.vg_free_count)?,
+                missing: number(&row.vg_missing_pv_count)?,
+            })
+        };
+        if group.as_ref().is_some_and(|group| group.extent_size == 0) {
+            return Err("an extent of 0 bytes".to_owned());
+        }
+        Ok(PhysicalVolume {
+            name: row.pv_name,
+            group,
+            used: !row.pv_in_use.is_empty(),
+            has_metadata: number(&row.pv_mda_count)? > 0,
+        })
+    })
+    .collect()
 }
 
 fn parse_logical(text: &str) -> Result<Vec<LogicalVolume>, String> {
@@ -308,43 +311,57 @@ fn hundredths(text: &str) -> Result<Option<u16>, String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn reads_physical_volumes_of_lvm_2_03_16() {
-        let text = r#"{ "report": [ { "pv": [
-            {"pv_name":"/dev/vdb", "vg_name":"docker", "pv_in_use":"used", "pv_mda_count":"1"},
-            {"pv_name":"/dev/vdc", "vg_name":"", "pv_in_use":"", "pv_mda_count":"1"},
-            {"pv_name":"/dev/vdd", "vg_name":"", "pv_in_use":"used", "pv_mda_count":"0"}
-        ] } ] }"#;
-        let volumes = parse_physical(text).unwrap();
-        assert_eq!(volumes[0].group.as_deref(), Some("docker"));
-        assert_eq!(
-            volumes[1],
-            PhysicalVolume {
-                name: "/dev/vdc".to_owned(),
-                group: None,
-                used: false,
-                has_metadata: true
-            }
-        );
-        assert!(volumes[2].used && !volumes[2].has_metadata);
+    fn row(name: &str, group: &str, uuid: &str, used: &str, copies: u8) -> String {
+        let (size, extents, free) = if group.is_empty() {
+            (0, 0, 0)
+        } else {
+            (4 << 20, 1047, 299)
+        };
+        format!(
+            r#"{{"pv_name":"{name}", "vg_name":"{group}", "vg_uuid":"{uuid}", "vg_extent_size":"{size}", "vg_extent_count":"{extents}", "vg_free_count":"{free}", "vg_missing_pv_count":"1", "pv_in_use":"{used}", "pv_mda_count":"{copies}"}}"#
+        )
+    }
+
+    fn physical(rows: &[String]) -> Vec<PhysicalVolume> {
+        let text = format!(r#"{{"report": [{{"pv": [{}]}}]}}"#, rows.join(", "));
+        parse_physical(&text).unwrap()
     }
 
     #[test]
-    fn reads_volume_groups_of_lvm_2_03_16() {
-        let row = r#"{"vg_extent_size":"4194304", "vg_extent_count":"1023", "vg_free_count":"299", "vg_missing_pv_count":"0"}"#;
-        let report = |rows: &str| format!(r#"{{"report": [{{"vg": [{rows}]}}]}}"#);
+    fn reads_physical_volumes_and_their_groups_of_lvm_2_03_16() {
+        let volumes = physical(&[
+            row("/dev/vdb", "docker", "9SS7N3", "used", 1),
+            row("[unknown]", "docker", "9SS7N3", "used", 0),
+            row("/dev/vdc", "", "", "", 1),
+            row("/dev/vdd", "", "", "used", 0),
+        ]);
         let group = VolumeGroup {
+            name: "docker".to_owned(),
+            uuid: "9SS7N3".to_owned(),
             extent_size: 4 << 20,
-            extents: 1023,
+            extents: 1047,
             free: 299,
-            missing: 0,
+            missing: 1,
         };
-        assert_eq!(parse_group(&report(row)), Ok(Some(group)));
-        assert_eq!(parse_group(&report("")), Ok(None));
-        let twins = parse_group(&report(&format!("{row}, {row}"))).unwrap_err();
+        assert_eq!(volume_group("docker", &volumes).unwrap(), Some(group));
+        assert_eq!(volume_group("data", &volumes).unwrap(), None);
+        assert_eq!(
+            (&volumes[2].group, volumes[2].used, volumes[2].has_metadata),
+            (&None, false, true)
+        );
+        assert!(volumes[3].used && !volumes[3].has_metadata);
+    }
+
+    #[test]
+    fn two_groups_of_one_name_are_never_mixed_up() {
+        let volumes = physical(&[
+            row("/dev/vdb", "docker", "9SS7N3", "used", 1),
+            row("/dev/vdc", "docker", "CTX6NQ", "used", 1),
+        ]);
+        let failure = volume_group("docker", &volumes).unwrap_err().to_string();
         assert!(
-            twins.starts_with("two volume groups have this name"),
-            "{twins}"
+            failure.starts_with("two volume groups are called `docker`"),
+            "{failure}"
         );
     }
 
@@ -387,10 +404,9 @@ mod tests {
             "",
             "{}",
             r#"{"report": [{}]}"#,
-            r#"{"report": [{"vg": [{}]}]}"#,
+            r#"{"report": [{"pv": [{}]}]}"#,
             "Locking failed",
         ] {
-            assert!(parse_group(text).is_err(), "{text}");
             assert!(parse_physical(text).is_err(), "{text}");
             assert!(parse_logical(text).is_err(), "{text}");
         }

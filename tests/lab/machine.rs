@@ -121,6 +121,11 @@ impl Run {
         self
     }
 
+    /// The exit status.
+    pub fn status(&self) -> i32 {
+        self.output.status.code().unwrap_or(-1)
+    }
+
     pub fn stdout(&self) -> String {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }
@@ -183,6 +188,9 @@ impl Run {
 
 /// Machines of the tests live beside those of a demo, never in their place.
 fn state() -> PathBuf {
+    if let Some(state) = std::env::var_os("FLEET_LAB_STATE") {
+        return state.into();
+    }
     let cache = std::env::var_os("FLEET_LAB_CACHE").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/fleet-lab"),
         PathBuf::from,

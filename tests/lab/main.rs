@@ -5,6 +5,7 @@ mod become_root;
 mod faults;
 mod host_init;
 mod kinds;
+mod lvm;
 mod machine;
 mod read_only;
 mod rpm;

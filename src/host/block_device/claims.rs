@@ -109,16 +109,9 @@ fn unescape(word: &str) -> String {
         let code = rest
             .get(at + 1..at + 4)
             .and_then(|code| u8::from_str_radix(code, 8).ok());
-        match code {
-            Some(code) => {
-                text.push(char::from(code));
-                rest = &rest[at + 4..];
-            }
-            None => {
-                text.push('\\');
-                rest = &rest[at + 1..];
-            }
-        }
+        let (sign, length) = code.map_or(('\\', 1), |code| (char::from(code), 4));
+        text.push(sign);
+        rest = &rest[at + length..];
     }
     text + rest
 }

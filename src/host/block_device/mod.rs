@@ -23,7 +23,7 @@ mod signature;
 pub(crate) use signature::Signature;
 
 /// How long looking at a device may take; a failing disk can hang for minutes.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+const PROBE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A device by the kernel's number for it: names and links differ, this does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -316,9 +316,12 @@ impl Resource for LvmThinPool {
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
         self.validate().map_err(Failure::Refused)?;
         let volumes = lvm::physical_volumes()?;
+        let group = lvm::volume_group(&self.vg, &volumes)?;
         let in_group: Vec<_> = volumes
             .iter()
-            .filter(|volume| volume.group.as_deref() == Some(&self.vg))
+            .filter(|volume| volume.group.is_some() && volume.group == group)
+            // `[unknown]` is a missing one, which is counted.
+            .filter(|volume| volume.name.starts_with('/'))
             .map(|volume| PathBuf::from(&volume.name))
             .collect();
         let members = volumes
@@ -336,7 +339,6 @@ impl Resource for LvmThinPool {
             })
             .map(|path| path.display().to_string())
             .collect();
-        let group = lvm::volume_group(&self.vg)?;
         Ok(Found {
             devices,
             undeclared,

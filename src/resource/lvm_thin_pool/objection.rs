@@ -86,22 +86,21 @@ impl LvmThinPool {
                 found.node.display()
             );
         };
-        let mut text =
-            format!("If that may be lost, add `{word}` to `consent` for this host alone");
-        if !self.consent.is_empty() {
-            let names: Vec<_> = found
-                .names
-                .iter()
-                .chain(&found.serials)
-                .map(String::as_str)
-                .collect();
-            text.push_str(&format!(
-                " (`consent` has {}; this device is {})",
-                self.consent.join(", "),
-                names.join(", ")
-            ));
+        let text = format!("If that may be lost, add `{word}` to `consent` for this host alone");
+        if self.consent.is_empty() {
+            return text;
         }
-        text
+        let names: Vec<_> = found
+            .names
+            .iter()
+            .chain(&found.serials)
+            .map(String::as_str)
+            .collect();
+        format!(
+            "{text} (`consent` has {}; this device is {})",
+            self.consent.join(", "),
+            names.join(", ")
+        )
     }
 
     fn pool_objections(&self, found: &Found, pool: &LogicalVolume) -> Vec<String> {
@@ -183,7 +182,7 @@ impl LvmThinPool {
             (None, None) => 0,
         };
         // One spare for all pools of a group, as large as the largest metadata.
-        let spare = found
+        let reserve = found
             .volumes
             .iter()
             .filter(|volume| volume.name.ends_with("_pmspare"))
@@ -192,7 +191,7 @@ impl LvmThinPool {
             .unwrap_or(0);
         let needed = layout.data.saturating_sub(data)
             + layout.metadata.saturating_sub(metadata)
-            + layout.metadata.saturating_sub(spare);
+            + layout.metadata.saturating_sub(reserve);
         // A pool as it is declared needs nothing, however full the group is.
         if needed == 0 {
             return None;

@@ -41,9 +41,12 @@ impl LvmThinPool {
             self.autoextend_percent,
             self.autoextend_threshold
         );
-        let with_diff = |drift: Drift| match wants_diff {
-            true => content_drift(drift, &path, found, text.as_bytes()),
-            false => drift,
+        let with_diff = |drift: Drift| {
+            if wants_diff {
+                content_drift(drift, &path, found, text.as_bytes())
+            } else {
+                drift
+            }
         };
         let Some(bytes) = found else {
             return vec![with_diff(Drift::create("profile", summary))];

@@ -48,7 +48,12 @@ pub(super) type Members = Vec<(Option<Number>, PhysicalVolume)>;
 
 /// Whether the device is in the group already; then nothing else is asked about it.
 pub(super) fn is_member(device: &BlockDevice, members: &Members, group: &str) -> bool {
-    of(device.number, members).any(|volume| volume.group.as_deref() == Some(group))
+    of(device.number, members).any(|volume| {
+        volume
+            .group
+            .as_ref()
+            .is_some_and(|found| found.name == group)
+    })
 }
 
 /// Judges a device that is not in the declared group.
@@ -71,7 +76,10 @@ pub(super) fn judge(
         for volume in of(number, members) {
             match &volume.group {
                 Some(group) => {
-                    taken.push(format!("belongs to the volume group `{group}`{of_whom}"));
+                    taken.push(format!(
+                        "belongs to the volume group `{}`{of_whom}",
+                        group.name
+                    ));
                 }
                 None if volume.used || !volume.has_metadata => taken.push(format!(
                     "belongs to a volume group whose other devices are away{of_whom}"
@@ -153,6 +161,7 @@ mod tests {
 
     use super::*;
     use crate::host::block_device::Partition;
+    use crate::host::lvm::VolumeGroup;
 
     fn disk(name: &str) -> BlockDevice {
         BlockDevice {
@@ -184,7 +193,10 @@ mod tests {
     fn member(device: &BlockDevice, group: Option<&str>) -> (Option<Number>, PhysicalVolume) {
         let volume = PhysicalVolume {
             name: device.node.display().to_string(),
-            group: group.map(str::to_owned),
+            group: group.map(|name| VolumeGroup {
+                name: name.to_owned(),
+                ..VolumeGroup::default()
+            }),
             used: group.is_some(),
             has_metadata: true,
         };

@@ -49,32 +49,7 @@ pub(super) enum Step {
 impl LvmThinPool {
     /// The next step, if there is one to take. `found` has been checked for objections.
     pub(super) fn next_step(&self, found: &Found) -> Option<Step> {
-        self.next_step_of_group(found)
-            .or_else(|| self.next_step_of_pool(found))
-    }
-
-    fn next_step_of_group(&self, found: &Found) -> Option<Step> {
-        let with = |standing: fn(&Standing) -> bool| {
-            found
-                .devices
-                .iter()
-                .filter(move |device| standing(&device.standing))
-        };
-        let given = with(|standing| matches!(standing, Standing::Given(_))).next();
-        if let Some(device) = given {
-            return Some(Step::Wipe(device.found.clone()));
-        }
-        if let Some(device) = with(|standing| *standing == Standing::Empty).next() {
-            return Some(Step::Label(device.found.node.clone()));
-        }
-        let prepared: Vec<_> = with(|standing| *standing == Standing::Prepared)
-            .map(|device| device.found.node.clone())
-            .collect();
-        match found.group {
-            None => Some(Step::CreateGroup(prepared)),
-            Some(_) if !prepared.is_empty() => Some(Step::ExtendGroup(prepared)),
-            Some(_) => None,
-        }
+        next_step_of_group(found).or_else(|| self.next_step_of_pool(found))
     }
 
     fn next_step_of_pool(&self, found: &Found) -> Option<Step> {
@@ -122,6 +97,30 @@ impl LvmThinPool {
                 metadata: pool.metadata,
             },
         )
+    }
+}
+
+fn next_step_of_group(found: &Found) -> Option<Step> {
+    let with = |standing: fn(&Standing) -> bool| {
+        found
+            .devices
+            .iter()
+            .filter(move |device| standing(&device.standing))
+    };
+    let given = with(|standing| matches!(standing, Standing::Given(_))).next();
+    if let Some(device) = given {
+        return Some(Step::Wipe(device.found.clone()));
+    }
+    if let Some(device) = with(|standing| *standing == Standing::Empty).next() {
+        return Some(Step::Label(device.found.node.clone()));
+    }
+    let prepared: Vec<_> = with(|standing| *standing == Standing::Prepared)
+        .map(|device| device.found.node.clone())
+        .collect();
+    match found.group {
+        None => Some(Step::CreateGroup(prepared)),
+        Some(_) if !prepared.is_empty() => Some(Step::ExtendGroup(prepared)),
+        Some(_) => None,
     }
 }
 

@@ -80,7 +80,7 @@ fn after(declared: &LvmThinPool, found: &Found, step: &Step) -> Found {
                 extent_size: EXTENT,
                 extents: old.extents + new,
                 free: old.free + new,
-                missing: 0,
+                ..old
             });
             for device in &mut now.devices {
                 device.standing = Standing::Member;
