@@ -4,15 +4,19 @@ use crate::machine::Machine;
 
 const DISK: &str = "/dev/disk/by-id/virtio-lab-data";
 
-fn pool(machine: &Machine, more: &str) -> String {
-    machine.playbook(&format!(
-        "- name: Pool\n  lvm_thin_pool:\n    vg: docker\n    pool: thinpool\n{}",
-        if more.contains("devices:") {
-            more.to_owned()
-        } else {
-            format!("    devices: [{DISK}]\n{more}")
-        }
-    ))
+/// A playbook with the pool, under a name of its own, and these lines more.
+fn pool(machine: &Machine, name: &str, more: &str) -> String {
+    let devices = if more.contains("devices:") {
+        String::new()
+    } else {
+        format!("    devices: [{DISK}]\n")
+    };
+    let playbook = machine.playbook(&format!(
+        "- name: Pool\n  lvm_thin_pool:\n    vg: docker\n    pool: thinpool\n{devices}{more}"
+    ));
+    let own = playbook.replace("playbook.yml", &format!("{name}.yml"));
+    std::fs::rename(playbook, &own).unwrap();
+    own
 }
 
 /// Everything about the pool that a second way to it must reproduce.
@@ -28,7 +32,7 @@ fn layout(machine: &Machine) -> String {
 #[test]
 fn an_empty_disk_becomes_a_pool_and_stays_one() {
     let machine = Machine::pristine();
-    let playbook = pool(&machine, "");
+    let playbook = pool(&machine, "pool", "");
     let check = machine
         .fleet(&["check", &playbook, "--format", "json"])
         .exits(2);
@@ -80,6 +84,7 @@ fn an_empty_disk_becomes_a_pool_and_stays_one() {
          truncate -s 1G /root/more.img; losetup /dev/loop0 /root/more.img");
     let larger = pool(
         &machine,
+        "larger",
         &format!("    devices: [{DISK}, /dev/loop0]\n    data_size: 75%\n    metadata_size: 64M"),
     );
     let _ = machine.fleet(&["apply", &larger, "-y"]).exits(0);
@@ -89,6 +94,7 @@ fn an_empty_disk_becomes_a_pool_and_stays_one() {
     // Back is not possible, and says what it would cost.
     let smaller = pool(
         &machine,
+        "smaller",
         &format!(
             "    devices: [{DISK}, /dev/loop0]\n    data_size: 1G\n    metadata_size: 64M\n    autoextend_threshold: 100"
         ),
@@ -111,7 +117,7 @@ fn an_empty_disk_becomes_a_pool_and_stays_one() {
 #[test]
 fn a_helper_killed_after_every_step_leads_to_the_same_pool() {
     let machine = Machine::pristine();
-    let playbook = pool(&machine, "");
+    let playbook = pool(&machine, "pool", "");
     let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
     let straight = layout(&machine);
     drop(machine);
@@ -132,7 +138,7 @@ END
 chmod +x /root/deadly
 for name in pvcreate vgcreate lvcreate lvconvert lvchange; do ln -s /root/deadly /usr/local/sbin/$name; done"#,
     );
-    let playbook = pool(&machine, "");
+    let playbook = pool(&machine, "pool", "");
     let mut killed = 0;
     loop {
         let run = machine.fleet(&["apply", &playbook, "-y", "--format", "json"]);
@@ -142,7 +148,7 @@ for name in pvcreate vgcreate lvcreate lvconvert lvchange; do ln -s /root/deadly
         killed += 1;
         assert!(killed < 20, "no end in sight: {}", run.stdout());
         // The child that killed the helper may still be ending.
-        machine.sh("while pgrep -f /root/deadly > /dev/null; do sleep 0.1; done");
+        machine.sh("while pgrep -f '[/]usr/local/sbin/' > /dev/null; do sleep 0.1; done");
     }
     assert_eq!(
         machine.sh("cat /root/steps"),
@@ -159,38 +165,21 @@ for name in pvcreate vgcreate lvcreate lvconvert lvchange; do ln -s /root/deadly
 #[test]
 fn a_disk_that_is_not_empty_is_refused_and_left_as_it_is() {
     let machine = Machine::pristine();
+    let looks =
+        || machine.sh("head -c 64M /dev/vdb | md5sum; wipefs -p /dev/vdb; pvs --noheadings");
     let refused = |playbook: &str, expected: &[&str]| {
-        let before =
-            machine.sh("head -c 64M /dev/vdb | md5sum; wipefs -p /dev/vdb; pvs --noheadings");
-        let check = machine
-            .fleet(&["check", playbook, "--format", "json"])
-            .exits(2);
+        let before = looks();
         let run = machine
             .fleet(&["apply", playbook, "-y", "--format", "json"])
             .exits(2);
+        let failure = run.failure();
         for expected in expected {
-            assert!(
-                run.failure().contains(expected),
-                "{expected}: {}",
-                run.failure()
-            );
+            assert!(failure.contains(expected), "{expected}: {failure}");
         }
-        assert!(
-            run.failure().contains("nothing was changed"),
-            "{}",
-            run.failure()
-        );
-        assert!(
-            check.findings()[0].contains("refused"),
-            "{:?}",
-            check.findings()
-        );
-        assert_eq!(
-            machine.sh("head -c 64M /dev/vdb | md5sum; wipefs -p /dev/vdb; pvs --noheadings"),
-            before
-        );
+        assert!(failure.contains("nothing was changed"), "{failure}");
+        assert_eq!(looks(), before);
     };
-    let no_consent = pool(&machine, "");
+    let no_consent = pool(&machine, "pool", "");
     machine.sh("mkfs.ext4 -q -L precious /dev/vdb");
     refused(
         &no_consent,
@@ -199,23 +188,24 @@ fn a_disk_that_is_not_empty_is_refused_and_left_as_it_is() {
             "add `virtio-lab-data` to `consent`",
         ],
     );
-    for wrong in [
-        "virtio-lab-dat",
-        "vdb",
-        "VIRTIO-LAB-DATA",
-        "virtio-lab-root",
-    ] {
-        let playbook = pool(&machine, &format!("    consent: [{wrong}]"));
-        refused(
-            &playbook,
-            &[&format!(
-                "`consent` has {wrong}; this device is virtio-lab-data, lab-data"
-            )],
-        );
-    }
+    let wrong = "virtio-lab-dat, vdb, VIRTIO-LAB-DATA, virtio-lab-root";
+    refused(
+        &pool(&machine, "wrong", &format!("    consent: [{wrong}]")),
+        &[&format!(
+            "`consent` has {wrong}; this device is virtio-lab-data, lab-data"
+        )],
+    );
+    let check = machine
+        .fleet(&["check", &no_consent, "--format", "json"])
+        .exits(2);
+    assert!(
+        check.findings()[0].ends_with("(refused without consent)"),
+        "{:?}",
+        check.findings()
+    );
 
     // Consent, but in use: none helps.
-    let consent = pool(&machine, "    consent: [virtio-lab-data]");
+    let consent = pool(&machine, "consent", "    consent: [virtio-lab-data]");
     machine.sh("mount /dev/vdb /mnt; mount -o remount,ro /mnt");
     refused(
         &consent,
@@ -235,9 +225,16 @@ fn a_disk_that_is_not_empty_is_refused_and_left_as_it_is() {
     machine.sh("dmsetup remove held");
     let root = pool(
         &machine,
+        "root",
         "    devices: [/dev/disk/by-id/virtio-lab-root]\n    consent: [virtio-lab-root]",
     );
-    refused(&root, &["carries the running system", "is mounted on /;"]);
+    refused(
+        &root,
+        &[
+            "carries the running system",
+            "is mounted on /; `consent` does not",
+        ],
+    );
 
     // A partition table, and a file system in a partition.
     machine.sh("echo ,100M | sfdisk -q /dev/vdb; mkfs.ext4 -q -L inner /dev/vdb1; udevadm settle");
@@ -269,7 +266,7 @@ fn a_disk_that_is_not_empty_is_refused_and_left_as_it_is() {
 #[test]
 fn what_fleet_did_not_make_is_not_made_into_a_pool() {
     let machine = Machine::pristine();
-    let playbook = pool(&machine, "");
+    let playbook = pool(&machine, "pool", "");
     machine.sh("vgcreate -q docker /dev/vdb; lvcreate -q -l 100 -n thinpool docker; mkfs.ext4 -q /dev/docker/thinpool");
     let before = machine.sh("md5sum < /dev/docker/thinpool");
     let run = machine
@@ -313,27 +310,27 @@ fn what_fleet_did_not_make_is_not_made_into_a_pool() {
 #[test]
 fn a_pool_past_its_threshold_is_told_and_extended() {
     let machine = Machine::pristine();
-    let small = "    data_size: 400M\n    metadata_size: 8M\n";
-    let _ = machine
-        .fleet(&["apply", &pool(&machine, small), "-y"])
-        .exits(0);
+    let small = pool(
+        &machine,
+        "small",
+        "    data_size: 400M\n    metadata_size: 8M",
+    );
+    let _ = machine.fleet(&["apply", &small, "-y"]).exits(0);
     // Nobody watches: dmeventd would be first.
     machine.sh("lvchange -q --monitor n docker/thinpool
          lvcreate -q -V 400M -T docker/thinpool -n filler
          lvchange -q --monitor n docker/thinpool
          dd if=/dev/zero of=/dev/docker/filler bs=1M count=360 status=none oflag=direct");
     let check = machine
-        .fleet(&["check", &pool(&machine, small), "--format", "json"])
+        .fleet(&["check", &small, "--format", "json"])
         .exits(2);
     let fill = check.findings().pop().unwrap();
     assert!(
         fill.contains("data_fill at most 80% ← 90.00% (warning: the volume group has room"),
         "{fill}"
     );
-    let _ = machine
-        .fleet(&["apply", &pool(&machine, small), "-y"])
-        .exits(0);
-    let _ = machine.fleet(&["check", &pool(&machine, small)]).exits(0);
+    let _ = machine.fleet(&["apply", &small, "-y"]).exits(0);
+    let _ = machine.fleet(&["check", &small]).exits(0);
     let fill = machine.sh("lvs --noheadings -o data_percent docker/thinpool");
     assert!(fill.trim().parse::<f64>().unwrap() <= 80.0, "{fill}");
 }
