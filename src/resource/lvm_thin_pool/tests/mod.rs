@@ -8,6 +8,9 @@ use super::*;
 use crate::protocol::Change;
 use model::{EXTENT, declared, device, empty_host, finished, run};
 
+/// What it shows as, and how it is made.
+type ByHand = (&'static str, fn(&mut Found));
+
 fn attributes(drift: &[Drift]) -> Vec<(Change, &str)> {
     drift
         .iter()
@@ -164,7 +167,7 @@ fn another_chunk_size_is_refused_with_what_it_would_destroy() {
 #[test]
 fn drift_is_found_one_by_one_and_mended() {
     let pool = declared("");
-    let cases: [(&str, fn(&mut Found)); 6] = [
+    let cases: [ByHand; 6] = [
         ("profile", |found| found.profile = None),
         ("attached_profile", |found| found.volumes[0].profile = None),
         ("attached_profile", |found| {
