@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 mod accounts;
 mod addresses;
+pub(crate) mod block_device;
 mod command;
 pub(crate) mod config_dirs;
 mod draft;
@@ -16,6 +17,7 @@ pub mod evr;
 pub mod facts;
 mod files;
 mod link;
+pub(crate) mod lvm;
 mod mode;
 mod path;
 mod pending;

@@ -21,6 +21,7 @@ mod file;
 mod group;
 mod kernel_module;
 mod lineinfile;
+mod lvm_thin_pool;
 mod permissions;
 mod presence;
 mod rpm;
@@ -132,6 +133,7 @@ kinds! {
     group::Group,
     kernel_module::KernelModule,
     lineinfile::Lineinfile,
+    lvm_thin_pool::LvmThinPool,
     rpm::Rpm,
     service::Service,
     shell::Shell,

@@ -138,6 +138,11 @@ impl Run {
         self
     }
 
+    /// The exit status.
+    pub(crate) fn status(&self) -> i32 {
+        self.output.status.code().unwrap_or(-1)
+    }
+
     pub(crate) fn stdout(&self) -> String {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }

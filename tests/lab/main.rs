@@ -8,6 +8,7 @@ mod handlers;
 mod host_init;
 mod host_state;
 mod kinds;
+mod lvm;
 mod machine;
 mod read_only;
 mod rpm;
