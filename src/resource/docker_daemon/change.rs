@@ -48,23 +48,27 @@ pub(super) fn change(
     }
 
     let mut output = None;
+    let in_effect = work.is_none();
     if wants_up {
-        let taken = match work.map(|work| work.means) {
-            None if found.running.is_some() => Ok(None),
-            Some(Means::Reload) => reload(),
-            Some(Means::Restart) | None => bring_up("restart").map(Some),
+        let means = work.map_or(Means::Restart, |work| work.means);
+        let taken = match means {
+            _ if found.running.is_some() && in_effect => Ok(None),
+            Means::Reload => reload().map(Some),
+            Means::Restart => restart().map(Some),
         };
         match taken {
             Ok(done) => output = done,
-            Err(cause) => return Err(roll_back(host, memory, &cause)),
+            Err(cause) => return Err(roll_back(host, memory, means, &cause)),
         }
         memory.read = has_read(declared, host, found)?;
-    } else if declared.state == Some(DaemonState::Stopped) && !unit.is_down() {
+    } else if declared.state == Some(DaemonState::Stopped) {
         // The socket first: it would start the daemon again.
-        if systemctl::settled(SOCKET)?.is_up() {
-            systemctl::tell("stop", SOCKET)?;
+        if found.socket {
+            output = Some(systemctl::tell("stop", SOCKET)?);
         }
-        output = Some(systemctl::tell("stop", UNIT)?);
+        if !unit.is_down() {
+            output = Some(systemctl::tell("stop", UNIT)?);
+        }
     }
     if memory.before.take().is_some() || memory != found.memory {
         memory.save(host)?;
@@ -178,18 +182,18 @@ fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
 }
 
 /// Starts or restarts the daemon and waits until it answers.
-fn bring_up(verb: &str) -> Result<Output, Failure> {
-    if systemctl::settled(UNIT)?.is_failed() {
+fn restart() -> Result<Output, Failure> {
+    if !systemctl::settled(UNIT)?.is_up() {
         // Systemd counts failed starts, and refuses further ones for a while.
         systemctl::tell("reset-failed", UNIT)?;
     }
-    let output = systemctl::bring_up(verb, UNIT)?;
+    let output = systemctl::bring_up("restart", UNIT)?;
     docker::info()?;
     Ok(output)
 }
 
 /// Has the daemon read its configuration again and waits until it has.
-fn reload() -> Result<Option<Output>, Failure> {
+fn reload() -> Result<Output, Failure> {
     let begin = SystemTime::now();
     let output = systemctl::tell("reload", UNIT)?;
     let deadline = Instant::now() + RELOAD;
@@ -203,7 +207,7 @@ fn reload() -> Result<Option<Output>, Failure> {
         }
         thread::sleep(Duration::from_millis(200));
     }
-    Ok(Some(output))
+    Ok(output)
 }
 
 /// What the process that runs now has in effect.
@@ -220,32 +224,32 @@ fn has_read(
 
 /// Puts the files of before back and the daemon up again, if it was. Answers why the change
 /// failed, and how it ended.
-fn roll_back(host: &Host, mut memory: Memory, cause: &Failure) -> Failure {
-    let Some(before) = memory.before.clone() else {
+fn roll_back(host: &Host, mut memory: Memory, means: Means, cause: &Failure) -> Failure {
+    let Some(before) = memory.before.take() else {
         return Failure::Unexpected(cause.to_string());
     };
-    let restored = before
-        .restore(host)
-        .and_then(|()| systemctl::daemon_reload().map(drop))
-        .and_then(|()| match before.up {
-            true => bring_up("restart").map(drop),
+    let undo = || {
+        before.restore(host)?;
+        systemctl::daemon_reload()?;
+        match means {
+            // It has gone on with the settings of before; this is for those it took over.
+            Means::Reload => systemctl::tell("reload", UNIT)?,
+            Means::Restart if before.up => restart()?,
             // Systemd would go on trying.
-            false => systemctl::tell("stop", UNIT).map(drop),
-        })
-        .and_then(|()| {
-            memory.before = None;
-            memory.save(host)
-        });
-    let end = match (&restored, before.up) {
-        (Ok(()), true) => "the files of before are back and the daemon runs with them".to_owned(),
-        (Ok(()), false) => {
-            "the files of before are back and the daemon is down, as it was".to_owned()
-        }
-        (Err(failure), _) => {
-            format!("and what was before could not be brought back; {failure}\n  The first cause")
-        }
+            Means::Restart => systemctl::tell("stop", UNIT)?,
+        };
+        memory.save(host)
+    };
+    let undone = match undo() {
+        Ok(()) if before.up => "the files of before are back and it runs with them".to_owned(),
+        Ok(()) => "the files of before are back and it is down, as it was".to_owned(),
+        Err(failure) => format!("nor could what was before be brought back ({failure})"),
+    };
+    let failed = match means {
+        Means::Reload => "take over",
+        Means::Restart => "come up with",
     };
     Failure::Unexpected(format!(
-        "the daemon did not come up with what is declared; {end}: {cause}"
+        "the daemon did not {failed} what is declared; {undone}: {cause}"
     ))
 }

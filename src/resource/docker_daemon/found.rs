@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::memory::Memory;
 use super::unit::{self, Effective};
 use super::version::EngineVersion;
-use super::{DAEMON_JSON, DROP_INS, DockerDaemon, SYSCONFIG, UNIT};
+use super::{DAEMON_JSON, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
 use crate::host::systemctl::{self, Unit};
 use crate::host::{Failure, Host, docker};
 
@@ -34,6 +34,8 @@ pub struct Found {
     pub(super) drop_ins: BTreeMap<String, String>,
     /// Those of the declared names that are there.
     pub(super) sysconfig: BTreeMap<String, String>,
+    /// The socket that would start the daemon is open; only looked up when none is to run.
+    pub(super) socket: bool,
     /// `None`: no daemon runs.
     pub(super) running: Option<Running>,
     pub(super) memory: Memory,
@@ -119,6 +121,7 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
         daemon_json,
         drop_ins: drop_ins(host)?,
         sysconfig: BTreeMap::new(),
+        socket: false,
         running: None,
         memory: Memory::load(host)?,
         wants_diff: host.wants_diff(),
@@ -170,6 +173,8 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
         _ => parse_version(&docker::daemon_version(found.effective.program())?)?,
     });
     found.unit = Some(unit);
+    found.socket =
+        declared.state == Some(DaemonState::Stopped) && systemctl::settled(SOCKET)?.is_up();
     Ok(found)
 }
 

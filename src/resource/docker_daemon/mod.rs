@@ -352,9 +352,17 @@ impl DockerDaemon {
                 };
                 drift.push(Drift::update("daemon", expected, work.reasons.join(", ")));
             }
-        } else if self.state == Some(DaemonState::Stopped) && !is_down {
-            let expected = format!("stopped ({})", self.toll(found));
-            drift.push(Drift::update("state", expected, state));
+        } else if self.state == Some(DaemonState::Stopped) {
+            if !is_down {
+                let expected = format!("stopped ({})", self.toll(found));
+                drift.push(Drift::update("state", expected, state));
+            } else if found.socket {
+                drift.push(Drift::update(
+                    "docker.socket",
+                    "stopped",
+                    "would start the daemon",
+                ));
+            }
         }
         drift
     }
