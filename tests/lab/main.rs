@@ -2,9 +2,13 @@
 //! one after the other; every test begins on a pristine host.
 
 mod become_root;
+mod controller_killed;
 mod faults;
+mod handlers;
 mod host_init;
+mod host_state;
 mod kinds;
 mod machine;
 mod read_only;
 mod rpm;
+mod services;
