@@ -41,7 +41,13 @@ pub(super) fn change(
     if !writes.is_empty() || work.is_some() || must_start {
         remember(declared, host, found, &mut memory)?;
     }
-    put(host, &writes)?;
+    if let Err(failure) = put(host, &writes) {
+        // Half of a change is none: the daemon might not start with it.
+        if let Some(before) = &memory.before {
+            before.restore(host)?;
+        }
+        return Err(failure);
+    }
     let unit_files_changed = writes.iter().any(|(path, _)| path.starts_with(DROP_INS));
     if unit_files_changed || unit.stale {
         systemctl::daemon_reload()?;
