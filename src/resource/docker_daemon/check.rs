@@ -165,7 +165,8 @@ fn check_logging(config: &Map<String, Value>, version: &EngineVersion, problems:
     }
 }
 
-#[cfg(all(test, feature = "control"))]
+#[cfg(test)]
+#[cfg(feature = "control")]
 mod tests {
     use super::*;
 

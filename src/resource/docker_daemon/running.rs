@@ -85,8 +85,8 @@ fn compared(key: &str, declared: &Value, info: &Value) -> Option<(String, String
 /// The networks and registries that need no TLS, without those that are always among them.
 fn insecure(registries: &Value) -> Option<Vec<String>> {
     let networks = texts(registries.get("InsecureRegistryCIDRs")?);
-    let named = registries["IndexConfigs"].as_object().into_iter().flatten();
-    let names = named
+    let indexes = registries["IndexConfigs"].as_object().into_iter().flatten();
+    let names = indexes
         .filter(|(_, index)| index["Secure"] == false)
         .map(|(name, _)| name.clone());
     let always = ["127.0.0.0/8", "::1/128"];

@@ -82,17 +82,20 @@ fn a_daemon_as_declared_shows_no_drift() {
 #[test]
 fn the_plan_says_reload_where_the_release_can() {
     let found = running(json!({ "debug": true, "labels": ["a=1"] }));
-    let declared = json!({ "config": { "live-restore": true, "labels": ["a=2"] } });
+    let declared = json!({ "config": { "debug": false, "live-restore": true, "labels": ["a=2"] } });
     assert_eq!(
         drift(&declared, &found),
         [
-            "daemon.json debug: absent ← true",
+            "daemon.json debug: false ← true",
             "daemon.json labels: [\"a=2\"] ← [\"a=1\"]",
             "daemon.json live-restore: true ← absent",
-            "daemon: reload (no container stops) ← runs with another `debug`, \
-             runs with another `labels`, runs with another `live-restore`",
+            "daemon: reload (no container stops) ← runs with other settings \
+             (debug, labels, live-restore)",
         ]
     );
+    // What is taken out of the file stays in effect over a reload.
+    let gone = json!({ "config": { "labels": ["a=1"] } });
+    assert!(drift(&gone, &found)[1].starts_with("daemon: restart"));
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn the_plan_says_restart_and_what_it_stops() {
     let found = running(json!({ "live-restore": true }));
     assert_eq!(
         last(&found),
-        "daemon: restart (live-restore keeps 1 running container) ← runs with another `log-driver`"
+        "daemon: restart (live-restore keeps 1 running container) ← runs with other settings (log-driver)"
     );
     // The daemon that goes must keep them, too.
     let found = running(json!({}));
@@ -133,6 +136,10 @@ fn the_plan_says_restart_and_what_it_stops() {
     );
 }
 
+fn of(found: &mut Found) -> &mut Running {
+    found.running.as_mut().unwrap()
+}
+
 #[test]
 fn a_daemon_older_than_what_it_runs_from_is_drift() {
     let declared = json!({ "config": { "debug": false }, "drop_ins": {} });
@@ -141,9 +148,6 @@ fn a_daemon_older_than_what_it_runs_from_is_drift() {
         change(&mut found);
         drift(&declared, &found)
     };
-    fn of(found: &mut Found) -> &mut Running {
-        found.running.as_mut().unwrap()
-    }
     for (found, why) in [
         (
             with(|found| of(found).read = None),
@@ -161,7 +165,7 @@ fn a_daemon_older_than_what_it_runs_from_is_drift() {
             with(|found| {
                 of(found)
                     .newer
-                    .push("/usr/lib/systemd/system/docker.service".into())
+                    .push("/usr/lib/systemd/system/docker.service".into());
             }),
             "older than /usr/lib/systemd/system/docker.service",
         ),
@@ -176,7 +180,7 @@ fn a_daemon_older_than_what_it_runs_from_is_drift() {
     // What it has read is known: only that one setting is missing, and it can be reloaded.
     assert_eq!(
         with(|found| of(found).read = Some(Map::new())),
-        ["daemon: reload (no container stops) ← runs with another `debug`"]
+        ["daemon: reload (no container stops) ← runs with other settings (debug)"]
     );
 }
 
@@ -189,7 +193,7 @@ fn run_time_drift_is_found_where_the_files_agree() {
         drift(&json!({ "config": config }), &found),
         [
             "running storage-driver: overlay2 ← vfs",
-            "daemon: restart (stops 1 running container: web) ← runs with another `storage-driver`",
+            "daemon: restart (stops 1 running container: web) ← runs with other settings (storage-driver)",
         ]
     );
 }

@@ -86,8 +86,11 @@ impl DockerDaemon {
                             changed.push(key);
                         }
                     }
-                    for key in changed {
-                        needs(means_of(&key, daemon), format!("runs with another `{key}`"));
+                    if !changed.is_empty() {
+                        let means = changed.iter().map(|key| means_of(key, &target, daemon));
+                        let means = means.max().unwrap_or(Means::Restart);
+                        let keys = changed.join(", ");
+                        needs(means, format!("runs with other settings ({keys})"));
                     }
                 }
             }
@@ -147,9 +150,12 @@ impl DockerDaemon {
     }
 }
 
-fn means_of(key: &str, daemon: &Running) -> Means {
+/// A setting that is gone from the file keeps its value over a reload: the daemon looks only at
+/// those that are there.
+fn means_of(key: &str, target: &Map<String, Value>, daemon: &Running) -> Means {
+    let release = daemon.version.release();
     match keys::find(key) {
-        Some(key) if key.is_reloadable(daemon.version.release()) => Means::Reload,
+        Some(known) if known.is_reloadable(release) && target.contains_key(key) => Means::Reload,
         _ => Means::Restart,
     }
 }
