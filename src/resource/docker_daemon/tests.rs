@@ -4,6 +4,7 @@ use super::found::Running;
 use super::memory::{Before, Memory};
 use super::*;
 use crate::host::systemctl::Unit;
+use crate::protocol::Change;
 
 fn daemon(declared: &Value) -> DockerDaemon {
     let mut declared = declared.clone();
@@ -95,7 +96,12 @@ fn the_plan_says_reload_where_the_release_can() {
     );
     // What is taken out of the file stays in effect over a reload.
     let gone = json!({ "config": { "labels": ["a=1"] } });
-    assert!(drift(&gone, &found)[1].starts_with("daemon: restart"));
+    assert!(
+        drift(&gone, &found)
+            .last()
+            .unwrap()
+            .starts_with("daemon: restart")
+    );
 }
 
 #[test]
