@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use crate::host::{Failure, Host, Link, Pending, facts};
 use crate::protocol::wire::WireError;
-use crate::protocol::{Drift, Event, HandlerName, Message, Mode, Outcome, Output, Status, Task};
+use crate::protocol::{
+    Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
+};
 use crate::resource::{AnyResource, Resource, dispatch};
-
-/// What stands in place of a value that must not be shown.
-const HIDDEN: &str = "(hidden)";
 
 /// Why the conversation ended without [`Event::Done`].
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +137,7 @@ impl Run {
         let outcome = &mut work.outcome;
         outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         if task.no_log {
-            hide(outcome);
+            outcome.hide();
         }
         let status = outcome.status;
         self.host.send(&Event::Finished {
@@ -147,10 +146,13 @@ impl Run {
         })?;
 
         let (mut changed, mut failed) = (status == Status::Changed, status == Status::Failed);
+        let mut more = task.more;
         if task.judged && status != Status::Skipped {
             let judge = self.host.judge(task.id)?;
             (changed, failed) = (judge.changed, judge.failed);
-            if !changed {
+            more |= judge.again;
+            // What failed may have changed something before it did.
+            if !changed && !failed {
                 self.pending.remove(&work.notified)?;
             }
         }
@@ -163,7 +165,7 @@ impl Run {
         }
         self.earlier_drift |= changed;
         let ran = !matches!(status, Status::Skipped | Status::Drift | Status::Unknown);
-        if ran && !failed && !task.more {
+        if ran && !failed && !more {
             self.pending.remove(&task.answers)?;
         }
         self.stopped |= failed && !task.ignore_errors;
@@ -186,19 +188,7 @@ impl Run {
             let pending = self.pending.any(&task.answers);
             let foretold = task.answers.iter().any(|name| self.foretold.contains(name));
             match self.host.mode() {
-                Mode::Check if pending => {
-                    let since = "pending since an interrupted run";
-                    let drift = vec![Drift::update("handler", "run", since)];
-                    let message = Some(format!("handler {since}"));
-                    let status = Status::Drift;
-                    return Outcome {
-                        status,
-                        drift,
-                        message,
-                        ..Outcome::default()
-                    }
-                    .into();
-                }
+                Mode::Check if pending => return Outcome::pending_handler().into(),
                 Mode::Check if foretold => return Work::would_run("would run: it was notified"),
                 Mode::Apply if pending => {}
                 Mode::Check | Mode::Apply => return Work::skipped("not notified"),
@@ -370,19 +360,4 @@ fn in_words(drift: &[Drift]) -> String {
         })
         .collect();
     words.join("; ")
-}
-
-/// Takes everything out of an outcome that could hold a secret.
-fn hide(outcome: &mut Outcome) {
-    for drift in &mut outcome.drift {
-        for value in [&mut drift.expected, &mut drift.actual] {
-            HIDDEN.clone_into(value);
-        }
-        drift.sensitive = true;
-        drift.diff = None;
-    }
-    if matches!(outcome.status, Status::Failed | Status::Unknown) {
-        outcome.message = Some("the reason is hidden by `no_log`".to_owned());
-    }
-    outcome.output = None;
 }

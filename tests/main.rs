@@ -6,6 +6,7 @@ mod cases;
 mod cli;
 mod helper;
 mod inventory;
+mod run;
 mod sshd;
 mod tidy;
 mod transport;

@@ -65,7 +65,11 @@ fn read(path: &Path, folder: PathBuf, errors: &mut Diagnostics) -> Playbook {
         return Playbook::default();
     };
     if node.as_sequence().is_none_or(<[_]>::is_empty) {
-        let message = format!("a playbook is a list of plays, got {}", node.describe());
+        let found = match node.as_sequence() {
+            Some(_) => "an empty one".into(),
+            None => node.describe(),
+        };
+        let message = format!("a playbook is a list of plays, got {found}");
         loader
             .errors
             .push(Diagnostic::error(message).at(node.span.clone()));

@@ -6,7 +6,7 @@ use super::action::{Action, Answer};
 use super::kind::Declared;
 use super::{Folder, Task, find_source, kinds};
 use crate::diagnostic::Diagnostic;
-use crate::protocol;
+use crate::protocol::{self, HIDDEN_REASON};
 use crate::resource::AnyResource;
 use crate::template::{Errors, Rendered, Scope, plain};
 use crate::yaml::{Key, Node, Span, TypeError, Yaml};
@@ -52,7 +52,7 @@ pub fn prepare(task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Err
                     return Ok(Rendered::Deferred { on });
                 }
             };
-            declare(&rendered, task)
+            declare(&rendered, task).map_err(|errors| concealed(errors, task))
         }
     }
 }
@@ -75,6 +75,18 @@ fn declare(rendered: &Node, task: &Task) -> Result<Rendered<Prepared>, Errors> {
         Declared::Action(_) => unreachable!("assert, debug and template have their own way"),
     };
     Ok(Rendered::Value(Prepared::Answer(answer)))
+}
+
+/// The errors without the values of variables they may quote, if those are not to be shown.
+fn concealed(mut errors: Errors, task: &Task) -> Errors {
+    for error in &mut errors {
+        let literal = |span: &Span| !span.text().contains("{{");
+        if task.no_log && !error.span.as_ref().is_some_and(literal) {
+            let span = error.span.clone().unwrap_or_else(|| task.span.clone());
+            *error = Diagnostic::error(format!("refused; {HIDDEN_REASON}")).at(span);
+        }
+    }
+    errors
 }
 
 /// Checks what types cannot, and finds the files.

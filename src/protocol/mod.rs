@@ -20,10 +20,12 @@ use crate::resource::AnyResource;
 
 pub mod content;
 pub mod facts;
+mod hidden;
 pub mod wire;
 
 pub use content::{Content, Sha256, Source};
 pub use facts::Facts;
+pub use hidden::{HIDDEN, HIDDEN_REASON};
 
 /// Whether the helper only looks or also changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +112,8 @@ pub struct Task {
     /// when the task was [`Skipped`](Status::Skipped).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub judged: bool,
-    /// Report no value, diff or output of this task (`no_log`).
+    /// Report no value, diff or output of this task (`no_log`). Not set where the controller
+    /// needs them: then it is the one that keeps them to itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_log: bool,
     /// The task declares that it changes nothing (`changed_when: false`), so a command
@@ -149,6 +152,9 @@ pub struct Judge {
     pub changed: bool,
     /// Whether it counts as failed; if so, the host stops unless errors are ignored.
     pub failed: bool,
+    /// The same task follows once more (`until`): a handler stays pending.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// What the helper sends.
@@ -212,6 +218,20 @@ pub struct Outcome {
     /// Wall time on the host, in milliseconds.
     #[serde(default)]
     pub duration_ms: u64,
+}
+
+impl Outcome {
+    /// What check finds of a handler that an earlier run left pending.
+    #[must_use]
+    pub fn pending_handler() -> Self {
+        let since = "pending since an interrupted run";
+        Self {
+            status: Status::Drift,
+            drift: vec![Drift::update("handler", "run", since)],
+            message: Some(format!("handler {since}")),
+            ..Self::default()
+        }
+    }
 }
 
 /// The verdict on one task on one host.

@@ -6,6 +6,8 @@ use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::io::AsyncRead;
+
 use crate::playbook::Body;
 use crate::protocol::{
     Begin, Content, Event, Facts, HandlerName, Judge, Message, Outcome, Sha256, Task, TaskId,
@@ -14,6 +16,9 @@ use crate::transport::{Channel, Ending, TransportError};
 
 /// How long a task may take to end once its time is up.
 const MARGIN: Duration = Duration::from_mins(1);
+
+/// The slowest connection that contents are sent over, in bytes per second.
+const SLOWEST: u64 = 16 * 1024;
 
 /// Why the conversation with a helper ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +32,12 @@ pub(super) enum Lost {
     /// Nothing was heard for too long.
     #[error("nothing was heard from the helper for {} s", .0.as_secs())]
     Silent(Duration),
+    /// The host does not read what it is sent.
+    #[error("the helper did not take what was sent to it for {} s", .0.as_secs())]
+    Deaf(Duration),
+    /// The helper spoke out of turn: what it says about its tasks cannot be relied on.
+    #[error("the helper said something out of turn: {0}")]
+    OutOfTurn(&'static str),
     /// The helper itself could not go on.
     #[error("{0}")]
     Fatal(String),
@@ -95,7 +106,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
                 pending,
             }),
             Event::Fatal { message } => Err(Lost::Fatal(message)),
-            _ => Err(Lost::Ended),
+            _ => Err(Lost::OutOfTurn("no greeting")),
         }
     }
 
@@ -145,6 +156,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
         Ok(())
     }
 
+    /// Waits until everything that was sent is over.
+    pub(super) async fn catch_up(&mut self) -> Result<(), Lost> {
+        match self.sent.checked_sub(1) {
+            Some(last) => self.wait_for(last).await,
+            None => Ok(()),
+        }
+    }
+
     /// Tells the helper that nothing more comes, and hears it out.
     pub(super) async fn finish(mut self) -> Result<(), (Lost, Ending)> {
         let heard = self.hear_out().await;
@@ -161,7 +180,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
         self.say(&Message::End).await?;
         loop {
             match self.hear().await? {
-                Event::Done { .. } => return Ok(()),
+                Event::Done { .. } if self.finished == self.sent => return Ok(()),
                 event => self.handle(event).await?,
             }
         }
@@ -171,11 +190,11 @@ impl<'a, L: Listener> Conversation<'a, L> {
     /// its events would stop reading, and both ends would wait for ever.
     async fn say(&mut self, message: &Message) -> Result<(), Lost> {
         let (sender, receiver) = self.channel.split();
-        let sending = sender.send(message);
+        let sending = tokio::time::timeout(self.silence, sender.send(message));
         tokio::pin!(sending);
         loop {
             tokio::select! {
-                sent = &mut sending => return Ok(sent?),
+                sent = &mut sending => return Ok(sent.map_err(|_| Lost::Deaf(self.silence))??),
                 event = receiver.next_event() => match event? {
                     Some(event) => self.inbox.push_back(event),
                     None => return Err(Lost::Ended),
@@ -205,13 +224,18 @@ impl<'a, L: Listener> Conversation<'a, L> {
     async fn handle(&mut self, event: Event) -> Result<(), Lost> {
         match event {
             Event::Started { id } => self.listener.started(id),
+            // In order and each once, or a task could pass for done that never was.
+            Event::Finished { id, .. } if id != self.finished || id >= self.sent => {
+                return Err(Lost::OutOfTurn("the end of another task"));
+            }
             Event::Finished { id, outcome } => {
-                self.finished = id + 1;
+                self.finished += 1;
                 self.listener.finished(id, outcome);
             }
             Event::Need { sha256 } => self.supply(sha256).await?,
             Event::Fatal { message } => return Err(Lost::Fatal(message)),
-            Event::Done { .. } | Event::Hello { .. } => return Err(Lost::Ended),
+            Event::Done { .. } => return Err(Lost::OutOfTurn("an end before its last task")),
+            Event::Hello { .. } => return Err(Lost::OutOfTurn("a second greeting")),
         }
         Ok(())
     }
@@ -226,10 +250,10 @@ impl<'a, L: Listener> Conversation<'a, L> {
             Some(Body::Text(text)) => {
                 let size = text.len() as u64;
                 let reader = Cursor::new(text.as_bytes());
-                Ok(self.channel.send_content(sha256, size, reader).await?)
+                self.send_content(sha256, size, reader).await
             }
             Some(Body::File(path)) => match open(&path).await {
-                Ok((size, file)) => Ok(self.channel.send_content(sha256, size, file).await?),
+                Ok((size, file)) => self.send_content(sha256, size, file).await,
                 Err(error) => {
                     let reason = format!("cannot read {}: {error}", path.display());
                     self.say(&unavailable(reason)).await
@@ -237,9 +261,139 @@ impl<'a, L: Listener> Conversation<'a, L> {
             },
         }
     }
+
+    /// The helper says nothing while it takes a content, so there is nothing to listen to.
+    async fn send_content(
+        &mut self,
+        sha256: Sha256,
+        size: u64,
+        reader: impl AsyncRead + Unpin,
+    ) -> Result<(), Lost> {
+        let limit = self.silence + Duration::from_secs(size / SLOWEST);
+        let sending = self.channel.send_content(sha256, size, reader);
+        let sent = tokio::time::timeout(limit, sending).await;
+        Ok(sent.map_err(|_| Lost::Deaf(limit))??)
+    }
 }
 
 async fn open(path: &Path) -> std::io::Result<(u64, tokio::fs::File)> {
     let file = tokio::fs::File::open(path).await?;
     Ok((file.metadata().await?.len(), file))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+    use crate::protocol::{Mode, wire};
+    use crate::resource::AnyResource;
+
+    struct Deaf;
+
+    impl Listener for Deaf {
+        fn started(&mut self, _: TaskId) {}
+        fn finished(&mut self, _: TaskId, _: Outcome) {}
+    }
+
+    fn begin() -> Begin {
+        Begin {
+            mode: Mode::Check,
+            diff: false,
+            run_id: "test".to_owned(),
+        }
+    }
+
+    fn hello() -> Event {
+        Event::Hello {
+            facts: Box::default(),
+            pending: Vec::new(),
+        }
+    }
+
+    fn task(id: TaskId) -> Task {
+        let declared = serde_json::json!({ "kind": "command", "declared": { "cmd": "true" } });
+        let resource: AnyResource = serde_json::from_value(declared).unwrap();
+        Task::new(id, resource)
+    }
+
+    /// Two ends of a conversation; what is written to the second is heard by the controller.
+    fn host(room: usize) -> (Channel, DuplexStream, DuplexStream) {
+        let (stdin, far_stdin) = tokio::io::duplex(room);
+        let (stdout, far_stdout) = tokio::io::duplex(1024 * 1024);
+        (Channel::over(stdin, stdout), far_stdin, far_stdout)
+    }
+
+    /// What becomes of one task on a host that says this, and then nothing more.
+    async fn told(events: &[Event]) -> Result<(), String> {
+        let (channel, mut stdin, mut stdout) = host(64 * 1024);
+        for event in events {
+            stdout.write_all(&wire::encode(event)).await.unwrap();
+        }
+        tokio::spawn(async move { stdin.read_to_end(&mut Vec::new()).await });
+        let mut listener = Deaf;
+        let silence = Duration::from_secs(5);
+        let begun = Conversation::begin(channel, &mut listener, silence, begin()).await;
+        let (mut conversation, _) = begun.map_err(|(lost, _)| lost.to_string())?;
+        let sent = conversation.send(task(0)).await;
+        sent.map_err(|lost| lost.to_string())?;
+        let finished = conversation.finish().await;
+        finished.map_err(|(lost, _)| lost.to_string())
+    }
+
+    fn finished(id: TaskId) -> Event {
+        Event::Finished {
+            id,
+            outcome: Outcome::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_says_what_it_was_not_asked_is_not_believed() {
+        const DONE: Event = Event::Done { cpu_ms: 0 };
+        let out_of_turn = |what| Err(format!("the helper said something out of turn: {what}"));
+        for (events, expected) in [
+            (vec![hello(), finished(0), DONE], Ok(())),
+            (vec![DONE], out_of_turn("no greeting")),
+            (vec![hello(), hello()], out_of_turn("a second greeting")),
+            (
+                vec![hello(), DONE],
+                out_of_turn("an end before its last task"),
+            ),
+            (
+                vec![hello(), finished(TaskId::MAX)],
+                out_of_turn("the end of another task"),
+            ),
+            (
+                vec![hello(), finished(0), finished(1), DONE],
+                out_of_turn("the end of another task"),
+            ),
+        ] {
+            assert_eq!(told(&events).await, expected, "{events:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_stops_reading_is_given_up() {
+        let (channel, _stdin, mut stdout) = host(256);
+        stdout.write_all(&wire::encode(&hello())).await.unwrap();
+        let mut listener = Deaf;
+        let silence = Duration::from_millis(50);
+        let Ok((mut conversation, _)) =
+            Conversation::begin(channel, &mut listener, silence, begin()).await
+        else {
+            panic!("it greeted")
+        };
+        let mut id = 0;
+        let lost = loop {
+            if let Err(lost) = conversation.send(task(id)).await {
+                break lost;
+            }
+            id += 1;
+        };
+        assert_eq!(
+            lost.to_string(),
+            "the helper did not take what was sent to it for 0 s"
+        );
+    }
 }

@@ -26,9 +26,9 @@ pub(super) struct Drive<'d, 'a, 'p> {
     /// Names whose tasks were sent and are not over, or cannot be known.
     open: HashMap<String, Open>,
     /// Handlers left pending by an earlier run.
-    pending: BTreeSet<HandlerName>,
+    pub(super) pending: BTreeSet<HandlerName>,
     /// Handlers that may have been notified in this run.
-    notified: BTreeSet<HandlerName>,
+    pub(super) notified: BTreeSet<HandlerName>,
 }
 
 /// A registered name without a value.
@@ -93,13 +93,16 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         }
     }
 
-    /// Goes through the plays; ends early when a task failed.
+    /// Goes through the plays; after a task that failed, only to say what was not run.
     pub(super) async fn plays(
         mut self,
         plays: &[(usize, &Play)],
         tags: &TagFilter,
     ) -> Result<(), Lost> {
         for &(at, play) in plays {
+            // As validation has it, and as it is when each play is a conversation of its own.
+            self.results.known.clear();
+            self.open.clear();
             for (index, step) in play.steps.iter().enumerate() {
                 let position = at * PLAY_STRIDE + index;
                 match step {
@@ -116,34 +119,12 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                     Step::Task(_) => {}
                     Step::FlushHandlers => self.handlers(play, position).await?,
                 }
-                if self.conversation.listener().stopped() {
-                    return Ok(());
-                }
             }
         }
         Ok(())
     }
 
-    /// Sends the handlers that may be pending; the host knows which are.
-    async fn handlers(&mut self, play: &Play, position: usize) -> Result<(), Lost> {
-        for handler in &play.handlers {
-            let here = self.notified.contains(&handler.key) && self.mode() == Mode::Apply;
-            if here || self.pending.contains(&handler.key) {
-                let task = &handler.task;
-                let handler = Some(handler);
-                self.task(Place {
-                    play,
-                    task,
-                    position,
-                    handler,
-                })
-                .await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
+    pub(super) async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
         let task = place.task;
         let mut registering = Registering {
             looped: task.loop_.is_some(),
@@ -155,24 +136,30 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                 let part = self.once(place, None, false).await?;
                 registering.parts.push(part);
             }
+            Settled::Value(Some(items)) if items.is_empty() => self.dismiss(place).await?,
             Settled::Value(Some(items)) => {
                 let last = items.len().saturating_sub(1);
                 for (at, item) in items.into_iter().enumerate() {
                     let part = self.once(place, Some(item), at < last).await?;
                     registering.parts.push(part);
-                    if self.conversation.listener().stopped() {
-                        break;
-                    }
                 }
             }
             // A list that is not known may hang on a condition that is: `when` decides first.
             Settled::Unknown(on) => match self.when(place, None).await? {
-                Settled::Value(false) => self.skip(place, None),
+                Settled::Value(false) => {
+                    self.skip(place, None);
+                    self.dismiss(place).await?;
+                }
                 _ => registering.parts.push(self.unknown(place, None, &on)),
             },
             Settled::Wrong(errors) => match self.when(place, None).await? {
-                Settled::Value(false) => self.skip(place, None),
-                _ => registering.parts.push(self.wrong(place, None, &errors)),
+                Settled::Value(false) => {
+                    self.skip(place, None);
+                    self.dismiss(place).await?;
+                }
+                _ => registering
+                    .parts
+                    .push(self.wrong(place, None, &errors).await?),
             },
         }
         if let Some(name) = &task.register {
@@ -197,37 +184,61 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         more: bool,
     ) -> Result<Part, Lost> {
         let item = item.as_ref();
+        if self.stopped() {
+            return Ok(self.not_run(place, item));
+        }
         match self.when(place, item).await? {
             Settled::Value(true) => {}
             Settled::Value(false) => {
                 self.skip(place, item);
-                if let Some(handler) = place.handler
-                    && !more
-                {
-                    self.conversation.dismiss(handler.key.clone()).await?;
+                if !more {
+                    self.dismiss(place).await?;
                 }
                 return Ok(Part::Done(Some(results::skipped())));
             }
             Settled::Unknown(on) => return Ok(self.unknown(place, item, &on)),
-            Settled::Wrong(errors) => return Ok(self.wrong(place, item, &errors)),
+            Settled::Wrong(errors) => return self.wrong(place, item, &errors).await,
         }
         match self
             .settle(place, item, |scope| prepare(place.task, scope))
             .await?
         {
-            Settled::Value(Prepared::Answer(answer)) => Ok(self.answer(place, item, answer)),
+            Settled::Value(Prepared::Answer(answer)) => {
+                if let Some(handler) = place.handler {
+                    if !self.is_notified(handler).await? {
+                        return Ok(Part::Done(Some(results::skipped())));
+                    }
+                    if self.mode() == Mode::Check {
+                        return Ok(self.pending_handler(place, item));
+                    }
+                }
+                let failed = matches!(answer, Answer::Failed { .. });
+                let part = self.answer(place, item, answer).await?;
+                if !failed && !more {
+                    self.dismiss(place).await?;
+                }
+                Ok(part)
+            }
             Settled::Value(Prepared::Resource(resource)) => {
                 self.resource(place, item, *resource, more).await
             }
             Settled::Unknown(on) => Ok(self.unknown(place, item, &on)),
-            Settled::Wrong(errors) => Ok(self.wrong(place, item, &errors)),
+            Settled::Wrong(errors) => self.wrong(place, item, &errors).await,
         }
     }
 
-    fn answer(&mut self, place: Place<'_>, item: Option<&Data>, answer: Answer) -> Part {
+    async fn answer(
+        &mut self,
+        place: Place<'_>,
+        item: Option<&Data>,
+        answer: Answer,
+    ) -> Result<Part, Lost> {
         let (status, message) = match answer {
             Answer::Passed { message } => (Status::Ok, message),
-            Answer::Failed { message } => (Status::Failed, Some(message)),
+            Answer::Failed { message } => {
+                let report = self.report(place, item, "");
+                return self.fail(place, report, Status::Failed, message).await;
+            }
             Answer::Facts(facts) => {
                 for (name, value) in facts {
                     self.open.remove(&name);
@@ -236,17 +247,19 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                 (Status::Ok, None)
             }
         };
-        let report = self.report(place, item, "");
         let outcome = protocol::Outcome {
             status,
             message,
             ..protocol::Outcome::default()
         };
         let value = results::registered(&outcome, self.mode(), false);
-        self.conversation
-            .listener()
-            .record(super::record::with(report, &outcome, false));
-        Part::Done(value)
+        self.answered(ResourceReport {
+            status,
+            ignored: false,
+            message: outcome.message.filter(|_| !place.task.no_log),
+            ..self.report(place, item, "")
+        });
+        Ok(Part::Done(value))
     }
 
     async fn resource(
@@ -260,7 +273,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         let report = self.report(place, item, &resource.id());
         let (resource, bodies) = match self.context.globals.contents.lower(resource) {
             Ok(lowered) => lowered,
-            Err(message) => return Ok(self.fail(report, message)),
+            Err(message) => {
+                let status = self.wrong_status();
+                return self.fail(place, report, status, message).await;
+            }
         };
         for (content, body) in bodies {
             self.conversation.offer(&content, body);
@@ -274,7 +290,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                 .collect(),
             more,
             ignore_errors: task.ignore_errors,
-            no_log: task.no_log,
+            no_log: task.no_log && task.register.is_none() && !super::judge::needed(task),
             read_only: super::judge::read_only(task),
             ..protocol::Task::new(0, resource)
         };
@@ -306,6 +322,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             then,
             handler,
             read_only,
+            no_log: place.task.no_log,
         };
         self.conversation.listener().sent(id, sent);
         self.conversation
@@ -388,18 +405,35 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
 
     fn skip(&mut self, place: Place<'_>, item: Option<&Data>) {
         let report = self.report(place, item, "");
-        self.conversation.listener().record(ResourceReport {
+        self.answered(ResourceReport {
             status: Status::Skipped,
+            ignored: false,
             message: Some("the condition is false".to_owned()),
             ..report
         });
     }
 
+    fn answered(&mut self, report: ResourceReport) {
+        let sent = self.conversation.next_id();
+        self.conversation.listener().answered(sent, report);
+    }
+
+    fn stopped(&mut self) -> bool {
+        self.conversation.listener().stopped()
+    }
+
+    fn not_run(&mut self, place: Place<'_>, item: Option<&Data>) -> Part {
+        let report = self.report(place, item, "");
+        self.conversation.listener().not_run(report);
+        Part::Done(Some(results::skipped()))
+    }
+
     fn unknown(&mut self, place: Place<'_>, item: Option<&Data>, on: &BTreeSet<String>) -> Part {
         let names: Vec<_> = on.iter().map(|name| format!("`{name}`")).collect();
         let report = self.report(place, item, "");
-        self.conversation.listener().record(ResourceReport {
+        self.answered(ResourceReport {
             status: Status::Unknown,
+            ignored: false,
             message: Some(format!(
                 "cannot be known before apply: depends on {}, which a task gives",
                 names.join(", ")
@@ -410,29 +444,50 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     }
 
     /// Something that could only be found out with the host's facts or results is wrong.
-    pub(super) fn wrong(&mut self, place: Place<'_>, item: Option<&Data>, errors: &Errors) -> Part {
+    pub(super) async fn wrong(
+        &mut self,
+        place: Place<'_>,
+        item: Option<&Data>,
+        errors: &Errors,
+    ) -> Result<Part, Lost> {
         let report = self.report(place, item, "");
-        self.fail(
-            report,
-            diagnostic::render(errors, false).trim_end().to_owned(),
-        )
+        let message = diagnostic::render(errors, false).trim_end().to_owned();
+        let status = self.wrong_status();
+        self.fail(place, report, status, message).await
     }
 
-    fn fail(&mut self, report: ResourceReport, message: String) -> Part {
-        let status = match self.mode() {
+    fn wrong_status(&self) -> Status {
+        match self.mode() {
             Mode::Apply => Status::Failed,
             Mode::Check => Status::Unknown,
-        };
-        let outcome = protocol::Outcome {
+        }
+    }
+
+    /// Fails without asking the host, which must have come this far: nothing is sent after it.
+    async fn fail(
+        &mut self,
+        place: Place<'_>,
+        report: ResourceReport,
+        status: Status,
+        message: String,
+    ) -> Result<Part, Lost> {
+        self.conversation.catch_up().await?;
+        if self.stopped() {
+            self.conversation.listener().not_run(report);
+            return Ok(Part::Done(Some(results::skipped())));
+        }
+        let mut outcome = protocol::Outcome {
             status,
             message: Some(message),
             ..protocol::Outcome::default()
         };
         let value = results::registered(&outcome, self.mode(), false);
-        self.conversation
-            .listener()
-            .record(super::record::with(report, &outcome, false));
-        Part::Done(value)
+        if place.task.no_log {
+            outcome.hide();
+        }
+        let report = super::record::with(report, &outcome, false);
+        self.conversation.listener().record(report);
+        Ok(Part::Done(value))
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -440,9 +495,15 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     }
 
     /// What is known about a task before it was done.
-    fn report(&self, place: Place<'_>, item: Option<&Data>, id: &str) -> ResourceReport {
+    pub(super) fn report(&self, place: Place<'_>, item: Option<&Data>, id: &str) -> ResourceReport {
         let task = place.task;
-        let title = self.look(place, item, |scope| title(task, scope));
+        // Names of tasks and resources are made of variables too.
+        let (title, id) = if task.no_log {
+            let written = task.name.as_ref().and_then(|name| name.text());
+            (written.unwrap_or(task.kind.name).to_owned(), "")
+        } else {
+            (self.look(place, item, |scope| title(task, scope)), id)
+        };
         ResourceReport {
             position: place.position,
             play: place.play.name.clone(),

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tokio::sync::watch;
+
 use crate::playbook::{Globals, HostNames, Play, TagFilter};
 use crate::protocol::{Begin, Task};
 use crate::report::{ErrorClass, HostError, HostReport, Progress, ResourceReport};
@@ -37,11 +39,16 @@ pub(super) async fn converse(
     report: HostReport,
     transport: &Transport,
     progress: &dyn Progress,
+    mut stopped: watch::Receiver<bool>,
 ) -> HostReport {
     let started = Instant::now();
     progress.host_started(&report.host);
     let mut record = Record::new(report, context.options.keep, progress);
-    if let Err(error) = attempt(context, target, job, &mut record, transport).await {
+    let done = tokio::select! {
+        done = attempt(context, target, job, &mut record, transport) => done,
+        _ = stopped.wait_for(|stopped| *stopped) => Err(interrupted()),
+    };
+    if let Err(error) = done {
         record.report.error.get_or_insert(error);
     }
     record.report.duration += started.elapsed();
@@ -103,6 +110,14 @@ async fn one_resource(
     let task = Task::new(id, resource.clone());
     conversation.send(task).await?;
     conversation.wait_for(id).await
+}
+
+fn interrupted() -> HostError {
+    HostError {
+        class: ErrorClass::Stopped,
+        message: "interrupted: what the host was doing it ends, and what came after was not done"
+            .to_owned(),
+    }
 }
 
 fn unreachable(reason: Unreachable) -> HostError {

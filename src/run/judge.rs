@@ -59,25 +59,27 @@ impl Drive<'_, '_, '_> {
             let runs_programs = matches!(task.kind.name, "command" | "shell");
             let value = results::registered(&outcome, self.mode(), runs_programs);
 
-            // What was not done cannot be judged by what it gave.
-            let done = matches!(
-                outcome.status,
-                Status::Ok | Status::Changed | Status::Failed
-            );
+            // What was not done cannot be judged by what it gave. Check runs what declares that
+            // it changes nothing, and then knows as much as apply.
+            let looked = read_only && runs_programs && outcome.output.is_some();
+            let done = match outcome.status {
+                Status::Ok | Status::Changed | Status::Failed => true,
+                Status::Unknown => looked && !task.failed_when.is_empty(),
+                Status::Drift | Status::Skipped => false,
+            };
             let Some(known) = value.as_ref().filter(|_| done) else {
                 if outcome.status != Status::Skipped {
                     let judge = Judge {
                         id,
                         changed: false,
                         failed: false,
+                        again: false,
                     };
                     self.conversation.judge(judge).await?;
                 }
                 let quiet = place.handler.is_some() && outcome.status == Status::Skipped;
                 if !quiet {
-                    self.conversation
-                        .listener()
-                        .record(with(report, &outcome, read_only));
+                    self.judged_as(task, report, outcome, read_only);
                 }
                 return Ok(Part::Done(value));
             };
@@ -91,6 +93,7 @@ impl Drive<'_, '_, '_> {
                         id,
                         changed: false,
                         failed: !task.ignore_errors,
+                        again: false,
                     };
                     self.conversation.judge(judge).await?;
                     return Ok(part);
@@ -101,6 +104,7 @@ impl Drive<'_, '_, '_> {
                     id,
                     changed: verdict.changed,
                     failed: false,
+                    again: true,
                 };
                 self.conversation.judge(judge).await?;
                 tokio::time::sleep(task.delay).await;
@@ -115,6 +119,7 @@ impl Drive<'_, '_, '_> {
                 id,
                 changed: verdict.changed,
                 failed: failed.is_some(),
+                again: false,
             };
             self.conversation.judge(judge).await?;
             outcome.status = match (&failed, verdict.changed) {
@@ -124,11 +129,23 @@ impl Drive<'_, '_, '_> {
             };
             outcome.message = failed;
             let value = results::registered(&outcome, self.mode(), runs_programs);
-            self.conversation
-                .listener()
-                .record(with(report, &outcome, read_only));
+            self.judged_as(task, report, outcome, read_only);
             return Ok(Part::Done(value));
         }
+    }
+
+    fn judged_as(
+        &mut self,
+        task: &Task,
+        report: ResourceReport,
+        mut outcome: Outcome,
+        read_only: bool,
+    ) {
+        if task.no_log {
+            outcome.hide();
+        }
+        let report = with(report, &outcome, read_only);
+        self.conversation.listener().record(report);
     }
 
     /// Evaluates the conditions; a condition that cannot be evaluated is the task's failure.
@@ -146,7 +163,7 @@ impl Drive<'_, '_, '_> {
                     .await?
                 {
                     Settled::Value(decided) => Ok(decided),
-                    Settled::Wrong(errors) => Err(drive.wrong(place, item, &errors)),
+                    Settled::Wrong(errors) => Err(drive.wrong(place, item, &errors).await?),
                     // Nothing a condition may name is unknown once its task was done; if it is all
                     // the same, the condition does not hold.
                     Settled::Unknown(_) => Ok(false),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 
 use crate::diagnostic::Diagnostic;
 use crate::inventory::HostName;
@@ -21,13 +22,16 @@ use crate::transport::{Target, Transport};
 
 mod conversation;
 mod drive;
+mod handlers;
 mod host;
+mod interrupt;
 mod judge;
 mod record;
 mod results;
 mod target;
 
 use host::Context;
+use interrupt::Interrupt;
 
 /// What to do, and where.
 #[derive(Debug)]
@@ -124,16 +128,21 @@ impl<'w> Run<'w> {
         let mut errors = Vec::new();
         let mut stages = Vec::new();
         for plays in stages_of(work, options.command) {
-            let mut stage = Vec::new();
+            // A host has one conversation at a time: its next one is part of the next stage.
+            let mut nth_stages: Vec<Vec<_>> = vec![Vec::new()];
             for host in &work.hosts {
-                for (become_root, plays) in conversations(work, host, &plays) {
+                let found = conversations(work, host, &plays);
+                for (nth, (become_root, plays)) in found.into_iter().enumerate() {
+                    if nth == nth_stages.len() {
+                        nth_stages.push(Vec::new());
+                    }
                     let names = work.globals.host(host);
                     let first = plays.first().map(|(_, play)| *play);
                     let found = work.globals.lookup(&names, first, |variable| {
                         target::target(host, become_root, &options.login, variable)
                     });
                     match found {
-                        Ok(target) => stage.push(Assignment {
+                        Ok(target) => nth_stages[nth].push(Assignment {
                             names,
                             target,
                             plays,
@@ -142,7 +151,7 @@ impl<'w> Run<'w> {
                     }
                 }
             }
-            stages.push(stage);
+            stages.extend(nth_stages);
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -166,9 +175,12 @@ impl<'w> Run<'w> {
         let begin = Instant::now();
         progress.begin(self.work.hosts.len());
         let mut reports = BTreeMap::new();
+        let mut interrupt = Interrupt::listen();
         let mut interrupted = false;
         for stage in &self.stages {
-            interrupted = self.stage(stage, transport, progress, &mut reports).await;
+            interrupted = self
+                .stage(stage, transport, progress, &mut reports, &mut interrupt)
+                .await;
             if interrupted {
                 break;
             }
@@ -194,13 +206,13 @@ impl<'w> Run<'w> {
         transport: &Transport,
         progress: &dyn Progress,
         reports: &mut BTreeMap<String, HostReport>,
+        interrupt: &mut Interrupt,
     ) -> bool {
+        let (stop, stopped) = watch::channel(false);
         let mut waiting = stage.iter();
         let mut running = FuturesUnordered::new();
-        let stop = tokio::signal::ctrl_c();
-        tokio::pin!(stop);
         loop {
-            while running.len() < self.options.forks {
+            while !*stopped.borrow() && running.len() < self.options.forks {
                 let Some(next) = waiting.next() else { break };
                 let host = next.names.name().as_str();
                 let report = reports
@@ -214,17 +226,18 @@ impl<'w> Run<'w> {
                     reports.insert(host.to_owned(), report);
                     continue;
                 }
-                running.push(self.one(next, report, transport, progress));
+                running.push(self.one(next, report, transport, progress, stopped.clone()));
             }
             if running.is_empty() {
-                return false;
+                return *stopped.borrow();
             }
             tokio::select! {
                 Some(report) = running.next() => {
                     progress.host_finished(&report.host, report.status());
                     reports.insert(report.host.clone(), report);
                 }
-                _ = &mut stop => return true,
+                // Every host that is being worked on ends at once, and says how far it got.
+                () = interrupt.wait() => { stop.send_replace(true); }
             }
         }
     }
@@ -235,6 +248,7 @@ impl<'w> Run<'w> {
         report: HostReport,
         transport: &Transport,
         progress: &dyn Progress,
+        stopped: watch::Receiver<bool>,
     ) -> HostReport {
         let context = Context {
             globals: self.work.globals,
@@ -262,6 +276,7 @@ impl<'w> Run<'w> {
             report,
             transport,
             progress,
+            stopped,
         )
         .await
     }

@@ -1,8 +1,8 @@
 //! What the helper says of each task, turned into the host's report.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::protocol::{Outcome, Status, TaskId};
+use crate::protocol::{HandlerName, Outcome, Status, TaskId};
 use crate::report::{HostReport, Keep, Progress, ResourceReport};
 
 use super::conversation::Listener;
@@ -16,6 +16,8 @@ pub(super) struct Sent {
     pub handler: bool,
     /// The task declares that it changes nothing.
     pub read_only: bool,
+    /// Values of the task are not to be shown.
+    pub no_log: bool,
 }
 
 /// What becomes of an outcome when it comes.
@@ -36,6 +38,7 @@ impl Sent {
             then: Then::Report,
             handler: false,
             read_only: false,
+            no_log: false,
         }
     }
 }
@@ -47,8 +50,17 @@ pub(super) struct Record<'p> {
     progress: &'p dyn Progress,
     sent: HashMap<TaskId, Sent>,
     outcomes: HashMap<TaskId, Outcome>,
+    /// How many tasks are over.
+    over: TaskId,
+    /// What the controller answered itself, each with how many tasks were sent before it.
+    answered: VecDeque<(TaskId, ResourceReport)>,
+    /// Handlers that what was changed so far notified.
+    notified: BTreeSet<HandlerName>,
     stopped: bool,
 }
+
+/// Why a task after a failed one has no result.
+const NOT_RUN: &str = "not run: an earlier task failed";
 
 impl<'p> Record<'p> {
     pub(super) fn new(report: HostReport, keep: Keep, progress: &'p dyn Progress) -> Self {
@@ -58,6 +70,9 @@ impl<'p> Record<'p> {
             progress,
             sent: HashMap::new(),
             outcomes: HashMap::new(),
+            over: 0,
+            answered: VecDeque::new(),
+            notified: BTreeSet::new(),
             stopped: false,
         }
     }
@@ -75,7 +90,48 @@ impl<'p> Record<'p> {
     /// Records a resource.
     pub(super) fn record(&mut self, report: ResourceReport) {
         self.stopped |= report.status == Status::Failed && !report.ignored;
+        if matches!(report.status, Status::Changed | Status::Failed) {
+            self.notified.extend(report.notifies.iter().cloned());
+        }
         self.report.record(report, self.keep);
+    }
+
+    /// Records what needed no host, once the tasks sent before it are over: should one of them
+    /// fail, the host never got here.
+    pub(super) fn answered(&mut self, sent: TaskId, report: ResourceReport) {
+        self.answered.push_back((sent, report));
+        self.settle();
+    }
+
+    /// Records a task that the host did not get to.
+    pub(super) fn not_run(&mut self, report: ResourceReport) {
+        self.record(ResourceReport {
+            status: Status::Skipped,
+            ignored: false,
+            message: Some(NOT_RUN.to_owned()),
+            ..report
+        });
+    }
+
+    fn settle(&mut self) {
+        let over = self.over;
+        while let Some((_, report)) = self.answered.pop_front_if(|(sent, _)| *sent <= over) {
+            if self.stopped {
+                self.not_run(report);
+            } else {
+                self.record(report);
+            }
+        }
+    }
+
+    /// Whether something that was changed notified this handler.
+    pub(super) fn notified(&self, handler: &str) -> bool {
+        self.notified.contains(handler)
+    }
+
+    /// Forgets a notification: the handler is over.
+    pub(super) fn dismissed(&mut self, handler: &str) {
+        self.notified.remove(handler);
     }
 
     /// Whether a task failed, so that nothing more is done on this host.
@@ -98,11 +154,17 @@ impl Listener for Record<'_> {
         };
         let quiet = sent.handler && outcome.status == Status::Skipped;
         if sent.then != Then::Keep && !quiet {
-            self.record(with(sent.report, &outcome, sent.read_only));
+            let mut shown = outcome.clone();
+            if sent.no_log {
+                shown.hide();
+            }
+            self.record(with(sent.report, &shown, sent.read_only));
         }
         if sent.then != Then::Report {
             self.outcomes.insert(id, outcome);
         }
+        self.over = id + 1;
+        self.settle();
     }
 }
 

@@ -8,6 +8,7 @@
 mod help;
 mod hosts;
 mod output;
+mod plays;
 mod usage;
 
 use std::io::Read;

@@ -226,6 +226,7 @@ fn the_controller_judges_and_later_tasks_keep_their_turn() {
         id: 0,
         changed: false,
         failed: false,
+        again: false,
     }));
     assert_eq!(helper.finished(1).status, Status::Changed);
     assert_eq!(helper.finished(2).status, Status::Failed);
@@ -233,6 +234,7 @@ fn the_controller_judges_and_later_tasks_keep_their_turn() {
         id: 2,
         changed: true,
         failed: true,
+        again: false,
     }));
     assert_eq!(
         helper.finished(3).status,

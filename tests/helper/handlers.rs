@@ -128,6 +128,7 @@ fn a_verdict_of_unchanged_takes_back_only_its_own_notification() {
             id,
             changed,
             failed: false,
+            again: false,
         }));
     }
     helper.send(&Message::End);

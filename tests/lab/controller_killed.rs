@@ -39,11 +39,7 @@ fn a_killed_fleet_leaves_no_ssh_and_the_next_apply_finishes() {
 
     wait_until(ORPHANED, || ssh_processes().is_empty());
     // The helper notices too, and does not go on behind anybody's back.
-    wait_until(ORPHANED, || {
-        machine
-            .sh("pgrep -f /var/lib/fleet/helper- || true")
-            .is_empty()
-    });
+    wait_until(ORPHANED, || machine.sh("pgrep helper- || true").is_empty());
     machine.sh("test -e /etc/before; test ! -e /etc/handled");
 
     let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);

@@ -89,6 +89,7 @@ fn a_killed_helper_is_a_failure_and_the_next_apply_finishes() {
     assert_eq!(
         check.findings(),
         [
+            "shell test -e /etc/killed || { touch /etc/killed; kill -9 $PPID; sleep 5; }: skipped",
             "copy /etc/after: content sha256:a4c3ed04a95a (4 bytes) ← absent",
             "command touch /etc/handled: handler run ← pending since an interrupted run",
         ]

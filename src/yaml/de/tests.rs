@@ -109,13 +109,17 @@ fn where_text_is_wanted_a_plain_scalar_is_as_written() {
 }
 
 #[test]
-fn rendered_values_become_text_and_digits_become_numbers() {
-    let at = parse("t.yml", "x", &Limits::default()).unwrap().span;
+fn rendered_values_become_text_and_text_becomes_numbers_and_booleans() {
+    let at = parse("t.yml", "'{{ x }}'", &Limits::default())
+        .unwrap()
+        .span;
     let rendered = |value: serde_json::Value| Node::from_json(value, &at);
     assert_eq!(from_node::<String>(&rendered(8080.into())).unwrap(), "8080");
     assert_eq!(from_node::<String>(&rendered(true.into())).unwrap(), "true");
     assert_eq!(from_node::<u16>(&rendered("8080".into())).unwrap(), 8080);
-    assert!(from_node::<bool>(&rendered("true".into())).is_err());
+    for (text, expected) in [("true", Some(true)), ("no", Some(false)), ("maybe", None)] {
+        assert_eq!(from_node::<bool>(&rendered(text.into())).ok(), expected);
+    }
 }
 
 #[test]

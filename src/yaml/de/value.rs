@@ -77,13 +77,15 @@ impl<'de> de::Deserializer<'de> for Value<'de> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {
             Yaml::Bool(bool) => visitor.visit_bool(*bool),
-            Yaml::String(text) => Err(match scalar::resolve(text) {
-                Yaml::Bool(_) if self.0.span.text().starts_with(['"', '\'']) => self
+            // What a template left is text if its variable was: `-e create=no`.
+            Yaml::String(text) => match scalar::resolve(text) {
+                Yaml::Bool(bool) if self.0.span.text().contains("{{") => visitor.visit_bool(bool),
+                Yaml::Bool(_) => Err(self
                     .0
                     .expected("a boolean")
-                    .help(format!("remove the quotes: `{text}`")),
-                _ => self.0.expected("a boolean").help("write `true` or `false`"),
-            }),
+                    .help(format!("remove the quotes: `{text}`"))),
+                _ => Err(self.0.expected("a boolean").help("write `true` or `false`")),
+            },
             _ => Err(self.0.expected("a boolean").help("write `true` or `false`")),
         }
         .map_err(|error| error.at(&self.0.span))

@@ -1,0 +1,163 @@
+//! The report of a real run, in full.
+
+use super::Site;
+
+fn site() -> Site {
+    Site::with_tasks(
+        r#"
+    - name: same
+      copy: {content: "same\n", dest: "{{ here }}/same"}
+    - name: differs
+      copy: {content: "new\n", dest: "{{ here }}/differs"}
+      severity: high
+      notify: restart
+    - name: not here
+      debug: {msg: ""}
+      when: inventory_hostname == "other"
+    - name: cannot be told
+      lineinfile: {path: "{{ here }}/missing", line: x}
+  handlers:
+    - name: restart
+      command: "true"
+"#,
+    )
+    .file("same", "same\n")
+    .file("differs", "old\n")
+}
+
+/// What differs from run to run.
+fn filters() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.add_filter(
+        r#""run_id": "\d{8}T\d{6}Z-[0-9a-f]{4}""#,
+        "\"run_id\": \"[RUN]\"",
+    );
+    settings.add_filter(
+        r#""started_at": "[0-9T:-]+Z""#,
+        "\"started_at\": \"[TIME]\"",
+    );
+    settings.add_filter(r#""duration_ms": \d+"#, "\"duration_ms\": \"[MS]\"");
+    settings.add_filter(r"in \d+(\.\d+)? ?m?s", "in [TIME]");
+    settings
+}
+
+#[test]
+fn json_is_the_document_that_was_promised() {
+    let ended = site().play("check", &["--format", "json"]);
+    assert_eq!(ended.code, 2, "{}", ended.all());
+    filters().bind(|| {
+        insta::assert_snapshot!(ended.stdout, @r#"
+    {
+      "schema_version": 1,
+      "run_id": "[RUN]",
+      "command": "check",
+      "playbook": "play.yml",
+      "started_at": "[TIME]",
+      "duration_ms": "[MS]",
+      "exit_code": 2,
+      "summary": {
+        "hosts": 1,
+        "in_sync": 0,
+        "drifted": 1,
+        "changed": 0,
+        "failed": 0,
+        "unknown": 0,
+        "unreachable": 0
+      },
+      "hosts": [
+        {
+          "host": "node1",
+          "status": "drifted",
+          "duration_ms": "[MS]",
+          "counts": {
+            "ok": 1,
+            "drift": 1,
+            "changed": 0,
+            "failed": 0,
+            "unknown": 1,
+            "skipped": 1,
+            "waived": 0,
+            "ignored": 0
+          },
+          "resources": [
+            {
+              "play": "all",
+              "role": null,
+              "task": "differs",
+              "kind": "copy",
+              "id": "[HERE]/differs",
+              "status": "drift",
+              "severity": "high",
+              "drift": [
+                {
+                  "attribute": "content",
+                  "expected": "sha256:7aa7a5359173 (4 bytes)",
+                  "actual": "sha256:01d09d19c213 (4 bytes)",
+                  "change": "update"
+                }
+              ],
+              "notifies": [
+                "restart"
+              ]
+            },
+            {
+              "play": "all",
+              "role": null,
+              "task": "not here",
+              "kind": "debug",
+              "id": "not here",
+              "status": "skipped",
+              "severity": "medium",
+              "message": "the condition is false",
+              "drift": []
+            },
+            {
+              "play": "all",
+              "role": null,
+              "task": "cannot be told",
+              "kind": "lineinfile",
+              "id": "[HERE]/missing: x",
+              "status": "unknown",
+              "severity": "medium",
+              "message": "cannot be known before apply: [HERE]/missing does not exist; say `create: yes` if it should be made",
+              "drift": []
+            }
+          ]
+        }
+      ]
+    }
+    "#)
+    });
+}
+
+#[test]
+fn text_says_the_same() {
+    let ended = site().play("check", &["-D"]);
+    assert_eq!(ended.code, 2, "{}", ended.all());
+    filters().bind(|| {
+        insta::assert_snapshot!(ended.stdout, @r#"
+    ~ copy [HERE]/differs  content: sha256:01d09d19c213 (4 bytes) → sha256:7aa7a5359173 (4 bytes)   [node1]
+        --- [HERE]/differs
+        +++ [HERE]/differs
+        @@ -1 +1 @@
+        -old
+        +new
+        → notifies restart
+    ? lineinfile [HERE]/missing: x  cannot be known before apply: [HERE]/missing does not exist; say `create: yes` if it should be made   [node1]
+
+    PLAY RECAP *********************************************************************
+    node1                      : ok=1    changed=0    unreachable=0    failed=0    skipped=1    rescued=0    ignored=0    drift=1    waived=0    unknown=1
+
+    Drift: 1 difference on 1 of 1 host; 1 could not be told on 1 host.
+    "#)
+    });
+}
+
+#[test]
+fn quiet_and_in_sync_is_silent() {
+    let site =
+        Site::with_tasks("    - copy: {content: x, dest: \"{{ here }}/x\"}\n").file("x", "x");
+    let ended = site.play("check", &["-q"]);
+    assert_eq!(ended.all(), "exit 0\n----- stdout\n----- stderr\n");
+}
