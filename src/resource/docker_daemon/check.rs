@@ -56,7 +56,14 @@ fn known(name: &str, version: &EngineVersion) -> Result<&'static Key, String> {
 
 #[cfg(feature = "control")]
 fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    crate::diagnostic::nearest(name, names)
+    // One edit in three characters is a slip, more is another word.
+    let allowed = (name.len() / 3).max(1);
+    names
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// The helper gets only what was validated, and goes without the words for what was not.
