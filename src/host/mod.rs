@@ -12,6 +12,7 @@ mod addresses;
 pub(crate) mod block_device;
 mod command;
 pub(crate) mod config_dirs;
+pub(crate) mod docker;
 mod draft;
 pub mod evr;
 pub mod facts;
@@ -35,6 +36,7 @@ pub use mode::{FileMode, InvalidMode};
 pub use path::{HostPath, InvalidPath};
 pub(crate) use pending::Pending;
 pub use staging::Staged;
+pub(crate) use staging::make_private_directory;
 
 use accounts::{Accounts, Database};
 

@@ -2,8 +2,11 @@
 //!
 //! Works with systemd 219 (CentOS 7) and later.
 
+use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{Command, Failure};
 use crate::protocol::Output;
@@ -52,6 +55,21 @@ impl Unit {
     #[must_use]
     pub fn is_up(&self) -> bool {
         matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// When its main process was started, by the clock as it goes now; `None` without one.
+    #[must_use]
+    pub fn start_time(&self) -> Option<SystemTime> {
+        let started: u64 = self.started.parse().ok().filter(|micros| *micros > 0)?;
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
+        SystemTime::now().checked_sub(now.checked_sub(Duration::from_micros(started))?)
+    }
+
+    /// Whether it ended by itself, and not well.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.active == "failed"
     }
 
     /// Whether nothing of it runs.
@@ -105,6 +123,21 @@ fn parse(printed: &str) -> Result<Unit, &'static str> {
     })
 }
 
+/// Some properties of a unit as systemd prints them; those it does not have are left out.
+///
+/// # Errors
+/// [`Failure::Command`] if systemd does not answer.
+pub fn properties(name: &str, names: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let output = Command::new(["systemctl", "show", name, "-p", names]).run()?;
+    let pairs = output
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once('='));
+    Ok(pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
+
 /// Tells systemd something about one unit: `enable`, `stop`, `mask`, …
 pub fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
     Command::new(["systemctl", "--no-ask-password", verb, name]).run()
@@ -152,7 +185,7 @@ fn stays_up(name: &str) -> Result<(), Failure> {
 }
 
 /// The last lines of a unit's journal, each on a line of its own; nothing if there are none.
-fn journal(name: &str) -> String {
+pub(crate) fn journal(name: &str) -> String {
     let command = Command::new([
         "journalctl",
         "--no-pager",

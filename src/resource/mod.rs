@@ -17,6 +17,7 @@ use crate::protocol::{Drift, Output, Source};
 mod command;
 mod content;
 mod copy;
+mod docker_daemon;
 mod file;
 mod group;
 mod kernel_module;
@@ -129,6 +130,7 @@ macro_rules! kinds {
 kinds! {
     command::Command,
     copy::Copy,
+    docker_daemon::DockerDaemon,
     file::File,
     group::Group,
     kernel_module::KernelModule,

@@ -3,6 +3,7 @@
 
 mod become_root;
 mod controller_killed;
+mod daemon;
 mod faults;
 mod handlers;
 mod host_init;

@@ -1,0 +1,262 @@
+//! Making the change so that it can be taken back, by this helper or the next one.
+//!
+//! Whatever moment the helper is killed at, the next apply finds either files that differ, or a
+//! daemon that has not read them, or a daemon that is down; and in fleet's own directory the
+//! files to put back if the new ones turn out to be bad.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::found::{self, Found};
+use super::memory::{Before, HasRead, Memory, make_directory, remove};
+use super::work::Means;
+use super::{DAEMON_JSON, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
+use crate::host::{Failure, Host, Permissions, docker, systemctl};
+use crate::protocol::Output;
+
+/// How long a daemon may take to read its configuration again.
+const RELOAD: Duration = Duration::from_secs(30);
+
+/// One file to write, or to remove.
+type Write = (PathBuf, Option<Vec<u8>>);
+
+/// Brings the daemon from `found` to what is declared.
+pub(super) fn change(
+    declared: &DockerDaemon,
+    host: &Host,
+    found: &Found,
+) -> Result<Option<Output>, Failure> {
+    check_possible(declared, found)?;
+    let writes = writes(declared, found);
+    let mut memory = found.memory.clone();
+    let Some(unit) = &found.unit else {
+        // Before the engine is installed there is nothing to disturb.
+        put(host, &writes)?;
+        return Ok(None);
+    };
+    let work = declared.work(found);
+    let wants_up = declared.wants_up(found);
+    let must_start = wants_up && found.running.is_none();
+    if !writes.is_empty() || work.is_some() || must_start {
+        remember(declared, host, found, &mut memory)?;
+    }
+    if let Err(failure) = put(host, &writes) {
+        // Half of a change is none: the daemon might not start with it.
+        if let Some(before) = &memory.before {
+            before.restore(host)?;
+        }
+        return Err(failure);
+    }
+    let unit_files_changed = writes.iter().any(|(path, _)| path.starts_with(DROP_INS));
+    if unit_files_changed || unit.stale {
+        systemctl::daemon_reload()?;
+    }
+
+    let mut output = None;
+    let in_effect = work.is_none();
+    if wants_up {
+        let means = work.map_or(Means::Restart, |work| work.means);
+        let taken = match means {
+            _ if found.running.is_some() && in_effect => Ok(None),
+            Means::Reload => reload().map(Some),
+            Means::Restart => restart().map(Some),
+        };
+        match taken {
+            Ok(done) => output = done,
+            Err(cause) => return Err(roll_back(host, memory, means, &cause)),
+        }
+        memory.read = has_read(declared, host, found)?;
+    } else if declared.state == Some(DaemonState::Stopped) {
+        // The socket first: it would start the daemon again.
+        if found.socket {
+            output = Some(systemctl::tell("stop", SOCKET)?);
+        }
+        if !unit.is_down() {
+            output = Some(systemctl::tell("stop", UNIT)?);
+        }
+    }
+    if memory.before.take().is_some() || memory != found.memory {
+        memory.save(host)?;
+    }
+    match declared.enabled {
+        Some(true) if unit.file != "enabled" => output = Some(systemctl::tell("enable", UNIT)?),
+        Some(false) if unit.file == "enabled" => output = Some(systemctl::tell("disable", UNIT)?),
+        _ => {}
+    }
+    Ok(output)
+}
+
+/// Refuses what cannot end well, before anything is changed.
+fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
+    let starts = declared.state == Some(DaemonState::Started);
+    let Some(unit) = &found.unit else {
+        if starts || declared.enabled == Some(true) {
+            return Err(Failure::Missing(format!(
+                "no engine is installed: there is no unit {UNIT}"
+            )));
+        }
+        return Ok(());
+    };
+    if unit.load == "masked" && (starts || declared.enabled == Some(true)) {
+        return Err(Failure::Refused(format!(
+            "the unit {UNIT} is masked; `systemctl unmask {UNIT}` if the daemon is to run"
+        )));
+    }
+    if let Some(installed) = &found.installed
+        && *installed != declared.engine_version
+    {
+        return Err(Failure::Refused(format!(
+            "the engine on this host is {installed}, and the configuration is declared for {}; \
+             install that version first",
+            declared.engine_version
+        )));
+    }
+    Ok(())
+}
+
+/// Notes, on the disk, what the process that runs has read and the files to go back to.
+fn remember(
+    declared: &DockerDaemon,
+    host: &Host,
+    found: &Found,
+    memory: &mut Memory,
+) -> Result<(), Failure> {
+    memory.read = found.running.as_ref().and_then(|daemon| {
+        let config = daemon.read.clone()?;
+        let process = daemon.process.clone();
+        Some(HasRead { process, config })
+    });
+    let drop_ins = found.drop_ins.keys();
+    let own = declared.drop_ins.iter().flatten().map(|(name, _)| name);
+    let unit_files = drop_ins
+        .chain(own)
+        .map(|name| Path::new(DROP_INS).join(name));
+    let sysconfig = declared.sysconfig.keys();
+    let sysconfig = sysconfig.map(|name| Path::new(SYSCONFIG).join(name));
+    let paths: Vec<_> = unit_files
+        .chain(sysconfig)
+        .chain([PathBuf::from(DAEMON_JSON)])
+        .collect();
+    let now = Before::take(
+        host,
+        paths.iter().map(PathBuf::as_path),
+        found.running.is_some(),
+    )?;
+    memory.before = Some(match memory.before.take() {
+        // A change that was interrupted: what it began to write is not to go back to.
+        Some(mut before) if !found.is_proven() => {
+            for (path, version) in now.files {
+                before.files.entry(path).or_insert(version);
+            }
+            before
+        }
+        _ => now,
+    });
+    memory.save(host)
+}
+
+fn writes(declared: &DockerDaemon, found: &Found) -> Vec<Write> {
+    let mut writes: Vec<Write> = declared
+        .text_files(found)
+        .into_iter()
+        .filter(|(_, old, new)| old != new)
+        .map(|(path, _, new)| (path, new.map(|text| text.as_bytes().to_vec())))
+        .collect();
+    if let Some(config) = &declared.config
+        && found.daemon_json.settings().as_ref() != Some(config)
+    {
+        let mut json = serde_json::to_vec_pretty(config).expect("all keys are text");
+        json.push(b'\n');
+        writes.push((DAEMON_JSON.into(), Some(json)));
+    }
+    writes
+}
+
+fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
+    for (path, bytes) in writes {
+        let Some(bytes) = bytes else {
+            remove(path)?;
+            continue;
+        };
+        if let Some(directory) = path.parent() {
+            make_directory(directory)?;
+        }
+        host.write(path, bytes, Permissions::default())?;
+    }
+    Ok(())
+}
+
+/// Starts or restarts the daemon and waits until it answers.
+fn restart() -> Result<Output, Failure> {
+    if !systemctl::settled(UNIT)?.is_up() {
+        // Systemd counts failed starts and refuses further ones for a while; about a unit that it
+        // has not in memory it knows nothing, and says so as an error.
+        let _ = systemctl::tell("reset-failed", UNIT);
+    }
+    let output = systemctl::bring_up("restart", UNIT)?;
+    docker::info()?;
+    Ok(output)
+}
+
+/// Has the daemon read its configuration again and waits until it has.
+fn reload() -> Result<Output, Failure> {
+    let begin = SystemTime::now();
+    let output = systemctl::tell("reload", UNIT)?;
+    let deadline = Instant::now() + RELOAD;
+    while !docker::has_reloaded_since(begin)? {
+        if Instant::now() >= deadline {
+            return Err(Failure::Unexpected(format!(
+                "the daemon did not take its configuration over within {} s of `systemctl reload`{}",
+                RELOAD.as_secs(),
+                systemctl::journal(UNIT)
+            )));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(output)
+}
+
+/// What the process that runs now has in effect.
+fn has_read(
+    declared: &DockerDaemon,
+    host: &Host,
+    found: &Found,
+) -> Result<Option<HasRead>, Failure> {
+    let process = found::process(host, &systemctl::settled(UNIT)?)?;
+    Ok(declared
+        .target(found)
+        .map(|config| HasRead { process, config }))
+}
+
+/// Puts the files of before back and the daemon up again, if it was. Answers why the change
+/// failed, and how it ended.
+fn roll_back(host: &Host, mut memory: Memory, means: Means, cause: &Failure) -> Failure {
+    let Some(before) = memory.before.take() else {
+        return Failure::Unexpected(cause.to_string());
+    };
+    let undo = || {
+        before.restore(host)?;
+        systemctl::daemon_reload()?;
+        match means {
+            // It has gone on with the settings of before; this is for those it took over.
+            Means::Reload => systemctl::tell("reload", UNIT)?,
+            Means::Restart if before.up => restart()?,
+            // Systemd would go on trying.
+            Means::Restart => systemctl::tell("stop", UNIT)?,
+        };
+        memory.save(host)
+    };
+    let undone = match undo() {
+        Ok(()) if before.up => "the files of before are back and it runs with them".to_owned(),
+        Ok(()) => "the files of before are back and it is down, as it was".to_owned(),
+        Err(failure) => format!("nor could what was before be brought back ({failure})"),
+    };
+    let failed = match means {
+        Means::Reload => "take over",
+        Means::Restart => "come up with",
+    };
+    Failure::Unexpected(format!(
+        "the daemon did not {failed} what is declared; {undone}: {cause}"
+    ))
+}
