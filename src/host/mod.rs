@@ -11,6 +11,7 @@ mod accounts;
 mod addresses;
 mod command;
 pub(crate) mod config_dirs;
+pub mod docker_api;
 mod draft;
 pub mod evr;
 pub mod facts;

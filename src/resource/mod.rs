@@ -17,8 +17,12 @@ use crate::protocol::{Drift, Output, Source};
 mod command;
 mod content;
 mod copy;
+mod docker_container;
+mod docker_image;
+mod docker_login;
 mod file;
 mod group;
+mod hidden;
 mod kernel_module;
 mod lineinfile;
 mod permissions;
@@ -128,6 +132,9 @@ macro_rules! kinds {
 kinds! {
     command::Command,
     copy::Copy,
+    docker_container::DockerContainer,
+    docker_image::DockerImage,
+    docker_login::DockerLogin,
     file::File,
     group::Group,
     kernel_module::KernelModule,
