@@ -23,17 +23,21 @@ test: install lint test-quick test-lab
 ## lint: format and lints
 lint:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --test lab -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
-	shellcheck -x .ci/run tests/install tests/demo tests/lab/* 
+	grep -rlE '^#!/usr/bin/env bash' .ci tests | xargs shellcheck -x
 
 ## test-quick: unit, protocol, command-line and loopback-sshd tests; no virtual machine
 test-quick:
 	$(CARGO) test --locked
 
-## test-lab: the tests on virtual machines; boots them once for all
+## test-lab: the tests on a virtual machine, which is booted once for all of them and taken down
 test-lab: build
-	$(CARGO) test --locked --test lab -- --nocapture
+	tests/lab/test
+
+## bench: what a check costs, against `ssh host true` over the same hosts
+bench: build
+	tests/bench/check-versus-ssh-true -m 2
 
 ## install: what building, demo and tests need, from Debian's packages
 install:

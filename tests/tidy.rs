@@ -66,7 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &[
-    "common", "handler", "helpers", "manager", "misc", "types", "util", "utils",
+    "common", "helpers", "manager", "misc", "types", "util", "utils",
 ];
 
 fn source_files() -> Vec<PathBuf> {
@@ -129,7 +129,12 @@ fn modules_use_only_what_the_table_allows() {
             violations.insert(format!("src/{module} is not in the table"));
             continue;
         };
-        for line in fs::read_to_string(&file).unwrap().lines() {
+        // Tests may look at anything.
+        let text = fs::read_to_string(&file).unwrap();
+        for line in text
+            .lines()
+            .take_while(|line| !(line.starts_with("#[cfg(") && line.contains("test")))
+        {
             for other in used(line) {
                 if other != module && !allowed.contains(&other) {
                     violations.insert(format!("{} uses `{other}`", file.display()));

@@ -6,6 +6,7 @@ use super::check;
 use super::engine::Request;
 use super::options::PlaybookArgs;
 use super::session::Session;
+use super::settings::Answers;
 use crate::error::{Error, ErrorKind};
 use crate::report::{self, Command, ExitCode, HostStatus, RunReport};
 
@@ -35,7 +36,7 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<ExitCode, E
         ..
     } = &args.playbook;
     let lists = targets.list_hosts || tags.list_tasks || tags.list_tags;
-    if !args.yes && !lists && !session.settings.interactive {
+    if !args.yes && !lists && session.settings.answers != Answers::Typed {
         return Err(Error::new(
             ErrorKind::Usage,
             "`fleet apply` asks before it changes anything, and there is no terminal to ask on",

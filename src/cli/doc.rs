@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::session::Session;
 use crate::error::{Error, ErrorKind};
+use crate::playbook::{KindEntry, kinds};
 use crate::report::ExitCode;
-use crate::resource::{AnyResource, KindVisitor, Resource, visit_kinds};
 
 /// Arguments of `fleet doc`.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +33,8 @@ struct Field<'a> {
     r#type: String,
     required: bool,
     about: String,
+    /// The fields of the mapping it is, or is a list of.
+    fields: Vec<Field<'a>>,
 }
 
 pub(super) fn run(session: &mut Session, args: &DocArgs) -> Result<ExitCode, Error> {
@@ -83,7 +85,7 @@ impl Page {
         blocks.extend(paragraphs(&self.schema));
         let fields = self.fields();
         if !fields.is_empty() {
-            let fields: Vec<_> = fields.iter().map(Field::render).collect();
+            let fields: Vec<_> = fields.iter().map(|field| field.render(2)).collect();
             blocks.push(format!("FIELDS\n{}", fields.join("\n")));
         }
         let example: Vec<_> = self
@@ -98,10 +100,18 @@ impl Page {
 
     /// The fields, required ones first, else in the order of the type.
     fn fields(&self) -> Vec<Field<'_>> {
-        let Some(properties) = self.schema.get("properties").and_then(Value::as_object) else {
+        self.fields_of(&self.schema)
+    }
+
+    fn fields_of<'a>(&'a self, schema: &'a Value) -> Vec<Field<'a>> {
+        let schema = self.resolve(schema);
+        let schema = schema
+            .get("items")
+            .map_or(schema, |items| self.resolve(items));
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
             return Vec::new();
         };
-        let required = self.schema.get("required").and_then(Value::as_array);
+        let required = schema.get("required").and_then(Value::as_array);
         let required = |name: &str| required.is_some_and(|all| all.iter().any(|one| one == name));
         let mut fields: Vec<_> = properties
             .iter()
@@ -117,6 +127,7 @@ impl Page {
                     r#type,
                     required: required(name),
                     about,
+                    fields: self.fields_of(schema),
                 }
             })
             .collect();
@@ -189,14 +200,13 @@ impl Page {
 }
 
 impl Field<'_> {
-    fn render(&self) -> String {
+    fn render(&self, indent: usize) -> String {
         let required = if self.required { ", required" } else { "" };
-        let head = format!("  {} ({}{required})", self.name, self.r#type);
-        if self.about.is_empty() {
-            head
-        } else {
-            format!("{head}\n      {}", self.about)
-        }
+        let head = format!("{:indent$}{} ({}{required})", "", self.name, self.r#type);
+        let about = (!self.about.is_empty()).then(|| format!("{:indent$}    {}", "", self.about));
+        let fields = self.fields.iter().map(|field| field.render(indent + 4));
+        let lines: Vec<_> = std::iter::once(head).chain(about).chain(fields).collect();
+        lines.join("\n")
     }
 }
 
@@ -224,23 +234,12 @@ fn paragraphs(schema: &Value) -> Vec<String> {
 
 /// All kinds, in alphabetical order.
 fn pages() -> Vec<Page> {
-    struct Pages(Vec<Page>);
-
-    impl KindVisitor for Pages {
-        fn visit<R: Resource + schemars::JsonSchema>(&mut self, _: fn(R) -> AnyResource) {
-            let schema = schemars::schema_for!(R).to_value();
-            self.0.push(Page {
-                name: R::KIND,
-                example: R::EXAMPLE,
-                schema,
-            });
-        }
-    }
-
-    let mut pages = Pages(Vec::new());
-    visit_kinds(&mut pages);
-    pages.0.sort_by_key(|page| page.name);
-    pages.0
+    let page = |kind: &KindEntry| Page {
+        name: kind.name,
+        example: kind.example,
+        schema: kind.schema.clone().to_value(),
+    };
+    kinds().values().map(page).collect()
 }
 
 #[cfg(test)]

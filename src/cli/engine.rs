@@ -102,7 +102,7 @@ pub(super) enum Listing {
     Tags,
 }
 
-/// Everything read, and nothing wrong with it.
+/// Everything read. Where the playbook is wrong, the rest of it can still be looked at.
 struct Loaded {
     inventory: Inventory,
     playbook: Playbook,
@@ -110,7 +110,6 @@ struct Loaded {
     /// The hosts that `-l` leaves, if it was given.
     limit: Option<BTreeSet<HostName>>,
     tags: TagFilter,
-    warnings: Vec<Diagnostic>,
 }
 
 /// Does what `request` says, telling `progress` of it.
@@ -118,21 +117,13 @@ struct Loaded {
 /// # Errors
 /// When nothing could be begun; what goes wrong on a host is in the report.
 pub(super) fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport, Error> {
-    let loaded = load(request)?;
+    let (loaded, mut diagnostics) = load(request)?;
     let globals = Globals::new(&loaded.inventory, loaded.extra.clone());
-    let mut diagnostics = Diagnostics::new();
     let work = work(request, &loaded, &globals, &mut diagnostics);
     if diagnostics.has_errors() {
         return Err(Error::config(diagnostics.into_vec()));
     }
-    warn(
-        request,
-        loaded
-            .warnings
-            .iter()
-            .chain(diagnostics.as_slice())
-            .cloned(),
-    );
+    warn(request, diagnostics.as_slice());
     if work.hosts.is_empty() {
         return Err(no_hosts(request));
     }
@@ -160,9 +151,8 @@ pub(super) fn run(request: &Request, progress: &dyn Progress) -> Result<RunRepor
 /// # Errors
 /// As [`run`], before any host is contacted.
 pub(super) fn list(request: &Request, listing: Listing) -> Result<String, Error> {
-    let loaded = load(request)?;
+    let (loaded, mut diagnostics) = load(request)?;
     let globals = Globals::new(&loaded.inventory, loaded.extra.clone());
-    let mut diagnostics = Diagnostics::new();
     let work = work(request, &loaded, &globals, &mut diagnostics);
     if diagnostics.has_errors() {
         return Err(Error::config(diagnostics.into_vec()));
@@ -194,9 +184,8 @@ pub(super) fn list(request: &Request, listing: Listing) -> Result<String, Error>
 /// # Errors
 /// Everything that is wrong, as diagnostics.
 pub(super) fn validate(request: &Request) -> Result<(), Error> {
-    let loaded = load(request)?;
+    let (loaded, mut diagnostics) = load(request)?;
     let globals = Globals::new(&loaded.inventory, loaded.extra.clone());
-    let mut diagnostics = Diagnostics::new();
     let work = work(request, &loaded, &globals, &mut diagnostics);
     if !diagnostics.has_errors()
         && let Err(errors) = Run::prepare(&work, options(request))
@@ -206,18 +195,11 @@ pub(super) fn validate(request: &Request) -> Result<(), Error> {
     if diagnostics.has_errors() {
         return Err(Error::config(diagnostics.into_vec()));
     }
-    warn(
-        request,
-        loaded
-            .warnings
-            .iter()
-            .chain(diagnostics.as_slice())
-            .cloned(),
-    );
+    warn(request, diagnostics.as_slice());
     Ok(())
 }
 
-fn load(request: &Request) -> Result<Loaded, Error> {
+fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
     let mut diagnostics = Diagnostics::new();
     let default = vec!["inventory/".to_owned()];
     let sources = match &request.sources.inventory[..] {
@@ -225,21 +207,24 @@ fn load(request: &Request) -> Result<Loaded, Error> {
         _ => &request.sources.inventory,
     };
     let mut inventory = Inventory::load(sources, &mut diagnostics);
-    let playbook = match &request.work {
-        Work::Playbook(path) => {
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            inventory.add_variable_directory(folder.unwrap_or(Path::new(".")), &mut diagnostics);
-            playbook::load(path, &mut diagnostics)
-        }
-        Work::Exec { .. } | Work::Facts { .. } => Playbook::default(),
-    };
     let extra = diagnostics
         .check(extra_vars(&request.sources.extra_vars))
         .unwrap_or_default();
+    let folder = match &request.work {
+        Work::Playbook(path) => path.parent(),
+        Work::Exec { .. } | Work::Facts { .. } => None,
+    };
+    if let Some(folder) = folder {
+        let here = folder.as_os_str().is_empty().then_some(Path::new("."));
+        inventory.add_variable_directory(here.unwrap_or(folder), &mut diagnostics);
+    }
     // With half an inventory, patterns would match nothing for no fault of their own.
-    if diagnostics.has_errors() {
+    let whole = !diagnostics.has_errors();
+    let playbook = match &request.work {
+        Work::Playbook(path) => playbook::load(path, &mut diagnostics),
+        Work::Exec { .. } | Work::Facts { .. } => Playbook::default(),
+    };
+    if !whole {
         return Err(Error::config(diagnostics.into_vec()));
     }
     let limit = request
@@ -247,19 +232,17 @@ fn load(request: &Request) -> Result<Loaded, Error> {
         .as_deref()
         .map(|limit| select("-l", limit, &inventory));
     let limit = limit.transpose()?.map(BTreeSet::from_iter);
-    let text = |tags: &'_ [String]| tags.to_vec();
-    let (only, skip) = (text(&request.tags), text(&request.skip_tags));
-    Ok(Loaded {
+    let loaded = Loaded {
         inventory,
         playbook,
         extra,
         limit,
         tags: TagFilter::new(
-            only.iter().map(String::as_str),
-            skip.iter().map(String::as_str),
+            request.tags.iter().map(String::as_str),
+            request.skip_tags.iter().map(String::as_str),
         ),
-        warnings: diagnostics.into_vec(),
-    })
+    };
+    Ok((loaded, diagnostics))
 }
 
 /// The hosts a pattern of the command line means.
@@ -416,8 +399,8 @@ fn task_line(task: &Task) -> String {
 }
 
 /// Warnings go to stderr, before anything is contacted.
-fn warn(request: &Request, warnings: impl Iterator<Item = Diagnostic>) {
-    let text = diagnostic::render(&warnings.collect::<Vec<_>>(), request.color);
+fn warn(request: &Request, warnings: &[Diagnostic]) {
+    let text = diagnostic::render(warnings, request.color);
     // If stderr is closed, nobody wants to be warned.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

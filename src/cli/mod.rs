@@ -21,6 +21,7 @@ mod facts;
 mod inventory;
 mod options;
 mod output;
+mod password;
 mod session;
 mod settings;
 mod validate;

@@ -104,7 +104,7 @@ pub(super) struct Connection {
     #[arg(short, long)]
     pub r#become: bool,
 
-    /// Ask for the password of sudo, on the terminal
+    /// Ask for the password of sudo; without a terminal, the first line of stdin
     #[arg(short = 'K', long)]
     pub ask_become_pass: bool,
 }

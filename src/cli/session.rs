@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::engine::{self, Listing, Request, Work};
 use super::options::{self, Format, PlaybookArgs, ReportOptions, Targets, TaskSelection};
 use super::output::Output;
+use super::password;
 use super::settings::{ProgressStyle, Settings};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::report::{
     self, Command, ExitCode, Keep, Live, Plain, Progress, RunReport, Silent, TextOptions, Verbosity,
 };
-use crate::secret::Secret;
 
 /// One invocation of fleet: how it talks, and to whom.
 #[derive(Debug)]
@@ -104,26 +104,8 @@ impl Session {
             r#become: args.r#become,
             become_password: args
                 .ask_become_pass
-                .then(|| self.ask_password())
+                .then(|| password::ask(self.settings.answers))
                 .transpose()?,
-        })
-    }
-
-    fn ask_password(&self) -> Result<Secret, Error> {
-        if !self.settings.interactive {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "`-K` asks for a password, and there is no terminal to ask on",
-            )
-            .hint("allow `sudo` without a password for this user, or run fleet on a terminal"));
-        }
-        let term = console::Term::stderr();
-        let ask = || {
-            term.write_str("BECOME password: ")?;
-            term.read_secure_line()
-        };
-        ask().map(Secret::new).map_err(|error| {
-            Error::new(ErrorKind::Internal, "cannot read the password").caused_by(error)
         })
     }
 

@@ -37,14 +37,25 @@ impl Surroundings {
 /// How this process talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    /// Whether somebody can be asked.
-    pub interactive: bool,
+    /// Where answers to questions come from.
+    pub answers: Answers,
     /// Colours in the report.
     pub color: bool,
     /// Colours in errors and questions.
     pub stderr_color: bool,
     pub progress: ProgressStyle,
     pub verbosity: Verbosity,
+}
+
+/// Where answers to questions come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// Somebody sees the question and can type.
+    Typed,
+    /// Somebody could type, but questions go to stderr, which is redirected: nobody sees them.
+    Unseen,
+    /// Standard input is a pipe, a file, or nothing.
+    Piped,
 }
 
 /// Which kind of progress is shown.
@@ -78,8 +89,11 @@ impl Settings {
             ProgressStyle::Plain
         };
         Self {
-            // Questions go to stderr: with it redirected, nobody would see them.
-            interactive: around.stdin_is_terminal && around.stderr_is_terminal,
+            answers: match (around.stdin_is_terminal, around.stderr_is_terminal) {
+                (true, true) => Answers::Typed,
+                (true, false) => Answers::Unseen,
+                (false, _) => Answers::Piped,
+            },
             color: color(around.stdout_is_terminal),
             stderr_color: color(around.stderr_is_terminal),
             progress,
@@ -171,9 +185,13 @@ mod tests {
             stderr_is_terminal: false,
             ..TERMINAL
         };
-        for (around, expected) in [(TERMINAL, true), (no_stdin, false), (no_stderr, false)] {
+        for (around, expected) in [
+            (TERMINAL, Answers::Typed),
+            (no_stdin, Answers::Piped),
+            (no_stderr, Answers::Unseen),
+        ] {
             assert_eq!(
-                Settings::resolve(&Global::default(), around).interactive,
+                Settings::resolve(&Global::default(), around).answers,
                 expected
             );
         }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::action::{Action, Assert, Debug, Fail, SetFact, Template};
 use crate::resource::{AnyResource, KindVisitor, Resource, visit_kinds};
-use crate::yaml::{Node, TypeError, Yaml, from_node};
+use crate::yaml::{Node, Span, TypeError, Yaml, from_node};
 
 /// Where a kind does its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,34 @@ impl fmt::Debug for KindEntry {
 
 impl KindEntry {
     /// Reads rendered arguments.
-    pub fn parse(&self, arguments: &Node) -> Result<Declared, TypeError> {
-        (self.parse)(arguments)
+    ///
+    /// # Errors
+    /// One for every field that is wrong: what is wrong is taken out, and the rest read again.
+    pub fn parse(&self, arguments: &Node) -> Result<Declared, Vec<TypeError>> {
+        let mut errors = Vec::new();
+        let mut rest = arguments.clone();
+        loop {
+            let error = match (self.parse)(&rest) {
+                Ok(declared) if errors.is_empty() => return Ok(declared),
+                Ok(_) => return Err(errors),
+                Err(error) => error,
+            };
+            let Yaml::Mapping(entries) = &mut rest.value else {
+                return Err(vec![error]);
+            };
+            let inside = |span: &Span| span.start <= error.span.start && error.span.end <= span.end;
+            let before = entries.len();
+            entries.retain(|(key, value)| !inside(&key.span) && !inside(&value.span));
+            // What is wrong with the whole, such as a missing field, may be so only for what was
+            // taken out.
+            if entries.len() == before {
+                if errors.is_empty() {
+                    errors.push(error);
+                }
+                return Err(errors);
+            }
+            errors.push(error);
+        }
     }
 
     /// The names of its fields; `None` when any name will do (`set_fact`).
@@ -185,7 +211,7 @@ mod tests {
                 tasks += 1;
                 let free = arguments.as_str().is_some() && kind.free_form().is_some();
                 if !free && let Err(error) = kind.parse(arguments) {
-                    panic!("{}: {}", kind.name, error.message);
+                    panic!("{}: {}", kind.name, error[0].message);
                 }
             }
             assert!(
@@ -194,6 +220,16 @@ mod tests {
                 kind.name
             );
         }
+    }
+
+    #[test]
+    fn every_wrong_field_is_reported() {
+        let text = "{ path: relative, state: directroy, mode: 644, onwer: root, group: app }";
+        let arguments = yaml::parse("test", text.to_owned(), &Limits::default()).unwrap();
+        let errors = kinds()["file"].parse(&arguments).unwrap_err();
+        let mut places: Vec<_> = errors.iter().map(|error| error.span.text()).collect();
+        places.sort_unstable();
+        assert_eq!(places, ["644", "directroy", "onwer", "relative"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::protocol;
 use crate::resource::AnyResource;
 use crate::template::{Errors, Rendered, Scope, plain};
-use crate::yaml::{Key, Node, Span, Yaml};
+use crate::yaml::{Key, Node, Span, TypeError, Yaml};
 
 /// A task on one host, ready to be done.
 #[derive(Clone, Debug)]
@@ -57,13 +57,13 @@ pub fn prepare(task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Err
     }
 }
 
+fn diagnostics(errors: Vec<TypeError>) -> Errors {
+    errors.into_iter().map(Diagnostic::from).collect()
+}
+
 /// Reads rendered arguments as the task's kind.
 fn declare(rendered: &Node, task: &Task) -> Result<Rendered<Prepared>, Errors> {
-    let answer = match task
-        .kind
-        .parse(rendered)
-        .map_err(|error| vec![error.into()])?
-    {
+    let answer = match task.kind.parse(rendered).map_err(diagnostics)? {
         Declared::Resource(resource) => {
             return Ok(Rendered::Value(resource_of(resource, rendered, task)?));
         }
@@ -183,10 +183,7 @@ fn assert(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<P
         Rendered::Value(_) => return Ok(Rendered::Deferred { on: waits }),
         Rendered::Deferred { on } => return Ok(Rendered::Deferred { on }),
     };
-    let declared = task
-        .kind
-        .parse(&rendered)
-        .map_err(|error| vec![error.into()])?;
+    let declared = task.kind.parse(&rendered).map_err(diagnostics)?;
     let Declared::Action(Action::Assert(assert)) = declared else {
         unreachable!("the kind `assert` reads as that action");
     };
@@ -204,9 +201,7 @@ fn assert(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<P
 }
 
 fn debug(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Errors> {
-    task.kind
-        .parse(arguments)
-        .map_err(|error| vec![error.into()])?;
+    task.kind.parse(arguments).map_err(diagnostics)?;
     let shown = match (arguments.get("msg"), arguments.get("var")) {
         (Some(message), None) => scope.render(message)?.map(|node| match node.text() {
             Some(text) => text.to_owned(),
@@ -268,9 +263,7 @@ fn template(
         Rendered::Value(arguments) => arguments,
         Rendered::Deferred { on } => return Ok(Rendered::Deferred { on }),
     };
-    task.kind
-        .parse(&arguments)
-        .map_err(|error| vec![error.into()])?;
+    task.kind.parse(&arguments).map_err(diagnostics)?;
     let (content, place) = content.expect("a template's `src` is required, so it was rendered");
     let content = match content {
         Rendered::Value(content) => content,
@@ -278,7 +271,7 @@ fn template(
     };
     let lowered = super::action::Template::lower(&arguments, &content, &place);
     let copy = kinds().get("copy").expect("`copy` is a kind");
-    match copy.parse(&lowered).map_err(|error| vec![error.into()])? {
+    match copy.parse(&lowered).map_err(diagnostics)? {
         Declared::Resource(resource) => Ok(Rendered::Value(resource_of(resource, &lowered, task)?)),
         Declared::Action(_) => unreachable!("`copy` works on the host"),
     }

@@ -82,9 +82,8 @@ impl Strict {
             };
             if marker == "{{" {
                 strict.wrap(text, tokens, &mut insertions);
-                let alone = alone == Whole::Typed
-                    && text[..open].trim().is_empty()
-                    && text[end..].trim().is_empty();
+                // Not one space more: a line feed after it is meant, and makes it a text.
+                let alone = alone == Whole::Typed && open == 0 && end == text.len();
                 let whole = tokens.first().zip(tokens.last());
                 let whole = whole.filter(|_| alone && text[..end].ends_with("}}"));
                 if let Some((first, last)) = whole {

@@ -97,7 +97,8 @@ fn describe(error: &Diagnostic) -> String {
 fn a_whole_expression_keeps_its_type() {
     let cases = [
         ("{{ port }}", "8080"),
-        (" {{ port }} ", "8080"),
+        (" {{ port }} ", r#"" 8080 ""#),
+        ("{{ port }}\n", r#""8080\n""#),
         ("{{- port -}}", "8080"),
         ("{{ port }}/tcp", r#""8080/tcp""#),
         ("{{ port == 8080 }}", "true"),

@@ -14,6 +14,7 @@ case $arch in
 *) say foreign "$arch"; exit 1 ;;
 esac
 directory=@DIRECTORY@
+[ -n "$directory" ] || directory=${FLEET_STATE_DIR-}
 if [ -z "$directory" ]; then
   if [ "$(id -u)" = 0 ]; then directory=/var/lib/fleet; else directory=${HOME-}/.cache/fleet; fi
 fi

@@ -94,7 +94,7 @@ fn apply_has_the_flags_an_ansible_user_types() {
           --ssh-config <FILE>          Read this file instead of `~/.ssh/config`
           --connect-timeout <SECONDS>  Give up connecting after so many seconds [default: 10]
       -b, --become                     Become root on the hosts, through sudo
-      -K, --ask-become-pass            Ask for the password of sudo, on the terminal
+      -K, --ask-become-pass            Ask for the password of sudo; without a terminal, the first line of stdin
 
     Tasks:
       -t, --tags <TAGS>       Run only tasks with one of these tags

@@ -58,10 +58,10 @@ fn the_graph_is_a_tree() {
     exit 0
     ----- stdout
     @all:
+      |--@ungrouped:
       |--@web:
       |  |--web01
       |  |--web02
-      |--@ungrouped:
     ----- stderr
     ");
 }

@@ -71,14 +71,14 @@ fn apply_asks_or_is_told_yes() {
 }
 
 #[test]
-fn a_password_is_asked_for_only_where_one_can_be_typed() {
+fn without_a_terminal_the_password_is_the_first_line_of_stdin() {
     let ended = Fleet::new(["check", "site.yml", "-K"]).run();
     insta::assert_snapshot!(ended.all(), @"
     exit 1
     ----- stdout
     ----- stderr
-    error: `-K` asks for a password, and there is no terminal to ask on
-    hint: allow `sudo` without a password for this user, or run fleet on a terminal
+    error: `-K` wants the password of sudo, and it cannot be read: standard input has no first line
+    hint: without a terminal it is the first line of standard input
     ");
 }
 

@@ -1,9 +1,6 @@
 //! Becoming root: sudo without a password, with one, and with the wrong one.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
-use crate::machine::Machine;
+use crate::machine::{Machine, Run};
 
 const TASK: &str = "- name: Proof\n  copy:\n    dest: /etc/fleet-proof\n    content: done\n    owner: root\n    mode: \"0600\"";
 
@@ -49,8 +46,8 @@ fn the_sudo_password_is_asked_for_and_shown_nowhere() {
     let playbook = machine.playbook(TASK);
     // While it runs, the host's process list is recorded.
     machine.sh("systemd-run --quiet --unit=record sh -c 'while :; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; sleep 0.05; done | tr \"\\0\" \"\\n\" > /root/recorded'");
-    let (status, output) = with_password(&machine, &playbook, "lab-sudo");
-    assert_eq!(status, Some(0), "{output}");
+    let run = with_password(&machine, &playbook, "lab-sudo").exits(0);
+    let output = run.stdout() + &run.stderr();
     assert!(!output.contains("lab-sudo"), "{output}");
     machine.sh("systemctl stop record");
     assert_eq!(
@@ -70,32 +67,15 @@ fn the_sudo_password_is_asked_for_and_shown_nowhere() {
 fn a_wrong_sudo_password_is_refused_at_once() {
     let machine = Machine::pristine();
     let playbook = machine.playbook(TASK);
-    let (status, output) = with_password(&machine, &playbook, "wrong");
-    assert_eq!(status, Some(4), "{output}");
-    assert!(output.contains("password"), "{output}");
+    let run = with_password(&machine, &playbook, "wrong").exits(4);
+    assert!(run.stdout().contains("password"), "{}", run.stdout());
 }
 
-/// Runs apply as `opspw` with -K, typing the password: without a terminal it is read from
-/// standard input.
-fn with_password(machine: &Machine, playbook: &str, password: &str) -> (Option<i32>, String) {
-    let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/target/release/fleet"))
-        .args([
-            "apply",
-            playbook,
-            "-y",
-            "-K",
-            "-e",
-            "ansible_user=opspw",
-            "-i",
-        ])
-        .arg(machine.inventory())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
+/// Runs apply as `opspw` with -K: without a terminal the password is the first line of standard
+/// input.
+fn with_password(machine: &Machine, playbook: &str, password: &str) -> Run {
+    machine.fleet_reading(
+        &format!("{password}\n"),
+        &["apply", playbook, "-y", "-K", "-e", "ansible_user=opspw"],
+    )
 }

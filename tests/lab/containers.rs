@@ -136,7 +136,7 @@ fn an_engine_gets_images_and_a_java_service_within_its_limit() {
     for expected in [
         "docker_container orders: memory 256m ← 300m",
         "docker_container orders: state running ← exited",
-        "docker_image app/hello:1: image app/hello:1 ← absent",
+        "docker_image app/hello:1: state present ← absent",
     ] {
         assert!(
             findings.iter().any(|found| found == expected),

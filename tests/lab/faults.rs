@@ -83,11 +83,15 @@ fn a_killed_helper_is_a_failure_and_the_next_apply_finishes() {
     machine.sh("test -e /etc/before; test ! -e /etc/after; test ! -e /etc/handled");
 
     // The notification was on the host's disk before the change: it is not lost.
-    let check = machine.fleet(&["check", &playbook]).exits(2);
-    assert!(
-        check.stdout().contains("handler pending"),
-        "{}",
-        check.stdout()
+    let check = machine
+        .fleet(&["check", &playbook, "--format", "json"])
+        .exits(2);
+    assert_eq!(
+        check.findings(),
+        [
+            "copy /etc/after: content sha256:a4c3ed04a95a (4 bytes) ← absent",
+            "command touch /etc/handled: handler run ← pending since an interrupted run",
+        ]
     );
     let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
     machine.sh("test -e /etc/after; test -e /etc/handled");

@@ -1,8 +1,9 @@
 //! One lab machine, put back to its pristine state for every test.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -11,14 +12,14 @@ use serde_json::Value;
 static MACHINE: Mutex<()> = Mutex::new(());
 
 /// A pristine, running machine; the next test waits until this is dropped.
-pub struct Machine {
+pub(crate) struct Machine {
     _alone: MutexGuard<'static, ()>,
     files: tempfile::TempDir,
 }
 
 /// What one run of fleet left.
 #[must_use = "insist on the exit status"]
-pub struct Run {
+pub(crate) struct Run {
     arguments: Vec<String>,
     output: Output,
 }
@@ -27,7 +28,7 @@ impl Machine {
     const NAME: &str = "node1";
 
     /// Takes the machine and puts it back to what it was right after its first boot.
-    pub fn pristine() -> Self {
+    pub(crate) fn pristine() -> Self {
         static BOOTED: OnceLock<()> = OnceLock::new();
         // A test that failed has poisoned the lock; the reset below makes that harmless.
         let alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +47,7 @@ impl Machine {
     }
 
     /// Runs a command on the machine as root and returns what it printed.
-    pub fn sh(&self, command: &str) -> String {
+    pub(crate) fn sh(&self, command: &str) -> String {
         let output = lab("ssh").args([Self::NAME, command]).output().unwrap();
         assert!(
             output.status.success(),
@@ -59,18 +60,34 @@ impl Machine {
     }
 
     /// Runs fleet, in release as users have it, on the lab's inventory.
-    pub fn fleet(&self, arguments: &[&str]) -> Run {
-        let mut command = Command::new(root().join("target/release/fleet"));
-        command
+    pub(crate) fn fleet(&self, arguments: &[&str]) -> Run {
+        self.fleet_reading("", arguments)
+    }
+
+    /// The same with something to read on standard input.
+    pub(crate) fn fleet_reading(&self, input: &str, arguments: &[&str]) -> Run {
+        let mut child = self.start(arguments);
+        // One that ends before it has read everything breaks the pipe; its status tells why.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        Run {
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            output: child.wait_with_output().unwrap(),
+        }
+    }
+
+    /// Starts fleet and leaves it running.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        Command::new(root().join("target/release/fleet"))
             .current_dir(root())
             .arg(arguments[0])
             .arg("-i")
             .arg(self.inventory())
-            .args(&arguments[1..]);
-        Run {
-            arguments: arguments.iter().map(ToString::to_string).collect(),
-            output: command.output().unwrap(),
-        }
+            .args(&arguments[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// The lab's inventory.
@@ -78,12 +95,12 @@ impl Machine {
         clippy::unused_self,
         reason = "only whoever holds the machine may use it"
     )]
-    pub fn inventory(&self) -> PathBuf {
+    pub(crate) fn inventory(&self) -> PathBuf {
         state().join("inventory")
     }
 
     /// Writes a playbook of one play with these tasks and returns its path.
-    pub fn playbook(&self, tasks: &str) -> String {
+    pub(crate) fn playbook(&self, tasks: &str) -> String {
         let mut text = String::from("- name: Test\n  hosts: node1\n  become: true\n  tasks:\n");
         for line in tasks.lines() {
             writeln!(text, "    {line}").unwrap();
@@ -92,7 +109,7 @@ impl Machine {
     }
 
     /// Writes a file beside the playbook and returns its path.
-    pub fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.files.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -100,7 +117,7 @@ impl Machine {
     }
 
     /// A variable of the lab's inventory, as `fleet inventory --host` gives it.
-    pub fn variable(&self, name: &str) -> Value {
+    pub(crate) fn variable(&self, name: &str) -> Value {
         let run = self.fleet(&["inventory", "--host", Self::NAME]).exits(0);
         run.json()[name].clone()
     }
@@ -109,7 +126,7 @@ impl Machine {
 impl Run {
     /// Insists on the exit status.
     #[track_caller]
-    pub fn exits(self, status: i32) -> Self {
+    pub(crate) fn exits(self, status: i32) -> Self {
         assert_eq!(
             self.output.status.code(),
             Some(status),
@@ -121,17 +138,17 @@ impl Run {
         self
     }
 
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         String::from_utf8(self.output.stderr.clone()).unwrap()
     }
 
     /// The report, of a run with `--format json`.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.output.stdout).unwrap_or_else(|error| {
             panic!(
                 "{error}\n--- stdout\n{}--- stderr\n{}",
@@ -143,7 +160,7 @@ impl Run {
 
     /// `kind id: attribute expected ← actual` of everything that is not ok, in order.
     #[track_caller]
-    pub fn findings(&self) -> Vec<String> {
+    pub(crate) fn findings(&self) -> Vec<String> {
         let report = self.json();
         let mut findings = Vec::new();
         for resource in report["hosts"][0]["resources"].as_array().unwrap() {
@@ -168,7 +185,7 @@ impl Run {
 
     /// The message of the first resource that failed.
     #[track_caller]
-    pub fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> String {
         let report = self.json();
         report["hosts"][0]["resources"]
             .as_array()
@@ -181,13 +198,19 @@ impl Run {
     }
 }
 
-/// Machines of the tests live beside those of a demo, never in their place.
-fn state() -> PathBuf {
-    let cache = std::env::var_os("FLEET_LAB_CACHE").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache/fleet-lab"),
-        PathBuf::from,
-    );
-    cache.join("test-state")
+/// Machines of the tests live beside those of a demo, never in their place; two runs at once need
+/// a `FLEET_LAB_TEST_STATE` each. The rest is where `tests/lab/lib/common.sh` has it.
+pub(crate) fn state() -> PathBuf {
+    let given = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    given("FLEET_LAB_TEST_STATE").unwrap_or_else(|| {
+        given("FLEET_LAB_CACHE")
+            .unwrap_or_else(|| {
+                given("XDG_CACHE_HOME")
+                    .unwrap_or_else(|| given("HOME").expect("HOME is set").join(".cache"))
+                    .join("fleet-lab")
+            })
+            .join("test-state")
+    })
 }
 
 fn root() -> &'static Path {

@@ -3,9 +3,13 @@
 
 mod become_root;
 mod containers;
+mod controller_killed;
 mod faults;
+mod handlers;
 mod host_init;
+mod host_state;
 mod kinds;
 mod machine;
 mod read_only;
 mod rpm;
+mod services;

@@ -180,7 +180,10 @@ fn describe(
         _ if resource.would_run && command == Command::Plan => {
             vec![told(Symbol::None, &subject, message, "would run")]
         }
-        Status::Ok if verbose => vec![told(Symbol::None, &subject, message, "ok")],
+        // Somebody wrote it to be read: `debug`, the success message of `assert`.
+        Status::Ok if verbose || (options.verbosity > Verbosity::Quiet && !message.is_empty()) => {
+            vec![told(Symbol::None, &subject, message, "ok")]
+        }
         Status::Skipped if verbose => {
             let why = if message.is_empty() {
                 String::new()

@@ -234,9 +234,10 @@ impl Resource for DockerContainer {
     fn drift(&self, actual: &Found) -> Vec<Drift> {
         let mut drift = Vec::new();
         match (self.state, &actual.container) {
-            (State::Absent, Some(_)) => drift.push(Drift::remove("container", actual.status())),
+            (State::Absent, Some(_)) => drift.push(Drift::remove("state", actual.status())),
             (State::Absent, None) => {}
-            (_, None) => drift.push(Drift::create("container", self.image_name())),
+            (State::Started, None) => drift.push(Drift::create("state", "running")),
+            (State::Stopped, None) => drift.push(Drift::create("state", "stopped")),
             (state, Some(_)) => {
                 drift.extend(self.differences(actual));
                 let running = actual.status() == "running";

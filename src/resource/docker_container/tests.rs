@@ -191,11 +191,11 @@ fn whether_it_runs_is_changed_in_place() {
     let absent = container(json!({ "state": "absent" }));
     assert_eq!(
         absent.drift(&actual),
-        [Drift::remove("container", "exited")]
+        [Drift::remove("state", "exited")]
     );
     actual.container = None;
     assert_eq!(absent.drift(&actual), []);
-    assert_eq!(declared.drift(&actual), [Drift::create("container", ID)]);
+    assert_eq!(declared.drift(&actual), [Drift::create("state", "running")]);
     actual.leftovers = vec!["app.fleet-old".to_owned()];
     assert_eq!(absent.drift(&actual)[0].actual, "app.fleet-old");
 }

@@ -249,11 +249,11 @@ impl Resource for DockerImage {
     fn drift(&self, actual: &Found) -> Vec<Drift> {
         let mut drift = Vec::new();
         match (self.state, &actual.id) {
-            (Presence::Absent, Some(id)) => drift.push(Drift::remove("image", id)),
+            (Presence::Absent, Some(id)) => drift.push(Drift::remove("state", id)),
             (Presence::Absent, None) => {}
             (Presence::Present, found) => {
                 if found.is_none() {
-                    drift.push(Drift::create("image", self.id()));
+                    drift.push(Drift::create("state", "present"));
                 }
                 if let Some(tag) = &self.tag
                     && (actual.tagged.is_none() || actual.tagged != *found)

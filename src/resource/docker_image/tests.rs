@@ -21,7 +21,7 @@ fn what_differs_is_the_image_and_then_its_tag() {
         (
             found(None, None),
             vec![
-                Drift::create("image", &pinned),
+                Drift::create("state", "present"),
                 Drift::create("tag app:1", "this image"),
             ],
         ),
@@ -40,7 +40,7 @@ fn what_differs_is_the_image_and_then_its_tag() {
     assert_eq!(absent.drift(&found(None, None)), []);
     assert_eq!(
         absent.drift(&found(Some("a"), None)),
-        [Drift::remove("image", "a")]
+        [Drift::remove("state", "a")]
     );
 }
 
