@@ -108,6 +108,7 @@ macro_rules! kinds {
         /// Any resource, as it travels to the host.
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(tag = "kind", content = "declared", rename_all = "snake_case")]
+        #[allow(clippy::large_enum_variant, reason = "there is one per task, and tasks are boxed")]
         pub enum AnyResource {
             $(#[doc = concat!("See `resource/", stringify!($module), ".rs`.")]
             $Kind($module::$Kind),)*

@@ -112,11 +112,11 @@ pub(super) fn replace(
     let Err(failure) = put_in_place else {
         return Ok(());
     };
-    Err(put_back(engine, name, &old, actual, failure))
+    Err(put_back(engine, name, &old, actual, &failure))
 }
 
 /// Gives the old container its place again, and says what became of that.
-fn put_back(engine: &Engine, name: &str, old: &str, actual: &Found, failure: Failure) -> Failure {
+fn put_back(engine: &Engine, name: &str, old: &str, actual: &Found, failure: &Failure) -> Failure {
     let back = || -> Result<&str, Failure> {
         remove(engine, name)?;
         for name in side_names(name).iter().filter(|name| *name != old) {

@@ -4,6 +4,7 @@ use super::*;
 
 const ID: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
+#[expect(clippy::needless_pass_by_value, reason = "cases read better so")]
 fn container(fields: Value) -> DockerContainer {
     let mut all = json!({ "name": "app", "image": ID });
     for (key, value) in fields.as_object().unwrap() {
@@ -189,10 +190,7 @@ fn whether_it_runs_is_changed_in_place() {
     );
     assert_eq!(container(json!({ "state": "stopped" })).drift(&actual), []);
     let absent = container(json!({ "state": "absent" }));
-    assert_eq!(
-        absent.drift(&actual),
-        [Drift::remove("state", "exited")]
-    );
+    assert_eq!(absent.drift(&actual), [Drift::remove("state", "exited")]);
     actual.container = None;
     assert_eq!(absent.drift(&actual), []);
     assert_eq!(declared.drift(&actual), [Drift::create("state", "running")]);

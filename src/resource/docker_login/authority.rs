@@ -10,6 +10,12 @@ use crate::protocol::Source;
 /// The longest bundle of certificates, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
+const READABLE: Permissions = Permissions {
+    uid: None,
+    gid: None,
+    mode: Some(FileMode::FILE),
+};
+
 /// The certificate of an authority, in PEM.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
@@ -44,8 +50,9 @@ impl Authority {
         }))
     }
 
-    /// Puts the certificate at `path`, readable for all: it is no secret.
-    pub(super) fn install(&self, host: &Host, path: &Path) -> Result<(), Failure> {
+    /// Puts the certificate at `path`, readable for all: it is no secret. Returns what was there.
+    pub(super) fn install(&self, host: &Host, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+        let previous = host.read(path, LONGEST)?;
         let mut bytes = Vec::new();
         match (&self.src, &self.content) {
             (Some(source), _) => {
@@ -59,17 +66,26 @@ impl Authority {
                 host.fetch(content, &mut bytes, path)?;
             }
             (None, content) => {
-                bytes.extend_from_slice(content.as_deref().unwrap_or_default().as_bytes())
+                bytes.extend_from_slice(content.as_deref().unwrap_or_default().as_bytes());
             }
         }
         if let Some(directory) = path.parent() {
             host.make_directory(directory, Permissions::default())?;
         }
-        let readable = Permissions {
-            mode: Some(FileMode::FILE),
-            ..Permissions::default()
-        };
-        host.write(path, &bytes, readable)
+        host.write(path, &bytes, READABLE)?;
+        Ok(previous)
+    }
+
+    /// Takes the certificate back: `previous` is what [`install`](Self::install) returned.
+    pub(super) fn take_back(
+        host: &Host,
+        path: &Path,
+        previous: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        match previous {
+            Some(bytes) => host.write(path, bytes, READABLE),
+            None => host.remove(path),
+        }
     }
 }
 

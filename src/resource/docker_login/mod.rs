@@ -234,14 +234,20 @@ impl Resource for DockerLogin {
     }
 
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
-        // The authority first: without it the registry cannot be asked.
-        if let Some(ca) = &self.ca
-            && actual.authority != Some(true)
+        let path = self.authority_path();
+        let installed = match &self.ca {
+            Some(ca) if actual.authority != Some(true) => Some(ca.install(host, &path)?),
+            _ => None,
+        };
+        // After the authority: without it the registry cannot be asked.
+        if self.verify
+            && let Err(failure) = self.verify()
         {
-            ca.install(host, &self.authority_path())?;
-        }
-        if self.verify {
-            self.verify()?;
+            // A wrong authority would break the logins of others too.
+            if let Some(previous) = installed {
+                Authority::take_back(host, &path, previous.as_deref())?;
+            }
+            return Err(failure);
         }
         actual
             .config

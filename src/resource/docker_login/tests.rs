@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "cases read better so")]
 fn login(path: &Path, fields: Value) -> DockerLogin {
     let mut all = json!({
         "registry": "reg.example:5000",
