@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Command, Failure, Host};
 
@@ -97,6 +97,22 @@ impl Host {
             .environment("HOME", home)
             .environment("USER", name.clone())
             .environment("LOGNAME", name))
+    }
+}
+
+impl Host {
+    /// The home directory of the user with this uid.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] if there is no such user.
+    pub fn home_directory(&self, uid: u32) -> Result<PathBuf, Failure> {
+        let (name, home) = account(uid)?;
+        if home.starts_with('/') {
+            return Ok(home.into());
+        }
+        Err(Failure::Missing(format!(
+            "the user `{name}` has no home directory"
+        )))
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod block_device;
 mod command;
 pub(crate) mod config_dirs;
 pub(crate) mod docker;
+pub mod docker_api;
 mod draft;
 pub mod evr;
 pub mod facts;

@@ -17,9 +17,13 @@ use crate::protocol::{Drift, Output, Source};
 mod command;
 mod content;
 mod copy;
+mod docker_container;
 mod docker_daemon;
+mod docker_image;
+mod docker_login;
 mod file;
 mod group;
+mod hidden;
 mod kernel_module;
 mod lineinfile;
 mod lvm_thin_pool;
@@ -106,6 +110,7 @@ macro_rules! kinds {
         /// Any resource, as it travels to the host.
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(tag = "kind", content = "declared", rename_all = "snake_case")]
+        #[allow(clippy::large_enum_variant, reason = "there is one per task, and tasks are boxed")]
         pub enum AnyResource {
             $(#[doc = concat!("See `resource/", stringify!($module), ".rs`.")]
             $Kind($module::$Kind),)*
@@ -130,7 +135,10 @@ macro_rules! kinds {
 kinds! {
     command::Command,
     copy::Copy,
+    docker_container::DockerContainer,
     docker_daemon::DockerDaemon,
+    docker_image::DockerImage,
+    docker_login::DockerLogin,
     file::File,
     group::Group,
     kernel_module::KernelModule,

@@ -2,6 +2,7 @@
 //! one after the other; every test begins on a pristine host.
 
 mod become_root;
+mod containers;
 mod controller_killed;
 mod daemon;
 mod faults;

@@ -1,0 +1,303 @@
+//! One image on the host, by digest.
+//!
+//! `image: NAME@sha256:…` names one image for good; a tag alone is refused, because it may be
+//! another image tomorrow. It is pulled with the credentials that `docker_login` wrote, and
+//! Docker verifies what comes against the digest. `image_id` (the digest of the image's
+//! configuration) is compared as well where it is declared.
+//!
+//! `archive` is for hosts that reach no registry: a file of `docker save`, sent over the same
+//! SSH connection to hosts that lack the image. An archive carries no manifest digest, so
+//! `image_id` says what is in it. The archive's list of contents is looked at before Docker
+//! gets it: nothing is loaded from an archive of another image.
+//!
+//! `tag` is a name for people on this host, kept pointing at this image.
+//!
+//! `state: absent` removes the image and its tags; one that a container was made from is not
+//! removed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Resource;
+use super::presence::Presence;
+use crate::host::docker_api::{self, Engine};
+use crate::host::{Failure, Host};
+use crate::protocol::{Drift, Output, Source};
+
+mod archive;
+mod reference;
+
+pub(super) use reference::{Digest, ImageRef, Pinned};
+
+/// One image on the host, by digest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DockerImage {
+    /// The image by the digest of its manifest: `registry/name@sha256:…`. Not needed with
+    /// `archive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Pinned>,
+    /// The id of the image, `sha256:…`: what `docker image inspect` calls `Id`. Needed with
+    /// `archive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<Digest>,
+    /// A file of `docker save` to load it from, instead of a registry; looked up in `files/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Source>,
+    /// A name for the image on this host, `name:tag`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// How long pulling or loading may take, in seconds.
+    #[serde(default = "half_an_hour")]
+    pub timeout: u32,
+    /// `present` (the default) or `absent`.
+    #[serde(default)]
+    pub state: Presence,
+}
+
+/// The image as it is on the host.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its id, if it is there.
+    id: Option<String>,
+    /// The id of the image that `tag` names, if it names one.
+    tagged: Option<String>,
+}
+
+fn half_an_hour() -> u32 {
+    1800
+}
+
+/// The id of an image on the host; `None` if it is not there.
+pub(super) fn id_of(engine: &Engine, image: &str) -> Result<Option<String>, Failure> {
+    let Some(found) = inspect(engine, image)? else {
+        return Ok(None);
+    };
+    match found["Id"].as_str() {
+        Some(id) => Ok(Some(id.to_owned())),
+        None => Err(Failure::Unexpected(format!(
+            "Docker's description of the image {image} has no id"
+        ))),
+    }
+}
+
+/// Docker's own description of an image; `None` if it is not there.
+pub(super) fn inspect(engine: &Engine, image: &str) -> Result<Option<Value>, Failure> {
+    engine.get(&format!("/images/{image}/json"))
+}
+
+impl DockerImage {
+    /// The image on the host, by whichever of its names Docker knows.
+    fn find(&self, engine: &Engine) -> Result<Option<String>, Failure> {
+        if let Some(image) = &self.image
+            && let Some(found) = id_of(engine, &image.to_string())?
+        {
+            let declared = self.image_id.map(|id| id.to_string());
+            // With the containerd image store the id is the digest of the manifest.
+            if declared.is_some_and(|id| id != found) && found != image.digest().to_string() {
+                return Err(Failure::Refused(format!(
+                    "{image} is the image {found}, not the declared `image_id` {}; one of the two \
+                     is wrong in the declaration",
+                    self.image_id.map(|id| id.to_string()).unwrap_or_default()
+                )));
+            }
+            return Ok(Some(found));
+        }
+        match &self.image_id {
+            Some(id) => id_of(engine, &id.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+
+    fn pull(&self, host: &Host, image: &Pinned) -> Result<Output, Failure> {
+        let pull = docker_api::program(host)?
+            .args(["pull".to_owned(), image.to_string()])
+            .timeout(self.timeout());
+        pull.run().map_err(|failure| {
+            let Failure::Command(command) = &failure else {
+                return failure;
+            };
+            let said = command.output.stderr.trim();
+            let hint = super::docker_login::hint(said);
+            if said.is_empty() {
+                return failure;
+            }
+            let hint = if hint.is_empty() && is_denied(said) {
+                "\n    log in with docker_login before this task"
+            } else {
+                hint
+            };
+            Failure::Refused(format!("{image} was not pulled: {said}{hint}"))
+        })
+    }
+
+    fn remove(engine: &Engine, id: &str) -> Result<(), Failure> {
+        // Docker would remove the image under a stopped container.
+        let containers = engine
+            .get("/containers/json?all=1")?
+            .unwrap_or(Value::Array(Vec::new()));
+        let users: Vec<_> = containers
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|container| container["ImageID"] == id)
+            .filter_map(|container| container["Names"][0].as_str())
+            .map(|name| name.trim_start_matches('/'))
+            .collect();
+        if !users.is_empty() {
+            return Err(Failure::Refused(format!(
+                "the image is in use by the containers {}; remove them first",
+                users.join(", ")
+            )));
+        }
+        // Forced only because it may have several names.
+        engine.delete(&format!("/images/{id}?force=1"))
+    }
+}
+
+fn is_denied(said: &str) -> bool {
+    ["unauthorized", "no basic auth credentials", "denied"]
+        .iter()
+        .any(|word| said.contains(word))
+}
+
+impl Resource for DockerImage {
+    const KIND: &'static str = "docker_image";
+
+    const EXAMPLE: &'static str = "\
+- name: the Java runtime, pulled when the host is made
+  docker_image:
+    image: registry.example.com/base/jre@sha256:4b6bcb4b6ae4fd6e1cfd7b1f0f5f0a2a5a3d0cfb3d5d3d8c2b1a0f9e8d7c6b5a
+    image_id: sha256:9c7a54a9a43cca047013b82af109fe963fde787f63f9e016fdc3384500c2823d
+    tag: base/jre:17
+
+- name: the same on a host that reaches no registry
+  docker_image:
+    archive: jre-17.tar
+    image_id: sha256:9c7a54a9a43cca047013b82af109fe963fde787f63f9e016fdc3384500c2823d
+    tag: base/jre:17
+";
+
+    type Actual = Found;
+
+    fn id(&self) -> String {
+        match (&self.image, &self.image_id, &self.tag) {
+            (Some(image), _, _) => image.to_string(),
+            (None, _, Some(tag)) => tag.clone(),
+            (None, Some(id), None) => id.to_string(),
+            (None, None, None) => String::new(),
+        }
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if self.image.is_none() && self.image_id.is_none() {
+            return Err(
+                "`image` is needed (`NAME@sha256:…`), or `image_id` with `archive`".to_owned(),
+            );
+        }
+        if self.timeout == 0 {
+            return Err("`timeout` is at least 1 second".to_owned());
+        }
+        if let Some(tag) = &self.tag {
+            reference::check_tag(tag)?;
+        }
+        if self.state == Presence::Absent {
+            return Ok(());
+        }
+        match (&self.archive, &self.image, &self.image_id) {
+            (Some(_), _, None) => Err(
+                "`archive` needs `image_id`: an archive does not know its digest; \
+                 `docker image inspect -f '{{.Id}}' NAME` shows it"
+                    .to_owned(),
+            ),
+            (None, None, _) => {
+                Err("`image_id` alone cannot be pulled; give `image` or `archive`".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sources_mut(&mut self) -> Vec<&mut Source> {
+        match self.state {
+            Presence::Present => self.archive.iter_mut().collect(),
+            Presence::Absent => Vec::new(),
+        }
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        Some(self.timeout())
+    }
+
+    fn observe(&self, _: &Host) -> Result<Found, Failure> {
+        let engine = Engine::local();
+        Ok(Found {
+            id: self.find(&engine)?,
+            tagged: match &self.tag {
+                Some(tag) => id_of(&engine, tag)?,
+                None => None,
+            },
+        })
+    }
+
+    fn drift(&self, actual: &Found) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        match (self.state, &actual.id) {
+            (Presence::Absent, Some(id)) => drift.push(Drift::remove("state", id)),
+            (Presence::Absent, None) => {}
+            (Presence::Present, found) => {
+                if found.is_none() {
+                    drift.push(Drift::create("state", "present"));
+                }
+                if let Some(tag) = &self.tag
+                    && (actual.tagged.is_none() || actual.tagged != *found)
+                {
+                    let id = found.as_deref().unwrap_or("this image");
+                    drift.push(match &actual.tagged {
+                        Some(other) => Drift::update(format!("tag {tag}"), id, other),
+                        None => Drift::create(format!("tag {tag}"), id),
+                    });
+                }
+            }
+        }
+        drift
+    }
+
+    fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
+        let engine = Engine::local();
+        if self.state == Presence::Absent {
+            if let Some(id) = &actual.id {
+                Self::remove(&engine, id)?;
+            }
+            return Ok(None);
+        }
+        let mut output = None;
+        if actual.id.is_none() {
+            output = Some(match (&self.archive, &self.image, &self.image_id) {
+                (Some(source), _, Some(id)) => archive::load(host, source, *id, self.timeout())?,
+                (_, Some(image), _) => self.pull(host, image)?,
+                _ => return Err(Failure::Refused(self.validate().err().unwrap_or_default())),
+            });
+        }
+        if let Some(tag) = &self.tag {
+            let Some(id) = self.find(&engine)? else {
+                return Err(Failure::Unexpected(format!(
+                    "Docker reported success, but {} is not there",
+                    self.id()
+                )));
+            };
+            let (name, tag) = reference::check_tag(tag).map_err(Failure::Refused)?;
+            engine.post(&format!("/images/{id}/tag?repo={name}&tag={tag}"), None)?;
+        }
+        Ok(output)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! The credentials of one registry, in a user's `config.json`.
+//!
+//! Only the entry of this registry is written: other registries and settings stay as they are,
+//! in their order. The file is for its user alone (0600). Where a credential helper is
+//! configured for the registry, Docker would never look at the entry, so it is refused.
+//!
+//! `ca` is the certificate authority that signed the registry's certificate. The engine reads
+//! it from `/etc/docker/certs.d/REGISTRY/ca.crt` at every contact, without a restart.
+//!
+//! `verify` asks the registry, through the engine, whether it accepts the credentials: before
+//! they are written, and again at every check. A registry that cannot be asked is unknown, not
+//! in sync.
+//!
+//! base64 is no encryption: who may read `config.json` has the password. Docker has no other
+//! place for it without a credential helper.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Resource;
+use super::hidden::Hidden;
+use super::presence::Presence;
+use crate::host::docker_api::Engine;
+use crate::host::{Failure, Host, HostPath};
+use crate::protocol::{Drift, Output, Source};
+
+mod authority;
+mod config;
+
+use authority::Authority;
+pub(super) use authority::hint;
+use config::{Config, Entry};
+
+/// The credentials of one registry, in a user's `config.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DockerLogin {
+    /// The registry as image names begin with it: `registry.example.com:5000`, `docker.io`.
+    pub registry: String,
+    /// Who to be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password or token. Never shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Hidden>,
+    /// Whose `~/.docker/config.json` it is; the user that fleet works as (root) unless told
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Another file than `~/.docker/config.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_path: Option<HostPath>,
+    /// The certificate authority of the registry, for all users of this engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Authority>,
+    /// Ask the registry whether it accepts the credentials.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verify: bool,
+    /// `present` (the default), or `absent`: no entry for this registry.
+    #[serde(default)]
+    pub state: Presence,
+}
+
+/// What is known of the registry on the host.
+#[derive(Debug)]
+pub struct Found {
+    config: Config,
+    /// Whether the authority's certificate is the declared one; `None` without a file.
+    authority: Option<bool>,
+}
+
+/// Docker Hub's entry has a name of its own.
+const HUB: &str = "https://index.docker.io/v1/";
+
+impl DockerLogin {
+    /// The registry's key in `auths`.
+    fn key(&self) -> &str {
+        match self.registry.as_str() {
+            "docker.io" | "index.docker.io" | HUB => HUB,
+            registry => registry,
+        }
+    }
+
+    /// The declared entry; `None` with `state: absent`.
+    fn entry(&self) -> Option<Entry> {
+        let (username, password) = (self.username.as_deref()?, self.password.as_ref()?);
+        (self.state == Presence::Present).then(|| Entry::new(username, password.expose()))
+    }
+
+    fn uid(&self, host: &Host) -> Result<u32, Failure> {
+        self.user.as_deref().map_or_else(
+            || Ok(rustix::process::geteuid().as_raw()),
+            |user| host.user_id(user),
+        )
+    }
+
+    fn config_path(&self, host: &Host) -> Result<PathBuf, Failure> {
+        match &self.config_path {
+            Some(path) => Ok(path.to_path_buf()),
+            None => Ok(host
+                .home_directory(self.uid(host)?)?
+                .join(".docker/config.json")),
+        }
+    }
+
+    /// Asks the registry, through the engine, whether it accepts the credentials.
+    fn verify(&self) -> Result<(), Failure> {
+        let (Some(username), Some(password)) = (&self.username, &self.password) else {
+            return Ok(());
+        };
+        let body = json!({
+            "username": username,
+            "password": password.expose(),
+            "serveraddress": self.key(),
+        });
+        match Engine::local().post("/auth", Some(&body)) {
+            Ok(_) => Ok(()),
+            Err(Failure::Refused(reason)) => Err(Failure::Refused(format!(
+                "{} does not accept `{username}`: {}{}",
+                self.registry,
+                // Nothing that came from the other end may carry the password back.
+                reason.replace(password.expose(), "[redacted]"),
+                authority::hint(&reason),
+            ))),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn authority_path(&self) -> PathBuf {
+        Path::new("/etc/docker/certs.d")
+            .join(&self.registry)
+            .join("ca.crt")
+    }
+}
+
+/// `host[:port]`, as it stands in image names and in the path of `certs.d`.
+fn is_registry(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "443"));
+    let fits = |sign: char| sign.is_ascii_alphanumeric() || ".-_".contains(sign);
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.chars().all(fits)
+        && port.parse::<u16>().is_ok()
+}
+
+impl Resource for DockerLogin {
+    const KIND: &'static str = "docker_login";
+
+    const EXAMPLE: &'static str = "\
+- name: may pull from the company's registry
+  docker_login:
+    registry: registry.example.com:5000
+    username: robot$puller
+    password: \"{{ registry_password }}\"
+    ca: { src: company-ca.crt }
+    verify: yes
+
+- name: no login at Docker Hub left
+  docker_login: { registry: docker.io, user: deploy, state: absent }
+";
+
+    type Actual = Found;
+
+    fn id(&self) -> String {
+        match &self.user {
+            Some(user) => format!("{} for {user}", self.registry),
+            None => self.registry.clone(),
+        }
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if self.key() != HUB && !is_registry(&self.registry) {
+            return Err(format!(
+                "`{}` is no registry; write it as image names begin: `registry.example.com:5000`, \
+                 without `https://` and without a path",
+                self.registry
+            ));
+        }
+        if let Some(authority) = &self.ca {
+            authority.validate()?;
+        }
+        if self.state == Presence::Absent {
+            if self.password.is_some() || self.verify {
+                return Err("`state: absent` takes neither `password` nor `verify`".to_owned());
+            }
+            return Ok(());
+        }
+        let username = self.username.as_deref().unwrap_or_default();
+        if username.is_empty() || username.contains(':') {
+            return Err("`username` is needed, and may contain no `:`".to_owned());
+        }
+        if self
+            .password
+            .as_ref()
+            .is_none_or(|text| text.expose().is_empty())
+        {
+            return Err("`password` is needed".to_owned());
+        }
+        Ok(())
+    }
+
+    fn sources_mut(&mut self) -> Vec<&mut Source> {
+        self.ca
+            .iter_mut()
+            .filter_map(|ca| ca.src.as_mut())
+            .collect()
+    }
+
+    fn observe(&self, host: &Host) -> Result<Found, Failure> {
+        let config = Config::read(host, &self.config_path(host)?, self.uid(host)?)?;
+        config.refuse_helper(self.key())?;
+        let authority = match &self.ca {
+            Some(ca) => ca.observe(host, &self.authority_path())?,
+            None => Some(true),
+        };
+        let found = Found { config, authority };
+        if self.verify && self.drift(&found).is_empty() {
+            self.verify()?;
+        }
+        Ok(found)
+    }
+
+    fn drift(&self, actual: &Found) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        match (&self.ca, actual.authority) {
+            (Some(_), None) => drift.push(Drift::create("ca", "installed")),
+            (Some(_), Some(false)) => drift.push(Drift::update("ca", "declared", "another")),
+            _ => {}
+        }
+        drift.extend(actual.config.drift(self.key(), self.entry().as_ref()));
+        drift
+    }
+
+    fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
+        let path = self.authority_path();
+        let installed = match &self.ca {
+            Some(ca) if actual.authority != Some(true) => Some(ca.install(host, &path)?),
+            _ => None,
+        };
+        // After the authority: without it the registry cannot be asked.
+        if self.verify
+            && let Err(failure) = self.verify()
+        {
+            // A wrong authority would break the logins of others too.
+            if let Some(previous) = installed {
+                Authority::take_back(host, &path, previous.as_deref())?;
+            }
+            return Err(failure);
+        }
+        actual
+            .config
+            .write(host, self.uid(host)?, self.key(), self.entry().as_ref())?;
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests;
