@@ -93,7 +93,11 @@ fn packages_that_cannot_be_trusted_or_do_not_fit_are_refused_before_the_transact
         ("signed by an unknown key", "stranger", "key"),
         ("other architecture", "foreign", "aarch64"),
         ("cut off before it was pinned", "truncated", "it is damaged"),
-        ("one bit wrong before it was pinned", "bitflip", "it is damaged"),
+        (
+            "one bit wrong before it was pinned",
+            "bitflip",
+            "it is damaged",
+        ),
     ] {
         let mut set = sets[NEW].clone();
         let engine = position(&set, "docker-ce");
