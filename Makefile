@@ -23,7 +23,8 @@ test: install lint test-quick test-lab
 ## lint: format and lints
 lint:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --test lab -- -D warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test lab -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
 	grep -rlE '^#!/usr/bin/env bash' .ci tests | xargs shellcheck -x
 

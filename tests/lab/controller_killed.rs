@@ -30,7 +30,7 @@ fn a_killed_fleet_leaves_no_ssh_and_the_next_apply_finishes() {
 ",
     );
     let mut fleet = machine.start(&["apply", &playbook, "-y"]);
-    wait_until(Duration::from_secs(60), || {
+    wait_until(Duration::from_mins(1), || {
         machine.sh("test ! -e /etc/long || echo there") == "there\n"
     });
     assert_ne!(ssh_processes(), Vec::<String>::new(), "fleet uses ssh");

@@ -2,7 +2,7 @@
 //!
 //! One story on one machine, because installing an engine is what takes long here.
 
-use crate::host_state::{same, state};
+use crate::host_state::{quiet, same, state};
 use crate::machine::Machine;
 
 const PLAYBOOK: &str = "playbooks/host-init.yml";
@@ -103,6 +103,7 @@ fn silence_means_that_everything_matches(machine: &Machine) {
 }
 
 fn check_finds_exactly_this_drift_and_touches_nothing(machine: &Machine) {
+    quiet(machine);
     let before = state(machine);
     let check = machine
         .fleet(&["check", PLAYBOOK, "-D", "--format", "json"])

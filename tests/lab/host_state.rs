@@ -6,9 +6,12 @@ use crate::machine::Machine;
 
 /// Every file's name, type, mode, owner, size, time and content, the packages, the units, live
 /// kernel parameters and modules, the accounts.
-/// Left out: kernel file systems, fleet's own directory, and what the machine writes by itself
-/// (journal, login records, ssh and systemd's run-time state).
+/// Left out: kernel file systems, fleet's own directory and the time of the one it is in, what
+/// the machine writes by itself (journal, login records, ssh and systemd's run-time state), and
+/// the lock table that every reader of rpm's database writes, this one's `rpm -qa` too.
 const STATE: &str = r"
+exec 2>/dev/null
+{
 find / -xdev \( -path /var/lib/fleet -o -path /var/log -o -path /run -o -path /tmp \
   -o -path /var/lib/systemd -o -path /var/cache -o -path /proc -o -path /sys \) -prune \
   -o -printf '%p %y %m %U %G %s %T@ %l\n' | sort
@@ -18,7 +21,15 @@ systemctl list-units --all --no-legend --plain --type=service,socket,target | aw
 systemctl list-unit-files --no-legend
 sysctl -a 2>/dev/null | grep -v -e random -e ^fs.dentry -e ^fs.inode -e ^fs.file-nr -e ^kernel.ns_last_pid -e ^fs.quota -e hostname
 cut -d' ' -f1 /proc/modules | sort
-getent passwd; getent group; getent shadow";
+getent passwd; getent group; getent shadow
+} | grep -v -e rpmdb.sqlite-shm -e '^/var/lib d ' -e nf_conntrack_count";
+
+/// Stops what would change the machine by itself: after a reset its clock jumps, and timers that
+/// slept too long fire.
+pub(crate) fn quiet(machine: &Machine) {
+    machine
+        .sh("systemctl stop '*.timer' && systemctl is-system-running --wait >/dev/null; sleep 2");
+}
 
 /// What the machine looks like now.
 pub(crate) fn state(machine: &Machine) -> String {

@@ -91,10 +91,6 @@ impl Machine {
     }
 
     /// The lab's inventory.
-    #[expect(
-        clippy::unused_self,
-        reason = "only whoever holds the machine may use it"
-    )]
     pub(crate) fn inventory(&self) -> PathBuf {
         state().join("inventory")
     }

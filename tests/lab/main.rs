@@ -1,6 +1,13 @@
 //! Tests on real machines: their own kernel, systemd, sshd, rpm, Docker. Run by `make test-lab`,
 //! one after the other; every test begins on a pristine host.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::disallowed_methods, reason = "tests start what they test")]
+#![allow(
+    clippy::unused_self,
+    reason = "only whoever holds the machine may use it"
+)]
+
 mod become_root;
 mod containers;
 mod controller_killed;

@@ -11,12 +11,19 @@ const NEW: &str = "20.10.24";
 fn a_set_is_installed_upgraded_and_downgraded_in_one_transaction() {
     let machine = Machine::pristine();
     let sets = machine.variable("lab_engine_sets");
-    for (from, to) in [("absent", OLD), (OLD, NEW), (NEW, OLD)] {
+    for (from, to, change) in [
+        ("absent", OLD, ""),
+        (OLD, NEW, " (upgrade)"),
+        (NEW, OLD, " (downgrade)"),
+    ] {
         let playbook = machine.playbook(&task(&sets[to]));
         let check = machine
             .fleet(&["check", &playbook, "--format", "json"])
             .exits(2);
-        assert_eq!(check.findings(), expected(&sets[to], sets.get(from)));
+        assert_eq!(
+            check.findings(),
+            expected(&sets[to], sets.get(from), change)
+        );
 
         let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
         let installed =
@@ -85,8 +92,12 @@ fn packages_that_cannot_be_trusted_or_do_not_fit_are_refused_before_the_transact
         ("unsigned", "unsigned", "not signed"),
         ("signed by an unknown key", "stranger", "key"),
         ("other architecture", "foreign", "aarch64"),
-        ("cut off before it was pinned", "truncated", "X"),
-        ("one bit wrong before it was pinned", "bitflip", "X"),
+        ("cut off before it was pinned", "truncated", "it is damaged"),
+        (
+            "one bit wrong before it was pinned",
+            "bitflip",
+            "it is damaged",
+        ),
     ] {
         let mut set = sets[NEW].clone();
         let engine = position(&set, "docker-ce");
@@ -163,13 +174,13 @@ fn task(set: &Value) -> String {
 }
 
 /// What check says of each package, and of its versionlock line.
-fn expected(to: &Value, from: Option<&Value>) -> Vec<String> {
+fn expected(to: &Value, from: Option<&Value>, change: &str) -> Vec<String> {
     let evr = |package: &Value| {
         let text = |key: &str| package[key].as_str().unwrap().to_owned();
         let (version, release) = (text("version"), text("release"));
         match package["epoch"].as_u64().unwrap() {
-            0 => format!("{version}-{release}"),
-            epoch => format!("{epoch}:{version}-{release}"),
+            0 => format!("{version}-{release}.x86_64"),
+            epoch => format!("{epoch}:{version}-{release}.x86_64"),
         }
     };
     let id = "containerd.io docker-ce docker-ce-cli";
@@ -179,7 +190,7 @@ fn expected(to: &Value, from: Option<&Value>) -> Vec<String> {
         let name = package["name"].as_str().unwrap();
         let was = from.map(|from| &from[position]);
         packages.push(format!(
-            "rpm {id}: {name} {} ← {}",
+            "rpm {id}: {name}{change} {} ← {}",
             evr(package),
             was.map_or("absent".to_owned(), evr)
         ));
