@@ -119,7 +119,9 @@ fn packages_that_cannot_be_trusted_or_do_not_fit_are_refused_before_the_transact
     let mut incomplete = sets[NEW].clone();
     let containerd = position(&incomplete, "containerd.io");
     incomplete.as_array_mut().unwrap().remove(containerd);
-    let playbook = machine.playbook(&task(&incomplete));
+    let playbook = machine.playbook(&format!(
+        "- name: Engine\n  rpm:\n    packages: {incomplete}"
+    ));
     let run = machine
         .fleet(&["apply", &playbook, "-y", "--format", "json"])
         .exits(2);
