@@ -54,7 +54,7 @@ fn plan_tells_what_is_known_and_what_is_not(machine: &Machine) {
         status("sysctl", "net.bridge.bridge-nf-call-iptables"),
         "unknown"
     );
-    assert_eq!(status("docker_daemon", "docker"), "drift");
+    assert_eq!(status("service", "docker.service"), "unknown");
     for resource in resources {
         let message = resource["message"].as_str().unwrap_or_default();
         assert_eq!(
@@ -116,7 +116,7 @@ fn check_finds_exactly_this_drift_and_touches_nothing(machine: &Machine) {
             "sysctl vm.swappiness: persisted 10 ← 60",
             "template /etc/security/limits.d/90-fleet.conf: mode 0644 ← 0600",
             "file /etc/localtime: src /usr/share/zoneinfo/UTC ← /usr/share/zoneinfo/Etc/GMT+5",
-            "docker_daemon docker: state started ← inactive (dead)",
+            "service docker.service: state started ← inactive (dead)",
         ]
     );
     same(&before, &state(machine));
