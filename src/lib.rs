@@ -6,10 +6,10 @@
 //! inventory + playbook/roles ──► per-host plan ──► ssh: one exec ──► fleet-helper ──► events ──► report
 //! ```
 //!
-//! On the controller (feature `control`): `yaml`, `inventory`, `playbook`, `template`, `plan`,
-//! `transport`, `run`, `report`, `cli`. On the host, inside `fleet-helper`: [`reconcile`],
-//! [`resource`], [`host`]. Between them: [`protocol`]. `ARCHITECTURE.md` has the code map and the
-//! invariants.
+//! On the controller (feature `control`): `yaml`, `inventory`, `playbook`, `template`, `transport`,
+//! `run`, `report`, `cli`, and what they read besides: `secret`, `artifact`, `image`, `http`. On the
+//! host, inside `fleet-helper`: [`reconcile`], [`resource`], [`host`]. Between them: [`protocol`].
+//! `ARCHITECTURE.md` has the code map and the invariants.
 
 #[cfg(feature = "control")]
 pub mod artifact;

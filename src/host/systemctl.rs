@@ -66,12 +66,6 @@ impl Unit {
         SystemTime::now().checked_sub(now.checked_sub(Duration::from_micros(started))?)
     }
 
-    /// Whether it ended by itself, and not well.
-    #[must_use]
-    pub fn is_failed(&self) -> bool {
-        self.active == "failed"
-    }
-
     /// Whether nothing of it runs.
     #[must_use]
     pub fn is_down(&self) -> bool {

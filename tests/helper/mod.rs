@@ -230,18 +230,7 @@ fn task(id: TaskId, kind: &str, declared: Value) -> Task {
     let resource: AnyResource =
         serde_json::from_value(json!({ "kind": kind, "declared": declared })).unwrap();
     resource.validate().unwrap();
-    Task {
-        id,
-        resource,
-        notify: Vec::new(),
-        answers: Vec::new(),
-        more: false,
-        ignore_errors: false,
-        judged: false,
-        no_log: false,
-        sensitive: false,
-        read_only: false,
-    }
+    Task::new(id, resource)
 }
 
 fn statuses(outcomes: &[Outcome]) -> Vec<Status> {
