@@ -26,19 +26,20 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test lab -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
-	grep -rlE '^#!/usr/bin/env bash' .ci tests | xargs shellcheck -x
+	grep -rlE '^#!/(usr/bin/env bash|bin/sh)' .ci tests contrib | xargs shellcheck -x
 
 ## test-quick: unit, protocol, command-line and loopback-sshd tests; no virtual machine
 test-quick:
 	$(CARGO) test --locked
 
-## test-lab: the tests on a virtual machine, which is booted once for all of them and taken down
+## test-lab: the tests on two virtual machines, booted once for all of them and taken down
 test-lab: build
 	tests/lab/test
 
-## bench: what a check costs, against `ssh host true` over the same hosts
+## bench: what a check costs, against `ssh host true` over the same hosts; what reports cost
 bench: build
 	tests/bench/check-versus-ssh-true -m 2
+	$(CARGO) bench --locked --bench report
 
 ## install: what building, demo and tests need, from Debian's packages
 install:

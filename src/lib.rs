@@ -27,6 +27,8 @@ pub mod image;
 #[cfg(feature = "control")]
 pub mod inventory;
 #[cfg(feature = "control")]
+pub mod memory;
+#[cfg(feature = "control")]
 pub mod playbook;
 pub mod protocol;
 pub mod reconcile;
@@ -41,5 +43,7 @@ pub mod secret;
 pub mod template;
 #[cfg(feature = "control")]
 pub mod transport;
+#[cfg(feature = "control")]
+pub mod waiver;
 #[cfg(feature = "control")]
 pub mod yaml;

@@ -5,7 +5,10 @@
 mod artifact;
 mod cases;
 mod cli;
+mod contrib;
+mod example;
 mod helper;
+mod html;
 mod image;
 mod inventory;
 mod run;
@@ -13,4 +16,5 @@ mod secret;
 mod sshd;
 mod tidy;
 mod transport;
+mod waiver;
 mod yaml;

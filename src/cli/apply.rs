@@ -1,14 +1,18 @@
 //! `fleet apply`: show the plan, ask, bring it about.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::check;
-use super::engine::Request;
-use super::options::PlaybookArgs;
+use super::delivery::{Delivery, Verdict};
+use super::options::{PlaybookArgs, ReportOptions};
+use super::remember::Remembering;
+use super::request::Request;
 use super::session::Session;
 use super::settings::Answers;
 use crate::error::{Error, ErrorKind};
-use crate::report::{self, Command, ExitCode, HostStatus, RunReport};
+use crate::report::{self, Command, HostStatus, ResourceReport, RunReport};
 
 /// Arguments of `fleet apply`.
 #[derive(Args, Clone, Debug)]
@@ -20,21 +24,41 @@ pub(super) struct ApplyArgs {
     #[arg(short = 'C', long, help_heading = "Changes", visible_alias = "dry-run", aliases = ["dry", "noop"])]
     check: bool,
 
+    /// Remove what the playbook made earlier and no longer declares
+    ///
+    /// Only what `fleet check` shows as `orphan`, and only when all tasks take part: not with
+    /// `--tags` or `--skip-tags`.
+    #[arg(long, help_heading = "Changes", conflicts_with_all = ["tags", "skip_tags"])]
+    prune: bool,
+
+    /// Wait so long for another run that changes the same host: `90`, `30s`, `5m`
+    ///
+    /// `0` does not wait. The other hosts go on meanwhile.
+    #[arg(
+        long,
+        help_heading = "Changes",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = duration
+    )]
+    lock_timeout: Duration,
+
     /// Do not show the plan and ask first
     #[arg(short, long, help_heading = "Changes", alias = "auto-approve")]
     yes: bool,
 }
 
-pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<ExitCode, Error> {
-    if args.check {
-        return check::look(session, Command::Check, &args.playbook);
+impl ApplyArgs {
+    pub(super) const fn report(&self) -> &ReportOptions {
+        &self.playbook.report
     }
-    let PlaybookArgs {
-        targets,
-        tags,
-        report,
-        ..
-    } = &args.playbook;
+}
+
+pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Error> {
+    if args.check {
+        return check::plainly(session, &args.playbook);
+    }
+    let PlaybookArgs { targets, tags, .. } = &args.playbook;
     let lists = targets.list_hosts || tags.list_tasks || tags.list_tags;
     if !args.yes && !lists && session.settings.answers != Answers::Typed {
         return Err(Error::new(
@@ -43,10 +67,17 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<ExitCode, E
         )
         .hint("give `--yes` to apply without being asked, or look first with `fleet plan`"));
     }
-    let request = session.request(Command::Apply, &args.playbook)?;
+    let request = Request {
+        lock_timeout: args.lock_timeout,
+        prune: args.prune,
+        ..session.request(Command::Apply, &args.playbook)?
+    };
     if let Some(code) = session.list(&request, targets, tags)? {
-        return Ok(code);
+        return Ok(code.into());
     }
+    let mut delivery = Delivery::begin(session, args.report(), Command::Apply)?;
+    let mut remembering = Remembering::of(session, &args.playbook.playbook)?;
+    let request = remembering.wants(request);
     if !args.yes {
         let plan = session.perform(&Request {
             command: Command::Plan,
@@ -54,32 +85,64 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<ExitCode, E
         })?;
         if plan.interrupted || !leaves_work(&plan) {
             // What was asked for was an apply, and there was nothing to it.
-            return session.print(
-                &RunReport {
-                    command: Command::Apply,
-                    ..plan
-                },
-                *report,
-            );
+            let done = RunReport {
+                command: Command::Apply,
+                ..plan
+            };
+            return Ok(finish(session, remembering, done, delivery));
         }
         ask(session, &plan, args)?;
     }
-    let done = session.perform(&request)?;
-    session.print(&done, *report)
+    let keep = session.keep();
+    let date = remembering.dates(session, delivery.is_streamed());
+    let done = delivery.perform(session, &request, |one| {
+        date(one);
+        one.hosts.iter_mut().for_each(|host| host.keep(keep));
+    })?;
+    Ok(finish(session, remembering, done, delivery))
+}
+
+/// Remembers the run and prints its report.
+fn finish(
+    session: &mut Session,
+    remembering: Remembering,
+    mut done: RunReport,
+    delivery: Delivery<'_>,
+) -> Verdict {
+    let keep = session.keep();
+    remembering.learn(session, &mut done, |report| {
+        report.hosts.iter_mut().for_each(|host| host.keep(keep));
+    });
+    delivery.finish(session, &done)
+}
+
+/// Seconds, or a duration with its unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "expected seconds, or a duration such as `30s` or `5m`".to_owned())
 }
 
 /// Whether an apply would do anything. A command without a guard is no drift, and yet work.
 fn leaves_work(plan: &RunReport) -> bool {
     plan.hosts.iter().any(|host| {
-        !matches!(host.status(), HostStatus::InSync | HostStatus::Unreachable)
-            || host.resources.iter().any(|found| found.would_run)
+        let work = match host.status() {
+            HostStatus::InSync | HostStatus::Unreachable => false,
+            HostStatus::Drifted => host.resources.iter().any(ResourceReport::would_change),
+            HostStatus::Changed | HostStatus::Failed | HostStatus::Unknown => true,
+        };
+        work || host.resources.iter().any(|found| found.would_run)
     })
 }
 
 /// The plan and the question are a conversation, so both go to stderr; stdout is for the report.
 fn ask(session: &Session, plan: &RunReport, args: &ApplyArgs) -> Result<(), Error> {
     let color = session.settings.stderr_color;
-    let text = report::render(plan, session.text_options(args.playbook.report, color));
+    let text = report::render(plan, session.text_options(args.report(), color));
     let term = console::Term::stderr();
     let answer = term
         .write_str(&format!("{text}\nApply these changes? [y/N] "))
@@ -97,8 +160,8 @@ fn ask(session: &Session, plan: &RunReport, args: &ApplyArgs) -> Result<(), Erro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Status;
-    use crate::report::{HostReport, Keep, ResourceReport};
+    use crate::protocol::{Drift, Severity, Status};
+    use crate::report::{Difference, HostReport, Keep, ResourceReport};
 
     fn plan(found: ResourceReport) -> RunReport {
         let mut host = HostReport::new("a");
@@ -111,7 +174,20 @@ mod tests {
             duration: std::time::Duration::ZERO,
             hosts: vec![host],
             interrupted: false,
+            waivers: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_an_audit_finds_is_nothing_to_apply() {
+        let drift = |drift| ResourceReport {
+            status: Status::Drift,
+            drift: vec![Difference::new(drift, Severity::Medium)],
+            ..ResourceReport::default()
+        };
+        let reported = drift(Drift::reported("privileged", "false", "true"));
+        assert!(!leaves_work(&plan(reported)));
+        assert!(leaves_work(&plan(drift(Drift::update("mode", "a", "b")))));
     }
 
     #[test]

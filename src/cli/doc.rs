@@ -22,6 +22,8 @@ pub(super) struct DocArgs {
 #[derive(Clone, Debug)]
 struct Page {
     name: &'static str,
+    /// Its manual, in lines as they are to be printed.
+    manual: &'static str,
     example: &'static str,
     /// Its JSON schema.
     schema: Value,
@@ -32,6 +34,8 @@ struct Field<'a> {
     name: &'a str,
     r#type: String,
     required: bool,
+    /// What it is without being given, where that is anything.
+    default: Option<String>,
     about: String,
     /// The fields of the mapping it is, or is a list of.
     fields: Vec<Field<'a>>,
@@ -82,7 +86,11 @@ impl Page {
     /// The whole page: what it is, its fields, an example.
     fn render(&self) -> String {
         let mut blocks = vec![self.name.to_owned()];
-        blocks.extend(paragraphs(&self.schema));
+        if self.manual.is_empty() {
+            blocks.extend(paragraphs(&self.schema));
+        } else {
+            blocks.push(self.manual.to_owned());
+        }
         let fields = self.fields();
         if !fields.is_empty() {
             let fields: Vec<_> = fields.iter().map(|field| field.render(2)).collect();
@@ -122,10 +130,18 @@ impl Page {
                     about = own;
                 }
                 let r#type = self.type_of(schema);
+                let required = required(name);
+                let default = match schema.get("default") {
+                    // What `no` says is left out of what is sent, and so of the schema.
+                    None if !required && r#type == "yes or no" => self.unless_optional(schema),
+                    None => None,
+                    Some(value) => default(value),
+                };
                 Field {
                     name,
                     r#type,
-                    required: required(name),
+                    required,
+                    default,
                     about,
                     fields: self.fields_of(schema),
                 }
@@ -133,6 +149,12 @@ impl Page {
             .collect();
         fields.sort_by_key(|field| !field.required);
         fields
+    }
+
+    /// `no` for a truth that is always one way or the other.
+    fn unless_optional(&self, schema: &Value) -> Option<String> {
+        let always = self.resolve(schema).get("type")? == "boolean";
+        always.then(|| "no".to_owned())
     }
 
     /// Follows a `$ref` into the schema's own definitions.
@@ -201,8 +223,12 @@ impl Page {
 
 impl Field<'_> {
     fn render(&self, indent: usize) -> String {
-        let required = if self.required { ", required" } else { "" };
-        let head = format!("{:indent$}{} ({}{required})", "", self.name, self.r#type);
+        let given = match &self.default {
+            _ if self.required => ", required".to_owned(),
+            Some(default) => format!(", default {default}"),
+            None => String::new(),
+        };
+        let head = format!("{:indent$}{} ({}{given})", "", self.name, self.r#type);
         let about = (!self.about.is_empty()).then(|| format!("{:indent$}    {}", "", self.about));
         let fields = self.fields.iter().map(|field| field.render(indent + 4));
         let lines: Vec<_> = std::iter::once(head).chain(about).chain(fields).collect();
@@ -214,6 +240,19 @@ fn literal(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A default as it would be written; nothing and empty are none.
+fn default(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::Bool(true) => Some("yes".to_owned()),
+        Value::Bool(false) => Some("no".to_owned()),
+        Value::Array(items) if items.is_empty() => None,
+        Value::Object(entries) if entries.is_empty() => None,
+        Value::String(text) if text.is_empty() => None,
+        value => Some(literal(value)),
+    }
 }
 
 fn indented(by: usize, line: &str) -> String {
@@ -236,6 +275,7 @@ fn paragraphs(schema: &Value) -> Vec<String> {
 fn pages() -> Vec<Page> {
     let page = |kind: &KindEntry| Page {
         name: kind.name,
+        manual: kind.manual,
         example: kind.example,
         schema: kind.schema.clone().to_value(),
     };
@@ -254,6 +294,10 @@ mod tests {
                 "state": { "$ref": "#/$defs/State", "description": "Whether it runs." },
                 "name": { "type": "string", "description": "The unit." },
                 "enabled": { "type": ["boolean", "null"] },
+                "reload": { "type": "boolean", "default": true },
+                "wait": { "type": "boolean" },
+                "timeout": { "type": "integer", "default": 30 },
+                "note": { "type": ["string", "null"], "default": null },
                 "ports": { "type": "array", "items": { "type": "integer" } },
                 "mask": { "anyOf": [{ "$ref": "#/$defs/State" }, { "type": "null" }] },
                 "extra": true,
@@ -265,6 +309,7 @@ mod tests {
         });
         Page {
             name: "unit",
+            manual: "",
             example: "- unit:\n    name: sshd\n",
             schema,
         }
@@ -285,9 +330,34 @@ mod tests {
           state (started | stopped)
               Whether it runs.
           enabled (yes or no)
+          reload (yes or no, default yes)
+          wait (yes or no, default no)
+          timeout (integer, default 30)
+          note (text)
           ports (list of integer)
           mask (started | stopped)
           extra (anything)
+
+        EXAMPLE
+          - unit:
+              name: sshd
+        ");
+    }
+
+    #[test]
+    fn a_manual_is_printed_in_its_own_lines() {
+        let page = Page {
+            manual: "A unit.\n\n- `started`: it\n  runs.",
+            schema: serde_json::json!({}),
+            ..page()
+        };
+        insta::assert_snapshot!(page.render(), @"
+        unit
+
+        A unit.
+
+        - `started`: it
+          runs.
 
         EXAMPLE
           - unit:

@@ -4,151 +4,89 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::locks;
+use super::locks::{self, Locks};
+use super::project;
+use super::request::{Connection, Listing, Request, Work};
 use crate::diagnostic::{self, Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind};
 use crate::inventory::{HostName, Inventory, Pattern, VarMap, extra_vars};
-use crate::playbook::{self, Globals, Playbook, TagFilter, Task, play_hosts, selected};
-use crate::report::{Command, Keep, Progress, RunReport};
+use crate::playbook::{
+    self, Contents, Globals, Play, Playbook, TagFilter, Task, play_hosts, selected,
+};
+use crate::report::{Command, Progress, RunReport};
 use crate::resource::AnyResource;
-use crate::run::{Job, Login, Options, Run, Work as RunWork};
-use crate::secret::{Secret, Vault};
+use crate::run::{Job, Login, Options, Over, Ownership, Run, Work as RunWork};
+use crate::secret::Vault;
+use crate::template::Secrets;
 use crate::transport::{self, Helpers, Transport};
+use crate::waiver::{Coverage, Register, Waivers};
 
 /// How long a host may say nothing, beyond what its tasks declare: longer than any command may
 /// take without a time limit of its own.
 const SILENCE: Duration = Duration::from_mins(15);
 
-/// One run over some hosts.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    /// Look, or change.
-    pub command: Command,
-    /// What to do there.
-    pub work: Work,
-    /// Where hosts and variables come from.
-    pub sources: Sources,
-    /// A pattern that hosts must match too.
-    pub limit: Option<String>,
-    /// How to reach them.
-    pub connection: Connection,
-    /// Only tasks with one of these tags; all, if empty.
-    pub tags: Vec<String>,
-    /// No task with one of these tags.
-    pub skip_tags: Vec<String>,
-    /// Make unified diffs.
-    pub diff: bool,
-    /// What the report is to keep.
-    pub keep: Keep,
-    /// Colour what goes to stderr.
-    pub color: bool,
-    /// Opens encrypted files, and keeps what is in them out of what is said.
-    pub vault: Vault,
-}
-
-/// What to do on each host.
-#[derive(Clone, Debug)]
-pub(super) enum Work {
-    /// The plays of this file.
-    Playbook(PathBuf),
-    /// One command on the hosts of a pattern.
-    Exec {
-        /// Which hosts.
-        pattern: String,
-        /// Program and arguments, as they are: no shell.
-        argv: Vec<String>,
-    },
-    /// Nothing but to ask the hosts of a pattern what they are.
-    Facts {
-        /// Which hosts.
-        pattern: String,
-    },
-}
-
-/// Where hosts and variables come from.
-#[derive(Clone, Debug)]
-pub(super) struct Sources {
-    /// As given with `-i`; `inventory/` if there are none.
-    pub inventory: Vec<String>,
-    /// As given with `-e`, in that order.
-    pub extra_vars: Vec<String>,
-}
-
-/// How to reach hosts.
-#[derive(Clone, Debug)]
-pub(super) struct Connection {
-    /// How many hosts are worked on at once.
-    pub forks: NonZeroU16,
-    /// The user to log in as.
-    pub user: Option<String>,
-    /// The key to log in with.
-    pub private_key: Option<PathBuf>,
-    /// Read instead of `~/.ssh/config`.
-    pub ssh_config: Option<PathBuf>,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// Become root.
-    pub r#become: bool,
-    /// What sudo will ask for.
-    pub become_password: Option<Secret>,
-}
-
-/// What to list instead of doing it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listing {
-    Hosts,
-    Tasks,
-    Tags,
-}
-
 /// Everything read. Where the playbook is wrong, the rest of it can still be looked at.
 struct Loaded {
     inventory: Inventory,
     playbook: Playbook,
+    locks: Locks,
     extra: VarMap,
     /// The hosts that `-l` leaves, if it was given.
     limit: Option<BTreeSet<HostName>>,
     tags: TagFilter,
+    waivers: Waivers,
 }
 
-/// Does what `request` says, telling `progress` of it.
+/// Does what `request` says, telling `progress` of it and `over` of each host that is done.
 ///
 /// # Errors
 /// When nothing could be begun; what goes wrong on a host is in the report.
-pub(super) fn run(request: &Request, progress: &dyn Progress) -> Result<RunReport, Error> {
-    let (loaded, mut diagnostics) = load(request)?;
-    let globals = Globals::new(&loaded.inventory, loaded.extra.clone());
-    let work = work(request, &loaded, &globals, &mut diagnostics);
-    if diagnostics.has_errors() {
-        return Err(Error::config(diagnostics.into_vec()));
+pub(super) fn run(
+    request: &Request,
+    progress: &dyn Progress,
+    over: Option<Over<'_>>,
+) -> Result<RunReport, Error> {
+    begin(request, ask(&request.vault), |loaded, work| {
+        if work.hosts.is_empty() {
+            return Err(no_hosts(request));
+        }
+        let run = Run::prepare(work, options(request)).map_err(Error::config)?;
+        let transport = transport(&request.connection)?;
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|error| Error::new(ErrorKind::Internal, "cannot start").caused_by(error))?;
+        let finish = |report: &mut RunReport| {
+            waive(report, request, loaded);
+            report.redact(request.vault.redactor());
+        };
+        let mut tell = over.map(|over| {
+            move |mut report: RunReport| {
+                finish(&mut report);
+                over(report);
+            }
+        });
+        let over = tell.as_mut().map(|tell| tell as Over<'_>);
+        let mut report = runtime.block_on(run.perform(&transport, progress, over));
+        finish(&mut report);
+        Ok(report)
+    })
+}
+
+/// Marks what is waived, and notes the waivers that somebody should look at.
+fn waive(report: &mut RunReport, request: &Request, loaded: &Loaded) {
+    let mut register = Register::new(&loaded.waivers, &loaded.inventory, report.started_at);
+    for host in &mut report.hosts {
+        register.waive(host);
     }
-    warn(request, diagnostics.as_slice());
-    if work.hosts.is_empty() {
-        return Err(no_hosts(request));
-    }
-    let run = Run::prepare(&work, options(request)).map_err(Error::config)?;
-    let helpers = Helpers::beside_executable().map_err(|error| {
-        Error::new(
-            ErrorKind::Internal,
-            "there is no helper to bring to the hosts",
-        )
-        .caused_by(error)
-        .hint("`make build` puts it beside `fleet`")
-    })?;
-    let transport =
-        Transport::new(transport_options(&request.connection), helpers).map_err(|error| {
-            let message = "there is no safe directory for ssh's sockets";
-            Error::new(ErrorKind::Internal, message).caused_by(error)
-        })?;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Error::new(ErrorKind::Internal, "cannot start").caused_by(error))?;
-    let mut report = runtime.block_on(run.perform(&transport, progress));
-    report.redact(request.vault.redactor());
-    Ok(report)
+    let tasks = loaded.playbook.plays.iter().flat_map(Play::tasks);
+    let coverage = Coverage {
+        partial: !(request.tags.is_empty() && request.skip_tags.is_empty()),
+        kinds: tasks.map(|task| task.kind.name).collect(),
+    };
+    report.waivers = register.remarks(report, &coverage);
 }
 
 /// Lists what `run` would work on.
@@ -156,52 +94,85 @@ pub(super) fn run(request: &Request, progress: &dyn Progress) -> Result<RunRepor
 /// # Errors
 /// As [`run`], before any host is contacted.
 pub(super) fn list(request: &Request, listing: Listing) -> Result<String, Error> {
-    let (loaded, mut diagnostics) = load(request)?;
-    let globals = Globals::new(&loaded.inventory, loaded.extra.clone());
-    let work = work(request, &loaded, &globals, &mut diagnostics);
-    if diagnostics.has_errors() {
-        return Err(Error::config(diagnostics.into_vec()));
-    }
-    let mut text = String::new();
-    if listing == Listing::Hosts {
-        for host in &work.hosts {
-            _ = writeln!(text, "{host}");
+    begin(request, ask_nobody(&request.vault), |loaded, work| {
+        let mut text = String::new();
+        if listing == Listing::Hosts {
+            for host in &work.hosts {
+                _ = writeln!(text, "{host}");
+            }
+            return Ok(text);
         }
-        return Ok(text);
-    }
-    for play in &loaded.playbook.plays {
-        let tasks = || play.tasks().filter(|task| selected(task, &loaded.tags));
-        _ = writeln!(text, "play: {}", play.name);
-        if listing == Listing::Tags {
-            let tags: BTreeSet<_> = tasks().flat_map(|task| &task.tags).cloned().collect();
-            _ = writeln!(text, "  tags: {}", Vec::from_iter(tags).join(", "));
-            continue;
+        for play in &loaded.playbook.plays {
+            let tasks = || play.tasks().filter(|task| selected(task, &loaded.tags));
+            _ = writeln!(text, "play: {}", play.name);
+            if listing == Listing::Tags {
+                let tags: BTreeSet<_> = tasks().flat_map(|task| &task.tags).cloned().collect();
+                _ = writeln!(text, "  tags: {}", Vec::from_iter(tags).join(", "));
+                continue;
+            }
+            for task in tasks() {
+                _ = writeln!(text, "  {}", task_line(task));
+            }
         }
-        for task in tasks() {
-            _ = writeln!(text, "  {}", task_line(task));
-        }
-    }
-    Ok(text)
+        Ok(text)
+    })
 }
 
-/// Checks everything that can be checked without contacting a host.
+/// Checks everything that can be checked without contacting a host or a store of secrets.
 ///
 /// # Errors
 /// Everything that is wrong, as diagnostics.
 pub(super) fn validate(request: &Request) -> Result<(), Error> {
+    begin(request, ask_nobody(&request.vault), |_, work| {
+        let unseen = locks::not_looked_at(&work.globals.contents.believed());
+        warn(request, unseen.as_slice());
+        let run = Run::prepare(work, options(request));
+        run.map(drop).map_err(Error::config)
+    })
+}
+
+/// Reads what `request` names and finds everything wrong with it, before `then` goes on.
+fn begin<T>(
+    request: &Request,
+    secrets: Secrets,
+    then: impl FnOnce(&Loaded, &RunWork<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let (loaded, mut diagnostics) = load(request)?;
-    let globals = Globals::new(&loaded.inventory, loaded.extra.clone());
+    let globals = globals(request, &loaded).with_secrets(secrets);
     let work = work(request, &loaded, &globals, &mut diagnostics);
-    if !diagnostics.has_errors()
-        && let Err(errors) = Run::prepare(&work, options(request))
-    {
-        diagnostics.extend(errors);
-    }
     if diagnostics.has_errors() {
         return Err(Error::config(diagnostics.into_vec()));
     }
     warn(request, diagnostics.as_slice());
-    Ok(())
+    then(&loaded, &work)
+}
+
+/// Templates get secrets from the store.
+fn ask(vault: &Vault) -> Secrets {
+    let store = vault.store().clone();
+    Secrets::Ask(Arc::new(move |name| {
+        let value = store.ask(name)?;
+        Ok(value.expose().to_owned())
+    }))
+}
+
+/// What needs a secret is looked at as if it needed facts: the store may be out of reach, or be
+/// one that asks a person. That none is configured is wrong all the same.
+fn ask_nobody(vault: &Vault) -> Secrets {
+    if vault.store().is_configured() {
+        Secrets::Later
+    } else {
+        ask(vault)
+    }
+}
+
+/// Whoever only compares needs no artifact at hand: what is in it is in its lock file.
+fn globals<'l>(request: &Request, loaded: &'l Loaded) -> Globals<'l> {
+    let mut globals = Globals::new(&loaded.inventory, loaded.extra.clone());
+    if request.command != Command::Apply {
+        globals.contents = Contents::believing(loaded.locks.files.clone());
+    }
+    globals
 }
 
 fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
@@ -217,21 +188,27 @@ fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
         .unwrap_or_default();
     let folder = match &request.work {
         Work::Playbook(path) => path.parent(),
-        Work::Exec { .. } | Work::Facts { .. } => None,
+        Work::Exec { .. } | Work::Facts { .. } | Work::Census { .. } => None,
     };
     if let Some(folder) = folder {
         let here = folder.as_os_str().is_empty().then_some(Path::new("."));
         inventory.add_variable_directory(here.unwrap_or(folder), &mut diagnostics);
     }
+    let mut locks = Locks::default();
     if let Work::Playbook(path) = &request.work {
-        inventory.add_defaults(locks::variables(path, &mut diagnostics));
+        locks = Locks::load(path, &mut diagnostics);
+        inventory.add_defaults(std::mem::take(&mut locks.variables));
     }
     // With half an inventory, patterns would match nothing for no fault of their own.
     let whole = !diagnostics.has_errors();
     let playbook = match &request.work {
         Work::Playbook(path) => playbook::load(path, &request.vault, &mut diagnostics),
-        Work::Exec { .. } | Work::Facts { .. } => Playbook::default(),
+        Work::Exec { .. } | Work::Facts { .. } | Work::Census { .. } => Playbook::default(),
     };
+    let waivers = request
+        .waivers
+        .as_deref()
+        .and_then(|path| diagnostics.check(Waivers::load(path)));
     if !whole {
         return Err(Error::config(diagnostics.into_vec()));
     }
@@ -243,12 +220,14 @@ fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
     let loaded = Loaded {
         inventory,
         playbook,
+        locks,
         extra,
         limit,
         tags: TagFilter::new(
             request.tags.iter().map(String::as_str),
             request.skip_tags.iter().map(String::as_str),
         ),
+        waivers: waivers.unwrap_or_default(),
     };
     Ok((loaded, diagnostics))
 }
@@ -266,7 +245,7 @@ fn select(option: &str, pattern: &str, inventory: &Inventory) -> Result<Vec<Host
 
 /// Finds the hosts, and everything wrong with what is to be done on them.
 fn work<'w>(
-    request: &Request,
+    request: &'w Request,
     loaded: &'w Loaded,
     globals: &'w Globals<'w>,
     diagnostics: &mut Diagnostics,
@@ -310,6 +289,10 @@ fn work<'w>(
             )
         }
         Work::Facts { pattern } => (Job::Facts, of_pattern(pattern, loaded, diagnostics)),
+        Work::Census { pattern, gathering } => (
+            Job::Census(gathering),
+            of_pattern(pattern, loaded, diagnostics),
+        ),
     };
     RunWork {
         globals,
@@ -367,9 +350,18 @@ fn options(request: &Request) -> Options {
         title: match &request.work {
             Work::Playbook(path) => path.display().to_string(),
             Work::Exec { argv, .. } => argv.join(" "),
-            Work::Facts { .. } => String::new(),
+            Work::Facts { .. } | Work::Census { .. } => String::new(),
         },
         forks: usize::from(request.connection.forks.get()),
+        ownership: match &request.work {
+            Work::Playbook(path) => Some(Ownership {
+                playbook: project::name_of(path),
+                complete: request.tags.is_empty() && request.skip_tags.is_empty(),
+                counted: request.prune || request.command == Command::Check,
+            }),
+            Work::Exec { .. } | Work::Facts { .. } | Work::Census { .. } => None,
+        },
+        lock_timeout: request.lock_timeout,
         diff: request.diff,
         keep: request.keep,
         silence: SILENCE,
@@ -382,13 +374,25 @@ fn options(request: &Request) -> Options {
     }
 }
 
-fn transport_options(connection: &Connection) -> transport::Options {
-    transport::Options {
+fn transport(connection: &Connection) -> Result<Transport, Error> {
+    let helpers = Helpers::beside_executable().map_err(|error| {
+        Error::new(
+            ErrorKind::Internal,
+            "there is no helper to bring to the hosts",
+        )
+        .caused_by(error)
+        .hint("`make build` puts it beside `fleet`")
+    })?;
+    let options = transport::Options {
         connect_timeout: connection.connect_timeout,
         ssh_config: connection.ssh_config.clone(),
         become_password: connection.become_password.clone(),
         ..transport::Options::default()
-    }
+    };
+    Transport::new(options, helpers).map_err(|error| {
+        let message = "there is no safe directory for ssh's sockets";
+        Error::new(ErrorKind::Internal, message).caused_by(error)
+    })
 }
 
 fn task_line(task: &Task) -> String {

@@ -2,14 +2,13 @@
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::engine::Work;
-use super::options::{Format, ReportOptions, Targets, TaskSelection};
+use super::delivery::{Delivery, Verdict};
+use super::options::{ReportOptions, Targets, TaskSelection};
+use super::request::Work;
 use super::session::Session;
 use crate::error::Error;
 use crate::protocol::{Output, Status};
-use crate::report::{
-    Command, ExitCode, HostReport, HostStatus, Keep, RunReport, lines, single_line,
-};
+use crate::report::{Command, HostReport, HostStatus, Keep, RunReport, lines, single_line};
 
 /// Arguments of `fleet exec`.
 #[derive(Args, Clone, Debug)]
@@ -33,7 +32,7 @@ pub(super) struct ExecArgs {
     command: Vec<String>,
 }
 
-pub(super) fn run(session: &mut Session, args: &ExecArgs) -> Result<ExitCode, Error> {
+pub(super) fn run(session: &mut Session, args: &ExecArgs) -> Result<Verdict, Error> {
     let work = Work::Exec {
         pattern: args.pattern.clone(),
         argv: args.command.clone(),
@@ -42,14 +41,11 @@ pub(super) fn run(session: &mut Session, args: &ExecArgs) -> Result<ExitCode, Er
     // What the command printed is the result here, not a remark.
     request.keep = Keep::All;
     if let Some(code) = session.list(&request, &args.targets, &TaskSelection::default())? {
-        return Ok(code);
+        return Ok(code.into());
     }
-    let report = session.perform(&request)?;
-    if args.report.format == Format::Json {
-        return session.print(&report, args.report);
-    }
-    session.output.write(&render(&report))?;
-    Ok(report.exit_code())
+    let mut delivery = Delivery::begin(session, &args.report, Command::Exec)?;
+    let report = delivery.perform(session, &request, |_| {})?;
+    Ok(delivery.finish_as(session, &report, |report, _| render(report)))
 }
 
 /// `host | CHANGED | rc=0 >>` and what the command printed, host by host.
@@ -152,6 +148,7 @@ mod tests {
                 silent,
             ],
             interrupted: false,
+            waivers: Vec::new(),
         };
         insta::assert_snapshot!(render(&report), @r"
         web01 | CHANGED | rc=0 >>

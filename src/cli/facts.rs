@@ -2,8 +2,8 @@
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
-use super::engine::Work;
 use super::options::{Targets, TaskSelection};
+use super::request::Work;
 use super::session::Session;
 use crate::error::{Error, ErrorKind};
 use crate::report::{self, Command, ExitCode, RunReport, TextOptions, Verbosity};

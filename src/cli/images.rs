@@ -52,7 +52,7 @@ struct LockArgs {
     #[arg(long, value_name = "HOST:ADDRESS", value_parser = parse_resolve)]
     resolve: Vec<(String, SocketAddr)>,
 
-    /// Docker's file of logins; without it $`DOCKER_CONFIG/config.json` or ~/.docker/config.json
+    /// Docker's file of logins; without it `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
 }

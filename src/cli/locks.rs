@@ -1,5 +1,6 @@
 //! The lock files of a project, and what templates see of them.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use crate::artifact::{self, ArtifactLock};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::image::{self, ImageLock};
 use crate::inventory::VarMap;
+use crate::protocol::Content;
 use crate::yaml::{File, Node, Span};
 
 /// A project's file: beside the playbook, else where fleet is started.
@@ -17,33 +19,70 @@ pub(super) fn beside(playbook: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
-/// The variables `artifacts` and `images`, each only if there is its file.
-pub(super) fn variables(playbook: &Path, diagnostics: &mut Diagnostics) -> VarMap {
-    let mut variables = VarMap::new();
-    let mut add = |name: &str,
-                   file: &str,
-                   load: fn(&Path) -> Result<serde_json::Value, Vec<Diagnostic>>,
-                   diagnostics: &mut Diagnostics| {
-        let Some(path) = beside(playbook, file) else {
-            return;
-        };
-        if let Some(value) = diagnostics.check(load(&path)) {
-            variables.insert(name.to_owned(), node(value, path));
+/// What the lock files of a project say.
+#[derive(Debug, Default)]
+pub(super) struct Locks {
+    /// `artifacts` and `images`, each only if there is its file.
+    pub variables: VarMap,
+    /// What is in which file.
+    pub files: HashMap<PathBuf, Content>,
+}
+
+impl Locks {
+    /// Reads them.
+    pub(super) fn load(playbook: &Path, diagnostics: &mut Diagnostics) -> Self {
+        let mut locks = Self::default();
+        if let Some((path, lock)) = read(
+            playbook,
+            artifact::LOCK_FILE,
+            ArtifactLock::load,
+            diagnostics,
+        ) {
+            let artifacts = lock.artifacts.values();
+            locks.files = artifacts
+                .map(|artifact| {
+                    let content = Content {
+                        sha256: artifact.sha256,
+                        size: artifact.size,
+                    };
+                    (lock.path(artifact), content)
+                })
+                .collect();
+            let value = node(lock.to_json(), path);
+            locks.variables.insert("artifacts".to_owned(), value);
         }
+        if let Some((path, lock)) = read(playbook, image::LOCK_FILE, ImageLock::load, diagnostics) {
+            let value = node(lock.to_json(), path);
+            locks.variables.insert("images".to_owned(), value);
+        }
+        locks
+    }
+}
+
+/// Says which files were not looked at, so that nobody takes them for good.
+pub(super) fn not_looked_at(files: &BTreeSet<PathBuf>) -> Option<Diagnostic> {
+    let first = files.first()?.display();
+    let message = match files.len() {
+        1 => format!("`{first}` is not here, so it was not looked at"),
+        count => format!(
+            "`{first}` and {} more of {} are not here, so they were not looked at",
+            count - 1,
+            artifact::LOCK_FILE
+        ),
     };
-    add(
-        "artifacts",
-        artifact::LOCK_FILE,
-        |path| ArtifactLock::load(path).map(|lock| lock.to_json()),
-        diagnostics,
-    );
-    add(
-        "images",
-        image::LOCK_FILE,
-        |path| ImageLock::load(path).map(|lock| lock.to_json()),
-        diagnostics,
-    );
-    variables
+    let help = "`fleet artifacts fetch` brings what `fleet apply` needs";
+    Some(Diagnostic::warning(message).help(help))
+}
+
+fn read<L>(
+    playbook: &Path,
+    name: &str,
+    load: fn(&Path) -> Result<L, Vec<Diagnostic>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<(PathBuf, L)> {
+    let path = beside(playbook, name)?;
+    let lock = diagnostics.check(load(&path))?;
+    Some((path, lock))
 }
 
 fn node(value: serde_json::Value, path: PathBuf) -> Node {

@@ -9,14 +9,18 @@ use std::process;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::report::{Command, ExitCode};
+use crate::report::ExitCode;
 use crate::secret::Redactor;
 
 mod apply;
 mod artifacts;
 mod check;
+mod compare;
 mod completions;
+mod delivery;
+mod destination;
 mod doc;
+mod drift;
 mod engine;
 mod exec;
 mod facts;
@@ -26,12 +30,19 @@ mod locks;
 mod options;
 mod output;
 mod password;
+mod project;
+mod remember;
+mod request;
+mod runs;
 mod secret;
 mod session;
 mod settings;
+mod stream;
+mod table;
 mod validate;
 
-use options::{Global, PlaybookArgs};
+use delivery::Verdict;
+use options::{Format, Global, PlaybookArgs};
 use output::Output;
 use session::Session;
 use settings::{Settings, Surroundings};
@@ -70,12 +81,22 @@ enum Verb {
     /// Find what differs from the declared state, and change nothing
     ///
     /// Exits with 2 if something differs and with 3 if something could not be told, so that cron
-    /// can tell. With `-q`, nothing is printed when all is well.
-    Check(PlaybookArgs),
+    /// can tell. With `-q`, nothing is printed when all is well. What was found is remembered in
+    /// `.fleet/` of the project: the nearest directory, from the playbook's upwards, that has a
+    /// `fleet.yml` or a `.fleet`.
+    #[command(mut_arg("playbook", check::unless_compared))]
+    Check(check::CheckArgs),
     /// Show what `apply` would do, and change nothing
     ///
     /// What cannot be known before an earlier task is applied is shown as `?`.
     Plan(PlaybookArgs),
+    /// List the drift that checks have found and that is still open
+    ///
+    /// Reads what is remembered and contacts no host. A finding is open until a check or an apply
+    /// has looked again and seen it gone.
+    Drift(drift::DriftArgs),
+    /// List the checks and applies of this project
+    Runs(runs::RunsArgs),
     /// Check playbooks, roles, templates and inventory without contacting a host
     ///
     /// Shows everything that is wrong, each with its file, line and a way out.
@@ -97,7 +118,9 @@ enum Verb {
     /// Make keys, and encrypt, edit and show files of variables
     ///
     /// Files in `group_vars/`, `host_vars/` and `vars_files` may be encrypted with age. Whatever
-    /// is in them is kept out of everything fleet writes.
+    /// is in them is kept out of everything fleet writes. So is what a store outside knows:
+    /// templates ask for it with `secret('name')`, through the command that `fleet.yml` names
+    /// under `secrets: {command: [pass, show, "{name}"]}`.
     Secret(secret::SecretArgs),
     /// Print a completion script for a shell
     ///
@@ -111,16 +134,16 @@ pub fn main() -> process::ExitCode {
     run(std::env::args_os()).into()
 }
 
-fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+fn run(args: impl IntoIterator<Item = OsString>) -> Verdict {
     let opts = match Opts::try_parse_from(args) {
         Ok(opts) => opts,
         Err(error) => {
             // Help goes to stdout and errors to stderr; if nobody reads them, so be it.
             let _ = error.print();
             return if error.use_stderr() {
-                ExitCode::Usage
+                ExitCode::Usage.into()
             } else {
-                ExitCode::AsDeclared
+                ExitCode::AsDeclared.into()
             };
         }
     };
@@ -131,17 +154,36 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         output: Output::stdout(redactor.clone()),
         redactor,
     };
-    dispatch(&mut session, &opts.command)
-        .unwrap_or_else(|error| output::report(&error, settings.stderr_color, &session.redactor))
+    dispatch(&mut session, &opts.command).unwrap_or_else(|error| {
+        if opts.command.is_plugin() {
+            return delivery::plugin_error(&mut session, &error);
+        }
+        output::report(&error, settings.stderr_color, &session.redactor).into()
+    })
 }
 
-fn dispatch(session: &mut Session, verb: &Verb) -> Result<ExitCode, Error> {
-    match verb {
-        Verb::Apply(args) => apply::run(session, args),
-        Verb::Check(args) => check::look(session, Command::Check, args),
-        Verb::Plan(args) => check::look(session, Command::Plan, args),
+impl Verb {
+    /// Whether it is asked as a monitoring plugin, whose exit codes mean something else.
+    fn is_plugin(&self) -> bool {
+        let options = match self {
+            Self::Apply(args) => args.report(),
+            Self::Check(args) => args.report(),
+            Self::Plan(args) => &args.report,
+            _ => return false,
+        };
+        options.format == Format::Nagios
+    }
+}
+
+fn dispatch(session: &mut Session, verb: &Verb) -> Result<Verdict, Error> {
+    let code = match verb {
+        Verb::Apply(args) => return apply::run(session, args),
+        Verb::Check(args) => return check::run(session, args),
+        Verb::Plan(args) => return check::plan(session, args),
+        Verb::Exec(args) => return exec::run(session, args),
         Verb::Validate(args) => validate::run(session, args),
-        Verb::Exec(args) => exec::run(session, args),
+        Verb::Drift(args) => drift::run(session, args),
+        Verb::Runs(args) => runs::run(session, *args),
         Verb::Facts(args) => facts::run(session, args),
         Verb::Inventory(args) => inventory::run(session, args),
         Verb::Doc(args) => doc::run(session, args),
@@ -149,7 +191,8 @@ fn dispatch(session: &mut Session, verb: &Verb) -> Result<ExitCode, Error> {
         Verb::Images(args) => images::run(session, args),
         Verb::Secret(args) => secret::run(session, args),
         Verb::Completions(args) => completions::run(session, *args),
-    }
+    };
+    code.map(Verdict::from)
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The flags, as clap reads them: what the user said, nothing decided yet.
 
-use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
+use super::destination::Destination;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+
+use crate::protocol::Severity;
 
 /// Flags of every command, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
@@ -130,13 +134,90 @@ pub(super) struct TaskSelection {
     pub list_tags: bool,
 }
 
+/// Which findings of a check matter.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Findings")]
+pub(super) struct FindingArgs {
+    /// Go by these waivers instead of `waivers.yml` beside the playbook
+    ///
+    /// Waived drift is shown apart and does not make the exit code 2. A waiver that is expired,
+    /// or that nothing needed, is named.
+    #[arg(long, value_name = "FILE")]
+    pub waivers: Option<std::path::PathBuf>,
+
+    /// Leave out drift milder than this
+    ///
+    /// It is counted, not shown, and does not make the exit code 2. What failed or could not be
+    /// told is shown all the same: how bad that is, nobody knows.
+    #[arg(long, value_name = "LEVEL", value_parser = severity_parser())]
+    pub min_severity: Option<Severity>,
+
+    /// Leave out drift that an earlier check has seen
+    ///
+    /// It is counted, not shown, and does not make the exit code 2: silence means nothing new,
+    /// not that all is well. `fleet drift` lists what is open.
+    #[arg(long)]
+    pub only_new: bool,
+
+    /// Take for new what was first seen since then: `2026-11-20`, a time, or as long ago as `24h`
+    #[arg(long, value_name = "WHEN", requires = "only_new", value_parser = since)]
+    pub since: Option<jiff::Timestamp>,
+}
+
+/// The severities as choices.
+pub(super) fn severity_parser() -> impl TypedValueParser<Value = Severity> {
+    PossibleValuesParser::new(Severity::ALL.map(Severity::as_str))
+        .try_map(|text| text.parse::<Severity>())
+}
+
+/// A day (its beginning, in UTC), a time, or how long ago.
+fn since(text: &str) -> Result<jiff::Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let utc = jiff::tz::TimeZone::UTC;
+    let day = text.parse::<jiff::civil::Date>();
+    if let Some(day) = day.ok().filter(|day| day.to_string() == text) {
+        let begins = day.to_zoned(utc).map_err(|error| error.to_string())?;
+        return Ok(begins.timestamp());
+    }
+    let ago = text
+        .parse::<jiff::Span>()
+        .ok()
+        .filter(|ago| ago.is_positive());
+    ago.and_then(|ago| jiff::Timestamp::now().to_zoned(utc).checked_sub(ago).ok())
+        .map(|then| then.timestamp())
+        .ok_or_else(|| "neither a day (`2026-11-20`), a time (`2026-11-20T08:00Z`) nor how long ago (`24h`, `7d`)".to_owned())
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: one document
+    Json,
+}
+
 /// How the report looks.
-#[derive(Args, Clone, Copy, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Report")]
 pub(super) struct ReportOptions {
     /// Print the report in this format
+    ///
+    /// With `nagios` the exit code is that of a monitoring plugin: 0 as declared, 1 differs only
+    /// where a waiver covers it, 2 drift or failed, 3 could not be told, also because hosts were
+    /// unreachable or nothing could be begun.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+
+    /// Write the report into a file, too, as in `html=report.html`; may be given several times
+    ///
+    /// A file is replaced whole and readable by its owner only; `prometheus` and `nagios`, which
+    /// hold counts and no values, by everybody. `jsonl` is written while the run goes on.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = Destination::parse)]
+    pub output: Vec<Destination>,
 
     /// Show what differs inside files, as a unified diff
     #[arg(short = 'D', long)]
@@ -151,6 +232,30 @@ pub(super) enum Format {
     Text,
     /// For programs: one document
     Json,
+    /// For programs that do not want to wait: a line per host as soon as it is done
+    Jsonl,
+    /// For build servers: `JUnit` XML
+    Junit,
+    /// For node exporter's textfile collector
+    Prometheus,
+    /// For monitoring: one line with performance data, and a plugin's exit code
+    Nagios,
+    /// For people: a page to search, print, mail and archive
+    Html,
+}
+
+impl Format {
+    /// Whether what a command printed can be told in it.
+    pub(super) const fn suits_exec(self) -> bool {
+        matches!(self, Self::Text | Self::Json | Self::Jsonl)
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
 }
 
 /// What `apply`, `check` and `plan` have in common.

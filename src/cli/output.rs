@@ -75,8 +75,18 @@ pub(super) fn report(error: &Error, color: bool, redactor: &Redactor) -> ExitCod
 
 /// `error: …`, `  caused by: …`, `hint: …`, after the diagnostics.
 fn render(error: &Error, color: bool) -> String {
+    let red = console::Style::new().red().force_styling(color).bold();
+    told(error, &red.apply_to("error: ").to_string(), color)
+}
+
+/// The same for something that does not keep a command from its work.
+pub(super) fn warning(error: &Error, color: bool) -> String {
+    let yellow = console::Style::new().yellow().force_styling(color).bold();
+    told(error, &yellow.apply_to("warning: ").to_string(), color)
+}
+
+fn told(error: &Error, lead: &str, color: bool) -> String {
     let style = |style: console::Style| style.force_styling(color).bold();
-    let red = style(console::Style::new().red());
     let cyan = style(console::Style::new().cyan());
     let mut out = diagnostic::render(&error.diagnostics, color);
     if !out.is_empty() {
@@ -88,7 +98,7 @@ fn render(error: &Error, color: bool) -> String {
             writeln!(out, "{lead}{line}").expect("a String takes everything");
         }
     };
-    say(red.apply_to("error: ").to_string(), "  ", &error.message);
+    say(lead.to_owned(), "  ", &error.message);
     let mut cause = error.source();
     while let Some(source) = cause {
         say("  caused by: ".to_owned(), "    ", &source.to_string());

@@ -4,17 +4,21 @@ use std::io::{Stdout, stderr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::engine::{self, Listing, Request, Work};
-use super::options::{self, Format, PlaybookArgs, ReportOptions, Targets, TaskSelection};
+use super::engine;
+use super::locks;
+use super::options::{self, PlaybookArgs, ReportOptions, Targets, TaskSelection};
 use super::output::Output;
 use super::password;
+use super::request::{self, Listing, Request, Work};
 use super::settings::{ProgressStyle, Settings};
 use crate::error::Error;
 use crate::report::{
-    self, Command, ExitCode, Keep, Live, Plain, Progress, Redacted, RunReport, Silent, TextOptions,
+    Command, ExitCode, Keep, Live, Plain, Progress, Redacted, RunReport, Silent, TextOptions,
     Verbosity,
 };
+use crate::run::Over;
 use crate::secret::{self, Redactor, Vault};
+use crate::waiver;
 
 /// One invocation of fleet: how it talks, and to whom.
 #[derive(Debug)]
@@ -28,32 +32,29 @@ pub(super) struct Session {
 impl Session {
     /// Runs `request` with progress on stderr, which is gone again when this returns.
     pub(super) fn perform(&self, request: &Request) -> Result<RunReport, Error> {
+        self.perform_telling(request, None)
+    }
+
+    /// The same, telling `over` of each host that is done.
+    pub(super) fn perform_telling(
+        &self,
+        request: &Request,
+        over: Option<Over<'_>>,
+    ) -> Result<RunReport, Error> {
         let progress: Box<dyn Progress> = match self.settings.progress {
+            // Lines that move and lines that stay do not go together on one terminal.
+            ProgressStyle::Live if over.is_some() => Box::new(Plain::new(stderr())),
             ProgressStyle::Live => Box::new(Live::stderr()),
             ProgressStyle::Plain => Box::new(Plain::new(stderr())),
             ProgressStyle::None => Box::new(Silent),
         };
         let progress = Redacted::new(progress, request.vault.redactor().clone());
-        let result = engine::run(request, &progress);
+        let result = engine::run(request, &progress, over);
         progress.end();
         result
     }
 
-    /// Prints the report, and says what to exit with.
-    pub(super) fn print(
-        &mut self,
-        report: &RunReport,
-        options: ReportOptions,
-    ) -> Result<ExitCode, Error> {
-        let text = match options.format {
-            Format::Text => report::render(report, self.text_options(options, self.settings.color)),
-            Format::Json => report::to_json(report),
-        };
-        self.output.write(&text)?;
-        Ok(report.exit_code())
-    }
-
-    pub(super) fn text_options(&self, options: ReportOptions, color: bool) -> TextOptions {
+    pub(super) fn text_options(&self, options: &ReportOptions, color: bool) -> TextOptions {
         TextOptions {
             color,
             verbosity: self.settings.verbosity,
@@ -76,6 +77,10 @@ impl Session {
             tags,
             skip_tags,
             diff: args.report.diff,
+            waivers: match command {
+                Command::Check => locks::beside(&args.playbook, waiver::WAIVER_FILE),
+                _ => None,
+            },
             ..request
         })
     }
@@ -95,14 +100,22 @@ impl Session {
             connection: self.connection(&targets.connection)?,
             tags: Vec::new(),
             skip_tags: Vec::new(),
+            prune: false,
+            lock_timeout: Duration::ZERO,
             diff: false,
             color: self.settings.stderr_color,
             vault: self.open_vault(None)?,
-            keep: match self.settings.verbosity {
-                Verbosity::Quiet | Verbosity::Normal => Keep::Findings,
-                Verbosity::Verbose => Keep::All,
-            },
+            keep: self.keep(),
+            waivers: None,
         })
+    }
+
+    /// Which resources the report is to show.
+    pub(super) fn keep(&self) -> Keep {
+        match self.settings.verbosity {
+            Verbosity::Quiet | Verbosity::Normal => Keep::Findings,
+            Verbosity::Verbose => Keep::All,
+        }
     }
 
     /// The vault for what is read in `directory`, the current one if `None`. What comes out of
@@ -112,8 +125,8 @@ impl Session {
         secret::Settings::vault(directory, self.redactor.clone()).map_err(Error::config)
     }
 
-    fn connection(&self, args: &options::Connection) -> Result<engine::Connection, Error> {
-        Ok(engine::Connection {
+    fn connection(&self, args: &options::Connection) -> Result<request::Connection, Error> {
+        Ok(request::Connection {
             forks: args.forks,
             user: args.user.clone(),
             private_key: args.private_key.clone(),
@@ -150,8 +163,8 @@ impl Session {
 }
 
 /// Where hosts and variables come from, as asked for.
-pub(super) fn sources(args: &options::Sources) -> engine::Sources {
-    engine::Sources {
+pub(super) fn sources(args: &options::Sources) -> request::Sources {
+    request::Sources {
         inventory: args.inventory.clone(),
         extra_vars: args.extra_vars.clone(),
     }

@@ -1,36 +1,32 @@
-//! The docker and dockerd programs. Everything has a deadline: a daemon can hang.
+//! What the Docker daemon tells of itself. Everything has a deadline: a daemon can hang.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::docker_api::Engine;
 use super::{Command, Failure};
 
 /// How long the daemon may take for an answer. It answers within a second, unless it hangs.
 const ANSWER: Duration = Duration::from_mins(1);
 
-fn docker(arguments: &[&str]) -> Command {
-    Command::new(["docker"]).args(arguments).timeout(ANSWER)
-}
-
 /// What the daemon says of itself.
 ///
 /// # Errors
-/// [`Failure::Missing`] without the program `docker`; [`Failure::Unexpected`] if no daemon
-/// answers.
+/// [`Failure::Unexpected`] if no daemon answers.
 pub(crate) fn info() -> Result<Value, Failure> {
-    let output = docker(&["info", "--format", "{{json .}}"]).run()?;
-    let info: Value = serde_json::from_str(&output.stdout).map_err(|error| {
-        Failure::Unexpected(format!("`docker info` cannot be understood: {error}"))
-    })?;
-    // Some releases report success without a daemon.
-    match info["ServerErrors"].as_array().map(Vec::as_slice) {
-        None | Some([]) => Ok(info),
-        Some([first, ..]) => Err(Failure::Unexpected(format!(
-            "`docker info` reports: {}",
-            first.as_str().unwrap_or("an error of the daemon")
-        ))),
-    }
+    ask("/info")?.ok_or_else(|| {
+        Failure::Unexpected("what answers on the Docker engine's socket is no engine".to_owned())
+    })
+}
+
+/// The network that containers are on unless they say otherwise; `None` if the daemon has none
+/// (`bridge: none`).
+///
+/// # Errors
+/// As [`info`].
+pub(crate) fn bridge() -> Result<Option<Value>, Failure> {
+    ask("/networks/bridge")
 }
 
 /// The names of the containers that run.
@@ -38,10 +34,31 @@ pub(crate) fn info() -> Result<Value, Failure> {
 /// # Errors
 /// As [`info`].
 pub(crate) fn running_containers() -> Result<Vec<String>, Failure> {
-    let output = docker(&["ps", "--format", "{{.Names}}"]).run()?;
-    let mut names: Vec<_> = output.stdout.lines().map(str::to_owned).collect();
+    let running = ask("/containers/json")?.unwrap_or_default();
+    Ok(names(&running))
+}
+
+fn names(containers: &Value) -> Vec<String> {
+    let containers = containers.as_array().into_iter().flatten();
+    // Further names are those of links, with a slash inside.
+    let mut names: Vec<_> = containers
+        .filter_map(|container| {
+            let names = container["Names"].as_array()?.iter();
+            let mut own = names.filter_map(|name| name.as_str()?.strip_prefix('/'));
+            own.find(|name| !name.contains('/')).map(str::to_owned)
+        })
+        .collect();
     names.sort();
-    Ok(names)
+    names
+}
+
+/// The daemon runs, so an engine that is not there is a surprise and nothing that an earlier task
+/// will bring.
+fn ask(path: &str) -> Result<Option<Value>, Failure> {
+    Engine::local().get(path).map_err(|failure| match failure {
+        Failure::Missing(why) => Failure::Unexpected(why),
+        failure => failure,
+    })
 }
 
 /// Whether the daemon has taken over a configuration since `begin`.
@@ -54,7 +71,8 @@ pub(crate) fn has_reloaded_since(begin: SystemTime) -> Result<bool, Failure> {
         format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
     };
     let (since, until) = (stamp(begin), stamp(SystemTime::now()));
-    let output = docker(&["events", "--since", &since, "--until", &until])
+    let output = Command::new(["docker", "events", "--since", &since, "--until", &until])
+        .timeout(ANSWER)
         .args(["--filter", "type=daemon", "--filter", "event=reload"])
         .args(["--format", "{{.Action}}"])
         .run()?;
@@ -86,7 +104,18 @@ fn version_in(printed: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_container_linked_to_has_one_name_nonetheless() {
+        let containers = json!([
+            { "Names": ["/web/db", "/db"] }, { "Names": ["/web"] }, { "Names": [] }, {},
+        ]);
+        assert_eq!(names(&containers), ["db", "web"]);
+        assert!(names(&json!(null)).is_empty());
+    }
 
     #[test]
     fn reads_the_version() {

@@ -6,10 +6,10 @@
 //! write and a read to the end, which is less than it takes to teach an HTTP crate Unix sockets
 //! without an async runtime.
 //!
-//! [`program`] is for what `docker` itself does better: pulling with the credentials (and their
-//! helpers) of a user, loading archives, running something inside a container.
+//! [`program`] is for what `docker` itself does better: loading archives, running something
+//! inside a container.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,6 +26,9 @@ const DEADLINE: Duration = Duration::from_mins(2);
 /// More than any inspection; what is longer is not from an engine.
 const LONGEST_ANSWER: u64 = 16 * 1024 * 1024;
 
+/// More than one line of what the engine tells while it works.
+const LONGEST_LINE: u64 = 1024 * 1024;
+
 /// The engine behind a socket.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -36,6 +39,8 @@ pub struct Engine {
 #[derive(Debug)]
 struct Answer {
     status: u16,
+    /// How long the body is said to be, in bytes.
+    length: Option<usize>,
     body: Vec<u8>,
 }
 
@@ -86,61 +91,147 @@ impl Engine {
         answer.value(path).map(drop)
     }
 
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
-        debug_assert!(path.bytes().all(|byte| byte.is_ascii_graphic()));
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let answer = self
-            .exchange(request.as_bytes())
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    Failure::Missing(format!(
-                        "the Docker engine does not answer on {}: {error}",
-                        self.socket.display()
-                    ))
-                }
-                io::ErrorKind::PermissionDenied => Failure::Refused(format!(
-                    "this user may not ask the Docker engine ({}); say `become: yes`",
-                    self.socket.display()
-                )),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Failure::Unexpected(
-                    format!("the Docker engine gave no answer to {method} {path} in time"),
-                ),
-                _ => Failure::io("ask the Docker engine on", &self.socket, error),
-            })?;
-        parse(&answer).ok_or_else(|| {
-            Failure::Unexpected(format!(
-                "what answers on {} is no Docker engine",
-                self.socket.display()
-            ))
-        })
-    }
-
-    fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let deadline = Instant::now() + DEADLINE;
-        let mut stream = UnixStream::connect(&self.socket)?;
-        stream.set_write_timeout(Some(DEADLINE))?;
-        stream.write_all(request)?;
-        let mut answer = Vec::new();
-        let mut piece = vec![0; 64 * 1024];
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || answer.len() as u64 > LONGEST_ANSWER {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            stream.set_read_timeout(Some(left))?;
-            match stream.read(&mut piece) {
-                Ok(0) => return Ok(answer),
-                Ok(length) => answer.extend_from_slice(&piece[..length]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    /// Asks for something that takes its time. `tell` gets what the engine says meanwhile, value
+    /// by value; what it says with `error` ends it. Neither `head` nor what is in it appears in an
+    /// error.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] with the engine's own words; [`Failure::Unexpected`] after `limit`.
+    pub fn follow(
+        &self,
+        path: &str,
+        head: &[(&str, &str)],
+        limit: Duration,
+        mut tell: impl FnMut(&Value),
+    ) -> Result<(), Failure> {
+        let broken = |error| self.broken("POST", path, error);
+        let answer = self.send("POST", path, head, "", limit);
+        let mut answer = BufReader::new(answer.map_err(broken)?);
+        let mut start = Vec::new();
+        while !start.ends_with(b"\r\n\r\n") {
+            let room = LONGEST_LINE.saturating_sub(start.len() as u64);
+            let read = answer.by_ref().take(room).read_until(b'\n', &mut start);
+            if read.map_err(broken)? == 0 {
+                return Err(self.no_engine());
             }
         }
+        let begun = parse(&start).ok_or_else(|| self.no_engine())?;
+        if begun.status != 200 {
+            let read = answer.take(LONGEST_LINE).read_to_end(&mut start);
+            read.map_err(broken)?;
+            let refused = parse(&start).ok_or_else(|| self.no_engine())?;
+            return refused.value(path).map(drop);
+        }
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = answer
+                .by_ref()
+                .take(LONGEST_LINE)
+                .read_until(b'\n', &mut line);
+            if read.map_err(broken)? == 0 {
+                return Ok(());
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let told: Value = serde_json::from_slice(&line).map_err(|error| {
+                Failure::Unexpected(format!(
+                    "what the Docker engine tells of {path} is no JSON: {error}"
+                ))
+            })?;
+            if let Some(error) = told["error"].as_str() {
+                return Err(says(error));
+            }
+            tell(&told);
+        }
     }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut answer = Vec::new();
+        self.send(method, path, &[], &body, DEADLINE)
+            .and_then(|stream| stream.take(LONGEST_ANSWER).read_to_end(&mut answer))
+            .map_err(|error| self.broken(method, path, error))?;
+        parse(&answer)
+            .filter(Answer::is_whole)
+            .ok_or_else(|| self.no_engine())
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        head: &[(&str, &str)],
+        body: &str,
+        limit: Duration,
+    ) -> io::Result<Timed> {
+        debug_assert!(path.bytes().all(|byte| byte.is_ascii_graphic()));
+        let mut request = format!("{method} {path} HTTP/1.0\r\nHost: docker\r\n");
+        for (name, value) in head {
+            debug_assert!(value.bytes().all(|byte| byte.is_ascii_graphic()));
+            request.extend([name, ": ", value, "\r\n"]);
+        }
+        let length = body.len().to_string();
+        request.extend([
+            "Content-Type: application/json\r\nContent-Length: ",
+            &length,
+        ]);
+        request.extend(["\r\n\r\n", body]);
+        let deadline = Instant::now() + limit;
+        let mut stream = UnixStream::connect(&self.socket)?;
+        stream.set_write_timeout(Some(limit.min(DEADLINE)))?;
+        stream.write_all(request.as_bytes())?;
+        Ok(Timed { stream, deadline })
+    }
+
+    fn broken(&self, method: &str, path: &str, error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                Failure::Missing(format!(
+                    "the Docker engine does not answer on {}: {error}",
+                    self.socket.display()
+                ))
+            }
+            io::ErrorKind::PermissionDenied => Failure::Refused(format!(
+                "this user may not ask the Docker engine ({}); say `become: yes`",
+                self.socket.display()
+            )),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Failure::Unexpected(format!(
+                "the Docker engine did not finish {method} {path} in time"
+            )),
+            _ => Failure::io("ask the Docker engine on", &self.socket, error),
+        }
+    }
+
+    fn no_engine(&self) -> Failure {
+        Failure::Unexpected(format!(
+            "what answers on {} is no Docker engine",
+            self.socket.display()
+        ))
+    }
+}
+
+/// What an engine says, up to a moment.
+struct Timed {
+    stream: UnixStream,
+    deadline: Instant,
+}
+
+impl Read for Timed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(into)
+    }
+}
+
+/// The engine's own words.
+fn says(text: &str) -> Failure {
+    Failure::Refused(format!("Docker says: {}", text.trim()))
 }
 
 impl Answer {
@@ -160,7 +251,12 @@ impl Answer {
             .ok()
             .and_then(|body| body["message"].as_str().map(str::to_owned))
             .unwrap_or_else(|| format!("status {}", self.status));
-        Err(Failure::Refused(format!("Docker says: {}", said.trim())))
+        Err(says(&said))
+    }
+
+    /// A body shorter than announced was cut off.
+    fn is_whole(&self) -> bool {
+        self.length.is_none_or(|length| length == self.body.len())
     }
 }
 
@@ -179,11 +275,10 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
         name.eq_ignore_ascii_case("content-length")
             .then(|| value.trim().parse::<usize>().ok())?
     });
-    let body = &bytes[end + 4..];
-    // A shorter body was cut off.
-    (length.is_none_or(|length| length == body.len())).then(|| Answer {
+    Some(Answer {
         status,
-        body: body.to_vec(),
+        length,
+        body: bytes[end + 4..].to_vec(),
     })
 }
 
@@ -202,7 +297,7 @@ pub fn program(host: &Host) -> Result<Command, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::os::unix::net::UnixListener;
     use std::thread;
 
@@ -211,7 +306,8 @@ mod tests {
     use super::*;
 
     /// An engine that gives one answer; returns what it was asked.
-    fn answers(answer: &'static str, ask: impl FnOnce(&Engine)) -> String {
+    pub(crate) fn answers(answer: impl Into<String>, ask: impl FnOnce(&Engine)) -> String {
+        let answer = answer.into();
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -259,6 +355,41 @@ mod tests {
                     .unwrap_err();
                 assert_eq!(failure.to_string(), "Docker says: in use");
             },
+        );
+    }
+
+    #[test]
+    fn what_is_told_meanwhile_is_heard_value_by_value_until_an_error() {
+        let request = answers(
+            "HTTP/1.0 200 OK\r\n\r\n{\"a\":1}\r\n\r\n{\"a\":2}\r\n{\"error\":\"full\\n\"}\n{\"a\":3}\n",
+            |engine| {
+                let mut values = Vec::new();
+                let head = [("X-Registry-Auth", "c2VjcmV0")];
+                let failure = engine
+                    .follow("/images/create", &head, DEADLINE, |told| {
+                        values.push(told["a"].clone());
+                    })
+                    .unwrap_err();
+                assert_eq!(values, [1, 2]);
+                assert_eq!(failure.to_string(), "Docker says: full");
+            },
+        );
+        assert!(
+            request.contains("\r\nX-Registry-Auth: c2VjcmV0\r\n"),
+            "{request}"
+        );
+    }
+
+    #[test]
+    fn an_engine_that_never_ends_is_left_in_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let limit = Duration::from_millis(50);
+        let failure = Engine::at(&socket).follow("/x", &[], limit, |_| {});
+        assert_eq!(
+            failure.unwrap_err().to_string(),
+            "the Docker engine did not finish POST /x in time"
         );
     }
 

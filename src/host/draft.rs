@@ -159,7 +159,7 @@ impl Draft {
 const PREFIX: &str = ".fleet-";
 
 /// A name nobody else has, with the process that uses it.
-fn draft_name() -> String {
+pub(super) fn draft_name() -> String {
     // The standard library's hasher is keyed from the system's random numbers.
     let random = RandomState::new().hash_one(());
     format!("{PREFIX}{}-{random:016x}", std::process::id())
@@ -174,14 +174,19 @@ fn drafted_by(name: &str) -> Option<u32> {
 
 /// Removes drafts of helpers that were killed. What cannot be removed harms nobody.
 fn remove_leftovers(directory: &Path) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if let Some(process) = name.to_str().and_then(drafted_by)
-            && !Path::new("/proc").join(process.to_string()).exists()
-        {
-            let _ = fs::remove_file(entry.path());
-        }
+    for path in leftovers(directory) {
+        let _ = fs::remove_file(path);
     }
+}
+
+/// What is named like a draft in `directory`, of helpers that are no more.
+pub(super) fn leftovers(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let process = entry.file_name().to_str().and_then(drafted_by)?;
+        let gone = !Path::new("/proc").join(process.to_string()).exists();
+        gone.then(|| entry.path())
+    })
 }
 
 /// A path beside `path` that is not in use, for what is renamed to it.

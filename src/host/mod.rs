@@ -3,22 +3,27 @@
 //! Everything here runs inside the helper, as the user it was started as (usually root). The
 //! helper does one thing at a time, so [`Host`] is used by one thread and needs no locks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 mod accounts;
 mod addresses;
 pub(crate) mod block_device;
+pub(crate) mod census;
 mod command;
 pub(crate) mod config_dirs;
 pub(crate) mod docker;
 pub mod docker_api;
+pub(crate) mod docker_unit;
 mod draft;
 pub mod evr;
 pub mod facts;
 mod files;
+mod ledger;
 mod link;
+mod lock;
 pub(crate) mod lvm;
 mod mode;
 mod path;
@@ -32,17 +37,20 @@ pub use command::{Command, CommandEnd, CommandFailure};
 pub use draft::Draft;
 pub(crate) use draft::sync_parent;
 pub use files::{FileKind, Metadata, Permissions};
+pub(crate) use ledger::{Ledger, Made};
 pub use link::Link;
+pub(crate) use lock::{HostLock, running_apply};
 pub use mode::{FileMode, InvalidMode};
 pub use path::{HostPath, InvalidPath};
 pub(crate) use pending::Pending;
 pub use staging::Staged;
 pub(crate) use staging::make_private_directory;
+pub(crate) use tree::unescape;
 
 use accounts::{Accounts, Database};
 
 use crate::protocol::wire::WireError;
-use crate::protocol::{Begin, Event, Judge, Message, Mode, TaskId};
+use crate::protocol::{Advance, Begin, Event, Judge, Message, Mode, Step, TaskId};
 
 /// Why something on the host could not be observed or changed.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +101,12 @@ pub struct Host {
     accounts: RefCell<Accounts>,
     state: PathBuf,
     begin: Begin,
+    /// When the controller was last told how far something has come.
+    advanced: Cell<Option<Instant>>,
 }
+
+/// The controller is not told more often than this how far something has come.
+const ADVANCE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Host {
     /// The host at the other end of `link`. `state` is fleet's own directory on it.
@@ -104,6 +117,7 @@ impl Host {
             accounts: RefCell::default(),
             state,
             begin,
+            advanced: Cell::default(),
         }
     }
 
@@ -114,6 +128,8 @@ impl Host {
             mode: crate::protocol::Mode::Apply,
             diff: true,
             run_id: "test".to_owned(),
+            claim: None,
+            playbook: None,
         };
         Self::new(Link::new(io::empty(), io::sink()), state.to_owned(), begin)
     }
@@ -131,6 +147,11 @@ impl Host {
     /// Names the run in backups and journals.
     pub fn run_id(&self) -> &str {
         &self.begin.run_id
+    }
+
+    /// Names the playbook in the host's memory of what was made, if a playbook is run.
+    pub(crate) fn playbook(&self) -> Option<&str> {
+        self.begin.playbook.as_deref()
     }
 
     /// fleet's own directory on the host, for what must outlive a run.
@@ -162,6 +183,18 @@ impl Host {
     /// Forgets users and groups looked up so far. To be called after changing them.
     pub fn forget_accounts(&self) {
         *self.accounts.borrow_mut() = Accounts::default();
+    }
+
+    /// Tells the controller how far the task has come, in bytes; most calls are not passed on.
+    pub fn advance(&self, step: Step, done: u64, total: u64) {
+        let now = Instant::now();
+        let early = |last| now.duration_since(last) < ADVANCE_PAUSE;
+        if self.advanced.get().is_some_and(early) {
+            return;
+        }
+        self.advanced.set(Some(now));
+        // Where nobody listens any more, the task's end cannot be told either, and that is said.
+        let _ = self.send(&Event::Advanced(Advance { step, done, total }));
     }
 
     /// Tells the controller something.

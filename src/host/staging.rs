@@ -5,11 +5,13 @@ use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::draft::{draft_name, leftovers};
 use super::link::FetchError;
 use super::{Draft, Failure, FileMode, Host, Permissions};
 use crate::protocol::{Content, Source};
 
-/// A content in fleet's own directory on the host, removed when dropped.
+/// A content in fleet's own directory on the host, removed when dropped: alone in a directory
+/// that names the process, so that what a killed helper left can be told from what is in use.
 #[derive(Debug)]
 pub struct Staged {
     path: PathBuf,
@@ -25,8 +27,9 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // The next run empties the staging directory anyway.
+        // What is left is removed by a later helper.
         let _ = fs::remove_file(&self.path);
+        let _ = self.path.parent().map(fs::remove_dir);
     }
 }
 
@@ -59,20 +62,34 @@ impl Host {
     /// Gets the bytes of `content` into a file that only root can read, under `name` in fleet's
     /// own directory, for programs that want a path (`rpm`).
     pub fn fetch_staged(&self, content: &Content, name: &str) -> Result<Staged, Failure> {
-        let directory = self.state.join("staging");
-        make_private_directory(&directory)?;
-        let path = directory.join(name);
         if Path::new(name).file_name() != Some(name.as_ref()) {
             return Err(Failure::Refused(format!("`{name}` is not a file name")));
         }
+        let directory = self.staging_directory().join(draft_name());
+        make_private_directory(&directory)?;
+        // From here on, whatever fails, nothing is left.
+        let staged = Staged {
+            path: directory.join(name),
+        };
         let private = Permissions {
             mode: Some(FileMode::PRIVATE),
             ..Permissions::default()
         };
-        let mut draft = Draft::beside(&path, private)?;
-        self.fetch(content, &mut draft, &path)?;
+        let mut draft = Draft::beside(&staged.path, private)?;
+        self.fetch(content, &mut draft, &staged.path)?;
         draft.commit()?;
-        Ok(Staged { path })
+        Ok(staged)
+    }
+
+    /// Removes contents that killed helpers left. What cannot be removed harms nobody.
+    pub(crate) fn empty_staging(&self) {
+        for path in leftovers(&self.staging_directory()) {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+
+    fn staging_directory(&self) -> PathBuf {
+        self.state.join("staging")
     }
 }
 
@@ -99,4 +116,49 @@ pub(crate) fn make_private_directory(path: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(path)
         .map_err(|source| Failure::io("make the directory", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Sha256;
+
+    fn content() -> Content {
+        Content {
+            sha256: Sha256::of(b"abc"),
+            size: 3,
+        }
+    }
+
+    fn entries(directory: &Path) -> usize {
+        fs::read_dir(directory).unwrap().count()
+    }
+
+    #[test]
+    fn a_content_is_alone_in_its_directory_and_leaves_none() {
+        let state = tempfile::tempdir().unwrap();
+        let staging = state.path().join("staging");
+        let answer = b"{\"message\":\"content\",\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\",\"size\":3}\nabc";
+        let link = super::super::Link::new(&answer[..], std::io::sink());
+        let begin = crate::protocol::Begin {
+            mode: crate::protocol::Mode::Apply,
+            diff: false,
+            run_id: "test".to_owned(),
+            claim: None,
+            playbook: None,
+        };
+        let host = Host::new(link, state.path().to_owned(), begin);
+        let staged = host.fetch_staged(&content(), "a.rpm").unwrap();
+        assert_eq!(fs::read(staged.path()).unwrap(), b"abc");
+        assert_eq!(staged.path().file_name().unwrap(), "a.rpm");
+        assert_eq!(entries(staged.path().parent().unwrap()), 1);
+        host.empty_staging();
+        assert!(staged.path().exists(), "it is in use");
+        drop(staged);
+        assert_eq!(entries(&staging), 0);
+        host.fetch_staged(&content(), "b.rpm").unwrap_err();
+        assert_eq!(entries(&staging), 0, "the controller hung up");
+        host.fetch_staged(&content(), "../b.rpm").unwrap_err();
+        assert_eq!(entries(&staging), 0);
+    }
 }

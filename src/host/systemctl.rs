@@ -134,7 +134,27 @@ pub fn properties(name: &str, names: &str) -> Result<BTreeMap<String, String>, F
 
 /// Tells systemd something about one unit: `enable`, `stop`, `mask`, …
 pub fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
-    Command::new(["systemctl", "--no-ask-password", verb, name]).run()
+    command(verb, name).run()
+}
+
+/// The same, without waiting longer than `limit` for systemd to be done with it.
+pub(crate) fn tell_within(verb: &str, name: &str, limit: Duration) -> Result<Output, Failure> {
+    command(verb, name).timeout(limit).run()
+}
+
+fn command(verb: &str, name: &str) -> Command {
+    Command::new(["systemctl", "--no-ask-password", verb, name])
+}
+
+/// Kills the main process of a unit that is on its way from one state to another, and leaves
+/// those it started alone.
+pub(crate) fn kill_if_stuck(name: &str) -> Result<(), Failure> {
+    if show(name)?.in_transition() {
+        command("kill", name)
+            .args(["--kill-who=main", "--signal=KILL"])
+            .run()?;
+    }
+    Ok(())
 }
 
 /// Makes systemd read all unit files again.
@@ -147,7 +167,19 @@ pub fn daemon_reload() -> Result<Output, Failure> {
 /// # Errors
 /// With the last lines of the unit's journal, whose reason systemctl itself does not tell.
 pub fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
-    match tell(verb, name) {
+    watched(name, tell(verb, name))
+}
+
+/// The same, without waiting longer than `limit` for systemd to be done with it.
+///
+/// # Errors
+/// As [`bring_up`].
+pub(crate) fn bring_up_within(verb: &str, name: &str, limit: Duration) -> Result<Output, Failure> {
+    watched(name, tell_within(verb, name, limit))
+}
+
+fn watched(name: &str, told: Result<Output, Failure>) -> Result<Output, Failure> {
+    match told {
         Ok(output) => stays_up(name).map(|()| output),
         Err(Failure::Command(failure)) => {
             Err(Failure::Unexpected(format!("{failure}{}", journal(name))))

@@ -79,6 +79,21 @@ impl Host {
         sync_parent(path)
     }
 
+    /// Removes the directory at `path`.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if there is something in it.
+    pub fn remove_empty_directory(&self, path: &Path) -> Result<(), Failure> {
+        match rustix::fs::rmdir(path) {
+            Ok(()) => sync_parent(path),
+            Err(rustix::io::Errno::NOTEMPTY) => Err(Failure::Refused(format!(
+                "{} is not empty; what is in it may be somebody's",
+                path.display()
+            ))),
+            Err(errno) => Err(Failure::io("remove", path, errno)),
+        }
+    }
+
     /// Removes what is at `path`, a directory with all that is in it. Links are removed, never
     /// followed.
     ///
@@ -127,7 +142,7 @@ fn parse_mount_points(text: &[u8]) -> Vec<PathBuf> {
         .collect()
 }
 
-pub(super) fn unescape(field: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, tail @ ..] = rest {

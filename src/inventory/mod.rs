@@ -16,6 +16,7 @@ use crate::yaml::Span;
 mod build;
 mod connection;
 mod extra;
+mod glob;
 mod layout;
 mod load;
 mod name;
@@ -28,6 +29,7 @@ mod variables;
 
 pub use connection::{Connection, Method};
 pub use extra::extra_vars;
+pub use glob::{Glob, GlobError};
 pub use name::{GroupName, HostName};
 pub use pattern::{Pattern, PatternError};
 pub use variables::{Definition, Layer, VarMap, Variables};

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use regex_lite::Regex;
 
+use super::Glob;
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{self, Limits};
 
@@ -72,7 +73,7 @@ pub(super) enum Effect {
 #[derive(Clone, Debug)]
 pub(super) enum Term {
     Name(String),
-    Glob(Regex),
+    Glob(Glob),
     Regex(Regex),
 }
 
@@ -217,7 +218,7 @@ impl Part {
         let (name, slice) = slice(text);
         let wild = |c: char| matches!(c, '*' | '?' | '[');
         let term = if name.contains(wild) {
-            Term::Glob(glob(name).ok_or_else(|| refuse("has `[` without `]`".to_owned()))?)
+            Term::Glob(Glob::parse(name).map_err(|error| refuse(error.to_string()))?)
         } else {
             Term::Name(name.to_owned())
         };
@@ -257,32 +258,4 @@ fn slice(text: &str) -> (&str, Slice) {
         (Ok(first), Ok(last), _) => (name, Slice::Range(first, Some(last))),
         _ => whole,
     }
-}
-
-/// Shell wildcards as a regex over the whole name.
-fn glob(pattern: &str) -> Option<Regex> {
-    let mut regex = String::from("^");
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' => regex.push_str(".*"),
-            '?' => regex.push('.'),
-            '[' => {
-                let (set, _) = chars.as_str().split_once(']')?;
-                chars.nth(set.chars().count());
-                let (negated, set) = match set.strip_prefix('!') {
-                    Some(set) => ("^", set),
-                    None => ("", set),
-                };
-                let set = set
-                    .replace('\\', "\\\\")
-                    .replace('^', "\\^")
-                    .replace('[', "\\[");
-                regex.extend(["[", negated, &set, "]"]);
-            }
-            c => regex.push_str(&regex_lite::escape(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    regex.push('$');
-    Regex::new(&regex).ok()
 }

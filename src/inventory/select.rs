@@ -69,16 +69,21 @@ impl Inventory {
                     found.insert(host);
                 }
             }
-            Term::Glob(regex) | Term::Regex(regex) => {
+            Term::Glob(_) | Term::Regex(_) => {
+                let fits = |name: &str| match &part.term {
+                    Term::Name(_) => false,
+                    Term::Glob(glob) => glob.is_match(name),
+                    Term::Regex(regex) => regex.is_match(name),
+                };
                 for (at, group) in self.groups.keys().enumerate() {
-                    if regex.is_match(group.as_str()) {
+                    if fits(group.as_str()) {
                         // `*` on an inventory without hosts is a group without hosts.
                         any = true;
                         found.extend(self.member_indices(at));
                     }
                 }
                 let hosts = self.hosts.keys().enumerate();
-                let matched = hosts.filter(|(_, host)| regex.is_match(host.as_str()));
+                let matched = hosts.filter(|(_, host)| fits(host.as_str()));
                 found.extend(matched.map(|(at, _)| at));
             }
         }

@@ -1,6 +1,6 @@
 //! Files and long texts become their hashes; the bytes follow only if a host asks for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::Digest;
 
-use crate::protocol::wire::PIECE;
+use crate::protocol::wire::{LINE_LIMIT, PIECE};
 use crate::protocol::{Content, Sha256, Source};
 use crate::resource::AnyResource;
 
@@ -24,23 +24,71 @@ pub enum Body {
 /// Texts up to this many bytes travel with the task: asking for them would cost a round trip.
 const INLINE: usize = 1024;
 
+/// The longest declaration in bytes: one line takes it with all that goes along.
+const LONGEST: usize = LINE_LIMIT - (4 << 20);
+
 /// Hashes of the controller's files: each is read once per run, whatever number of hosts
 /// declares it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Contents {
     files: Mutex<HashMap<PathBuf, Content>>,
+    locked: HashMap<PathBuf, Content>,
+    longest: usize,
+}
+
+impl Default for Contents {
+    fn default() -> Self {
+        Self {
+            files: Mutex::default(),
+            locked: HashMap::new(),
+            longest: LONGEST,
+        }
+    }
 }
 
 impl Contents {
+    /// Contents that take a lock file's word for files that are not there: whoever only compares
+    /// needs their hashes, not their bytes.
+    #[must_use]
+    pub fn believing(locked: HashMap<PathBuf, Content>) -> Self {
+        Self {
+            locked,
+            ..Self::default()
+        }
+    }
+
+    /// The files whose hashes were needed, and taken from a lock file.
+    #[must_use]
+    pub fn believed(&self) -> BTreeSet<PathBuf> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let believed = files.keys().filter(|path| self.absent(path).is_some());
+        believed.cloned().collect()
+    }
+
+    /// What a lock file says of a file that is not there.
+    #[must_use]
+    pub fn absent(&self, path: &Path) -> Option<&Content> {
+        self.locked.get(path).filter(|_| !path.exists())
+    }
+
     /// Replaces the files and long texts of a resource by their hashes, and says where the
     /// bytes are. What the resource declares about its files is checked against them.
     ///
     /// # Errors
-    /// A file that cannot be read or is not the one declared, in words.
+    /// A file that cannot be read or is not the one declared, or a text that is too long, in
+    /// words.
     pub fn lower(
         &self,
         mut resource: AnyResource,
     ) -> Result<(AnyResource, Vec<(Content, Body)>), String> {
+        let length = serde_json::to_vec(&resource).map_or(0, |json| json.len());
+        if length > self.longest {
+            return Err(format!(
+                "{} MiB are declared here, and more than {} are taken from a file only (`copy` with `src`)",
+                length.div_ceil(1 << 20),
+                self.longest >> 20
+            ));
+        }
         let mut bodies = Vec::new();
         for source in resource.sources_mut() {
             if let Source::Path(path) = source {
@@ -71,6 +119,10 @@ impl Contents {
         // A poisoned lock still holds complete entries: they are inserted whole.
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(content) = files.get(path) {
+            return Ok(content.clone());
+        }
+        if let Some(content) = self.absent(path) {
+            files.insert(path.to_owned(), content.clone());
             return Ok(content.clone());
         }
         let mut file = File::open(path)?;
@@ -112,6 +164,28 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_file_is_believed_only_about_what_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let locked = Content {
+            sha256: Sha256::of(b"locked"),
+            size: 6,
+        };
+        let contents = Contents::believing([(path.clone(), locked.clone())].into());
+        assert!(contents.believed().is_empty());
+        assert_eq!(contents.of_file(&path).unwrap(), locked);
+        assert_eq!(contents.believed(), [path.clone()].into());
+
+        std::fs::write(&path, "other").unwrap();
+        let contents = Contents::believing([(path.clone(), locked)].into());
+        assert_eq!(
+            contents.of_file(&path).unwrap().sha256,
+            Sha256::of(b"other")
+        );
+        assert!(contents.of_file(&directory.path().join("unknown")).is_err());
+    }
+
+    #[test]
     fn a_long_text_travels_as_its_hash_and_a_short_one_as_it_is() {
         let copy = |text: &str| {
             let declared = serde_json::json!({
@@ -129,5 +203,25 @@ mod tests {
         let (long, bodies) = copy(&"x".repeat(INLINE + 1));
         assert_eq!(long["declared"]["src"]["size"], INLINE + 1);
         assert_eq!((long["declared"].get("content"), bodies), (None, 1));
+    }
+
+    #[test]
+    fn what_no_line_can_hold_is_refused_before_a_host_is_contacted() {
+        let contents = Contents {
+            longest: 1 << 20,
+            ..Contents::default()
+        };
+        let long = "x".repeat(1 << 20);
+        for (kind, declared) in [
+            ("copy", serde_json::json!({ "dest": "/x", "content": long })),
+            ("shell", serde_json::json!({ "cmd": long })),
+        ] {
+            let declared = serde_json::json!({ "kind": kind, "declared": declared });
+            let resource = serde_json::from_value(declared).unwrap();
+            assert_eq!(
+                contents.lower(resource).unwrap_err(),
+                "2 MiB are declared here, and more than 1 are taken from a file only (`copy` with `src`)"
+            );
+        }
     }
 }

@@ -50,6 +50,48 @@ pub(super) fn handlers(written: Vec<Written>, errors: &mut Diagnostics) -> Vec<P
     handlers
 }
 
+/// Reports handlers that notify each other in a circle: they would never have run for the last
+/// time. Each circle is reported at its first handler.
+pub(super) fn refuse_circles(handlers: &[Handler], errors: &mut Diagnostics) {
+    for first in 0..handlers.len() {
+        let Some(circle) = circle(handlers, first) else {
+            continue;
+        };
+        let names: Vec<_> = circle
+            .iter()
+            .chain([&first])
+            .map(|&at| format!("`{}`", handlers[at].key))
+            .collect();
+        let message = format!(
+            "handlers notify each other in a circle: {}",
+            names.join(" → ")
+        );
+        let error = Diagnostic::error(message).at(handlers[first].task.span.clone());
+        errors.push(error.help("a handler runs once, after all that notify it"));
+    }
+}
+
+/// A way from a handler back to it that leads over later ones only.
+fn circle(handlers: &[Handler], first: usize) -> Option<Vec<usize>> {
+    let mut seen = BTreeSet::new();
+    let mut ways = vec![vec![first]];
+    while let Some(way) = ways.pop() {
+        let last = *way.last()?;
+        for key in &handlers[last].task.notify {
+            let Some(next) = handlers.iter().position(|handler| handler.key == *key) else {
+                continue;
+            };
+            if next == first {
+                return Some(way);
+            }
+            if next > first && seen.insert(next) {
+                ways.push(way.iter().copied().chain([next]).collect());
+            }
+        }
+    }
+    None
+}
+
 /// Something whose `notify` was not looked up yet.
 pub(super) struct Pending<T> {
     pub(super) of: T,

@@ -31,10 +31,15 @@ pub enum Declared {
 
 type Parse = dyn Fn(&Node) -> Result<Declared, TypeError> + Send + Sync;
 
+/// The manual of every kind of the host by its name, as `build.rs` finds them.
+const MANUALS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/manuals.rs"));
+
 /// One kind: its name, its fields, and the way from YAML to it.
 pub struct KindEntry {
     /// The task key.
     pub name: &'static str,
+    /// What it is and does, in paragraphs of lines; empty if the type's own words are all.
+    pub manual: &'static str,
     /// Tasks that show every field.
     pub example: &'static str,
     /// The fields with their types and docs.
@@ -157,10 +162,12 @@ impl Table {
         parse: Box<Parse>,
     ) {
         let schema = schemars::schema_for!(T);
+        let manual = MANUALS.iter().find(|(kind, _)| *kind == name);
         self.0.insert(
             name,
             KindEntry {
                 name,
+                manual: manual.map_or("", |(_, manual)| manual),
                 example,
                 schema,
                 side,
@@ -230,6 +237,14 @@ mod tests {
         let mut places: Vec<_> = errors.iter().map(|error| error.span.text()).collect();
         places.sort_unstable();
         assert_eq!(places, ["644", "directroy", "onwer", "relative"]);
+    }
+
+    #[test]
+    fn every_kind_of_the_host_has_a_manual() {
+        for kind in kinds().values().filter(|kind| kind.side == Side::Host) {
+            let first = kind.manual.lines().next().unwrap_or_default();
+            assert!(!first.is_empty(), "{} begins with no `//!`", kind.name);
+        }
     }
 
     #[test]

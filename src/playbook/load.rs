@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fields::{Fields, boolean, list, plain_text, texts};
-use super::handler::{Pending, handlers, resolve};
+use super::handler::{Pending, handlers, refuse_circles, resolve};
 use super::task::{self, Around, Written, inherit, tags, variables};
 use super::{Play, Playbook, Step, Task, VariableMap, advice, role};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -157,13 +157,14 @@ impl Loader<'_> {
             .collect();
         let main = role_tasks.into_iter().chain(own).collect();
         let steps = self.steps([pre_tasks, main, post_tasks], &keys);
-        let handlers = handlers
+        let handlers: Vec<_> = handlers
             .into_iter()
             .map(|Pending { mut of, notify }| {
                 of.task.notify = resolve(&of.task, &notify, &keys, self.errors);
                 of
             })
             .collect();
+        refuse_circles(&handlers, self.errors);
         let Some(hosts) = hosts else {
             let error = Diagnostic::error("a play needs `hosts`").at(node.span.clone());
             self.errors

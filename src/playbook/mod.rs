@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::protocol::HandlerName;
+use crate::protocol::{HandlerName, Severity};
 use crate::yaml::{Node, Span};
 
 pub mod action;
@@ -27,6 +27,7 @@ mod handler;
 mod kind;
 mod load;
 mod names;
+mod place;
 mod prepare;
 mod role;
 mod source;
@@ -155,46 +156,6 @@ pub struct Task {
     pub folder: Arc<PathBuf>,
     /// The task itself.
     pub span: Span,
-}
-
-/// How bad a drift is.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Good to know.
-    Low,
-    /// To be mended.
-    #[default]
-    Medium,
-    /// To be mended soon.
-    High,
-    /// To be mended now.
-    Critical,
-}
-
-impl Severity {
-    /// As it is written in a task and in reports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
 }
 
 /// A role as one play uses it: what its tasks and handlers share.

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Contents, Play, Task};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
-use crate::template::{Binding, Data, Engine, Errors, Rendered, Scope, Source, Template, data};
+use crate::template::{
+    Binding, Data, Engine, Errors, Rendered, Scope, Secrets, Source, Template, data,
+};
 use crate::yaml::Node;
 
 /// Names that are always there and cannot be set.
@@ -96,7 +98,7 @@ enum Item {
 }
 
 impl<'i> Globals<'i> {
-    /// `extra` is what `-e` gave.
+    /// `extra` is what `-e` gave. What asks for secrets is deferred.
     #[must_use]
     pub fn new(inventory: &'i Inventory, extra: VarMap) -> Self {
         let groups: serde_json::Map<_, _> = inventory
@@ -108,13 +110,20 @@ impl<'i> Globals<'i> {
             })
             .collect();
         Self {
-            engine: Engine::new(),
+            engine: Engine::new(Secrets::Later),
             contents: Contents::default(),
             inventory,
             extra: Arc::new(extra),
             groups: data(&groups.into()),
             hostvars: Mutex::default(),
         }
+    }
+
+    /// Lets templates ask for secrets.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.engine = Engine::new(secrets);
+        self
     }
 
     /// What one host has in all its tasks.
@@ -154,6 +163,8 @@ impl<'i> Globals<'i> {
         let errors = RefCell::new(Errors::new());
         let found = read(&|name| match scope.variable(name) {
             Ok(Some(Rendered::Value(value))) => serde_json::to_value(&value).ok(),
+            // Nobody is to be reached yet, then.
+            Ok(Some(Rendered::Deferred { on })) if on.iter().all(|on| on == Secrets::NAME) => None,
             Ok(Some(Rendered::Deferred { .. })) => {
                 let message =
                     format!("`{name}` decides how the host is reached: it cannot depend on facts");
@@ -182,8 +193,8 @@ impl<'i> Globals<'i> {
         }
     }
 
-    /// The inventory's variables of all hosts, as far as they need no facts, restricted to what
-    /// `reader` can name: its cost is one pass over the hosts for each distinct set of names.
+    /// The inventory's variables of all hosts, as far as they need no facts and no secrets of the
+    /// store, restricted to what `reader` can name: its cost is one pass over the hosts for each distinct set of names.
     fn hostvars(&self, reader: &Template) -> Data {
         let words = reader.words();
         let cached = self
@@ -205,7 +216,8 @@ impl<'i> Globals<'i> {
                     host: &host,
                     variables: &host.variables,
                 };
-                let scope = Scope::new(&self.engine, &own);
+                // These are all hosts, selected or not: nobody wants to ask for the secrets of all.
+                let scope = Scope::new(&self.engine, &own).without_secrets();
                 let mut values = tera::Map::new();
                 for word in words {
                     if let Ok(Some(Rendered::Value(value))) = scope.variable(word) {

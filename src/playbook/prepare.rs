@@ -1,10 +1,12 @@
 //! From a task and its names to what is sent to a host or answered by the controller.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::action::{Action, Answer};
 use super::kind::Declared;
-use super::{Folder, Task, find_source, kinds};
+use super::place::{named, place_of};
+use super::{Contents, Folder, Task, find_source, kinds};
 use crate::diagnostic::Diagnostic;
 use crate::protocol::{self, HIDDEN_REASON};
 use crate::resource::AnyResource;
@@ -25,7 +27,11 @@ pub enum Prepared {
 ///
 /// # Errors
 /// Everything wrong with them, each at its place.
-pub fn prepare(task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Errors> {
+pub fn prepare(
+    task: &Task,
+    scope: &Scope<'_>,
+    contents: &Contents,
+) -> Result<Rendered<Prepared>, Errors> {
     let mut arguments = task.arguments.clone();
     if let (Some(user), Yaml::Mapping(entries)) = (&task.run_as, &mut arguments.value) {
         let text = "run_as".to_owned();
@@ -40,7 +46,7 @@ pub fn prepare(task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Err
     match task.kind.name {
         "assert" => assert(&arguments, task, scope),
         "debug" => debug(&arguments, task, scope),
-        "template" => template(&arguments, task, scope),
+        "template" => template(&arguments, task, scope, contents),
         _ => {
             let rendered = match scope.render(&arguments)? {
                 Rendered::Value(rendered) => rendered,
@@ -48,11 +54,11 @@ pub fn prepare(task: &Task, scope: &Scope<'_>) -> Result<Rendered<Prepared>, Err
                     task.kind
                         .check_fields(&arguments)
                         .map_err(|error| vec![error.into()])?;
-                    copied(&arguments, task, scope)?;
+                    copied(&arguments, task, scope, contents)?;
                     return Ok(Rendered::Deferred { on });
                 }
             };
-            declare(&rendered, task).map_err(|errors| concealed(errors, task))
+            declare(&rendered, task, contents).map_err(|errors| concealed(errors, task))
         }
     }
 }
@@ -62,10 +68,15 @@ fn diagnostics(errors: Vec<TypeError>) -> Errors {
 }
 
 /// Reads rendered arguments as the task's kind.
-fn declare(rendered: &Node, task: &Task) -> Result<Rendered<Prepared>, Errors> {
+fn declare(
+    rendered: &Node,
+    task: &Task,
+    contents: &Contents,
+) -> Result<Rendered<Prepared>, Errors> {
     let answer = match task.kind.parse(rendered).map_err(diagnostics)? {
         Declared::Resource(resource) => {
-            return Ok(Rendered::Value(resource_of(resource, rendered, task)?));
+            let resource = resource_of(resource, rendered, task, contents)?;
+            return Ok(Rendered::Value(resource));
         }
         Declared::Action(Action::Fail(fail)) => Answer::Failed { message: fail.msg },
         Declared::Action(Action::SetFact(_)) => match plain(rendered) {
@@ -94,15 +105,19 @@ fn resource_of(
     mut resource: Box<AnyResource>,
     rendered: &Node,
     task: &Task,
+    contents: &Contents,
 ) -> Result<Prepared, Errors> {
     let mut errors = Vec::new();
     if let Err(message) = resource.validate() {
-        errors.push(Diagnostic::error(message).at(rendered.span.clone()));
+        errors.extend(refused(&message, rendered, task));
     }
     for source in resource.sources_mut() {
         let protocol::Source::Path(name) = source else {
             continue;
         };
+        if contents.absent(Path::new(name)).is_some() {
+            continue;
+        }
         let span = place_of(rendered, name).unwrap_or(&rendered.span);
         match find_source(task, name, span, Folder::Files) {
             Ok(path) => *name = path.to_string_lossy().into_owned(),
@@ -116,17 +131,23 @@ fn resource_of(
     }
 }
 
-/// Where in the arguments a text stands.
-fn place_of<'n>(node: &'n Node, text: &str) -> Option<&'n Span> {
-    match &node.value {
-        Yaml::Sequence(items) => items.iter().find_map(|item| place_of(item, text)),
-        Yaml::Mapping(entries) => entries.iter().find_map(|(_, value)| place_of(value, text)),
-        _ => (node.text() == Some(text)).then_some(&node.span),
-    }
+/// What a kind finds wrong, a line each, at the field it is about. Where values are not to be
+/// shown, that is no reason to show one: the whole task is marked, and with it concealed.
+pub(super) fn refused(problems: &str, arguments: &Node, task: &Task) -> Errors {
+    let at = |problem: &str| {
+        let place = named(arguments, problem).filter(|_| !task.no_log);
+        Diagnostic::error(problem).at(place.unwrap_or(&arguments.span).clone())
+    };
+    problems.split('\n').map(at).collect()
 }
 
 /// A `copy` whose other fields are not known yet can still miss its file.
-fn copied(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<(), Errors> {
+fn copied(
+    arguments: &Node,
+    task: &Task,
+    scope: &Scope<'_>,
+    contents: &Contents,
+) -> Result<(), Errors> {
     let Some(src) = arguments.get("src").filter(|_| task.kind.name == "copy") else {
         return Ok(());
     };
@@ -136,6 +157,9 @@ fn copied(arguments: &Node, task: &Task, scope: &Scope<'_>) -> Result<(), Errors
     let Some(name) = src.text() else {
         return Ok(());
     };
+    if contents.absent(Path::new(name)).is_some() {
+        return Ok(());
+    }
     find_source(task, name, &src.span, Folder::Files)
         .map(drop)
         .map_err(|error| vec![error])
@@ -247,6 +271,7 @@ fn template(
     arguments: &Node,
     task: &Task,
     scope: &Scope<'_>,
+    contents: &Contents,
 ) -> Result<Rendered<Prepared>, Errors> {
     let mut errors = Vec::new();
     let mut content = None;
@@ -284,7 +309,10 @@ fn template(
     let lowered = super::action::Template::lower(&arguments, &content, &place);
     let copy = kinds().get("copy").expect("`copy` is a kind");
     match copy.parse(&lowered).map_err(diagnostics)? {
-        Declared::Resource(resource) => Ok(Rendered::Value(resource_of(resource, &lowered, task)?)),
+        Declared::Resource(resource) => {
+            let resource = resource_of(resource, &lowered, task, contents)?;
+            Ok(Rendered::Value(resource))
+        }
         Declared::Action(_) => unreachable!("`copy` works on the host"),
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fields::{self, Fields, boolean, number, plain_text, texts, variable_name};
-use super::{KindEntry, RoleContext, Severity, Task, VariableMap, advice, kinds};
+use super::{KindEntry, RoleContext, Task, VariableMap, advice, kinds};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::protocol::Severity;
 use crate::yaml::{Key, Node, Yaml};
 
 /// Keys a task may have beside its kind.
@@ -205,21 +206,12 @@ fn conditions(node: &Node) -> Vec<Node> {
 }
 
 fn severity(node: &Node, errors: &mut Diagnostics) -> Option<Severity> {
-    let found = match node.text()? {
-        "low" => Severity::Low,
-        "medium" => Severity::Medium,
-        "high" => Severity::High,
-        "critical" => Severity::Critical,
-        _ => {
-            errors.push(fields::expected(
-                "severity",
-                "low, medium, high or critical",
-                node,
-            ));
-            return None;
-        }
-    };
-    Some(found)
+    let found = node.text().and_then(|text| text.parse().ok());
+    if found.is_none() {
+        let expected = "info, low, medium, high or critical";
+        errors.push(fields::expected("severity", expected, node));
+    }
+    found
 }
 
 /// The one key that is left must be the kind.

@@ -200,7 +200,7 @@ fn answer(tasks: &str, facts: &serde_json::Value) -> String {
     let task = play.tasks().next().unwrap();
     let names = TaskNames::new(&globals, &host, &results, play, task);
     let scope = names.scope();
-    match prepare(task, &scope) {
+    match prepare(task, &scope, &globals.contents) {
         Ok(prepared) => format!("{prepared:?}"),
         Err(errors) => errors[0].message.clone(),
     }
@@ -295,7 +295,10 @@ fn registered_results_and_extra_variables_outrank_the_rest() {
     let play = &playbook.plays[0];
     let task = play.tasks().next().unwrap();
     let names = TaskNames::new(&globals, &host, &results, play, task);
-    let prepared = prepare(task, &names.scope()).unwrap().value().unwrap();
+    let prepared = prepare(task, &names.scope(), &globals.contents)
+        .unwrap()
+        .value()
+        .unwrap();
     let said = r#"Answer(Passed { message: Some("taskregisteredextra") })"#;
     assert_eq!(format!("{prepared:?}"), said);
 }
@@ -357,7 +360,7 @@ fn other_hosts_variables_can_be_asked_for() {
         .map(|task| {
             let names = TaskNames::new(&globals, &host, &results, play, task);
             let scope = names.scope();
-            match prepare(task, &scope) {
+            match prepare(task, &scope, &globals.contents) {
                 Ok(prepared) => format!("{prepared:?}"),
                 Err(errors) => errors[0].message.clone(),
             }

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::load::identity;
 use super::names::{Globals, Identity};
+use super::prepare::refused;
 use super::{
     HostNames, Known, Play, Playbook, Prepared, Results, TagFilter, Task, TaskNames, conditions,
     items, prepare, selected,
@@ -195,10 +196,10 @@ fn check_once(task: &Task, globals: &Globals<'_>, scope: &Scope<'_>) -> Result<(
             errors.extend(found);
         }
     }
-    match prepare(task, scope) {
+    match prepare(task, scope, &globals.contents) {
         Ok(Rendered::Value(Prepared::Resource(resource))) => {
-            if let Err(message) = globals.contents.lower(*resource) {
-                errors.push(Diagnostic::error(message).at(task.arguments.span.clone()));
+            if let Err(problems) = globals.contents.lower(*resource) {
+                errors.extend(refused(&problems, &task.arguments, task));
             }
         }
         Ok(_) => {}

@@ -7,8 +7,10 @@
 //!
 //! ```text
 //! helper      Hello { facts }
-//! controller  Begin { mode, … }  Task … Task …  Judge …  End
-//! helper      Started, Need { sha256 }, Finished { … } …  Done
+//! controller  Begin { mode, … }
+//! helper      Begun { pending, … }                      (Waiting, Locked: another run writes)
+//! controller  Task … Task …  Judge …  End
+//! helper      Started, Advanced, Need { sha256 }, Finished { … } …  Done
 //! controller  Content { sha256, size } + raw bytes      (only when asked by Need)
 //! ```
 //!
@@ -18,14 +20,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::AnyResource;
 
+mod census;
 pub mod content;
 pub mod facts;
 mod hidden;
+mod ownership;
+mod severity;
 pub mod wire;
 
+pub use census::{Census, Counted, Section};
 pub use content::{Content, Sha256, Source};
 pub use facts::Facts;
 pub use hidden::{HIDDEN, HIDDEN_REASON};
+pub use ownership::{Declared, Origin, Orphan};
+pub use severity::{Severity, UnknownSeverity};
 
 /// Whether the helper only looks or also changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +77,10 @@ pub enum Message {
         /// Why, for the host's report.
         reason: String,
     },
+    /// All that the playbook declares was sent: what else it made has no owner any more.
+    Orphans(Declared),
+    /// Count what is on the host, and answer with [`Event::Census`].
+    Census,
     /// No more tasks: finish and say [`Event::Done`].
     End,
 }
@@ -82,6 +94,35 @@ pub struct Begin {
     pub diff: bool,
     /// Names the run in backups and in the pending-handler journal.
     pub run_id: String,
+    /// The host's lock is to be taken first. Without it, it is only looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// Whose the declared things are: names the playbook, and the host as it knows it, in the
+    /// host's memory of what was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playbook: Option<String>,
+}
+
+/// A wish to be the only one who writes to the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Who wants it, as `user@controller`.
+    pub who: String,
+    /// How long to wait for another run to end, in milliseconds.
+    pub wait_ms: u64,
+}
+
+/// The run that holds a host's lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Who started it, as `user@controller`.
+    pub who: String,
+    /// Names the run.
+    pub run_id: String,
+    /// Since when, by the host's clock, in seconds since 1970.
+    pub since: u64,
+    /// The helper's process on the host.
+    pub pid: u32,
 }
 
 /// One task for one host: fully rendered, nothing left to look up.
@@ -124,6 +165,9 @@ pub struct Task {
     /// without a guard may run in [`Mode::Check`] too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+    /// Where it is declared; what it brings into being is remembered then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<Origin>>,
 }
 
 impl Task {
@@ -141,6 +185,7 @@ impl Task {
             no_log: false,
             sensitive: false,
             read_only: false,
+            origin: None,
         }
     }
 }
@@ -170,14 +215,32 @@ pub enum Event {
     Hello {
         /// What was found out about the host.
         facts: Box<Facts>,
+    },
+    /// Another run holds the host's lock; it is waited for.
+    Waiting {
+        /// Which, if it has said so.
+        holder: Option<Holder>,
+    },
+    /// Another run holds the host's lock and did not end in time. Ends the conversation;
+    /// nothing was changed.
+    Locked {
+        /// Which, if it has said so.
+        holder: Option<Holder>,
+    },
+    /// The answer to [`Message::Begin`]: tasks may come.
+    Begun {
         /// Handlers that an earlier, interrupted run left pending.
         pending: Vec<HandlerName>,
+        /// A run that changes the host meanwhile, when the lock was only looked at.
+        running: Option<Holder>,
     },
     /// Work on a task has begun (for live progress).
     Started {
         /// The task.
         id: TaskId,
     },
+    /// How far the task that was started last has come; now and then, and never needed.
+    Advanced(Advance),
     /// The host lacks these bytes; the controller answers with [`Message::Content`].
     Need {
         /// Names the bytes.
@@ -190,6 +253,13 @@ pub enum Event {
         /// What came of it.
         outcome: Outcome,
     },
+    /// Something without an owner was found; the answer to [`Message::Orphans`].
+    Orphan(Box<Orphan>),
+    /// What was counted, as asked by [`Message::Census`].
+    Census {
+        /// Packages, kernel parameters, modules, settings.
+        census: Box<Census>,
+    },
     /// The helper itself cannot go on (full disk, unreadable plan). Ends the conversation.
     Fatal {
         /// What happened, in words for the report.
@@ -200,6 +270,29 @@ pub enum Event {
         /// CPU time the helper and its children used, in milliseconds.
         cpu_ms: u64,
     },
+}
+
+/// How far a long task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advance {
+    /// What is being done.
+    pub step: Step,
+    /// How much of it, in bytes.
+    pub done: u64,
+    /// Of how much, in bytes, as far as is known by now: it may grow.
+    pub total: u64,
+}
+
+/// What a task that takes long is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The controller sends a content to the host.
+    Send,
+    /// The host gets something from elsewhere.
+    Download,
+    /// The host unpacks what it got.
+    Unpack,
 }
 
 /// What came of one task.
@@ -226,6 +319,23 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What differs and was left so.
+    #[must_use]
+    pub fn drifted(drift: Vec<Drift>) -> Self {
+        Self {
+            status: Status::Drift,
+            drift,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it was left as it is, and an apply would change it.
+    #[must_use]
+    pub fn would_change(&self) -> bool {
+        self.status == Status::Drift
+            && (self.drift.is_empty() || !self.drift.iter().all(Drift::is_only_reported))
+    }
+
     /// What check finds of a handler that an earlier run left pending.
     #[must_use]
     pub fn pending_handler() -> Self {
@@ -246,7 +356,8 @@ pub enum Status {
     /// Observed = declared; nothing was done.
     #[default]
     Ok,
-    /// Check: observed ≠ declared.
+    /// Check: observed ≠ declared. Apply: the same, of what is [only
+    /// reported](Change::Nothing).
     Drift,
     /// Apply: it differed, was changed, and the read-back matches.
     Changed,
@@ -270,6 +381,9 @@ pub struct Drift {
     /// What kind of change removes the difference.
     #[serde(default)]
     pub change: Change,
+    /// How bad it is, where the kind knows better than the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
     /// The values are secret and already replaced by a placeholder.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sensitive: bool,
@@ -291,6 +405,9 @@ pub enum Change {
     Remove,
     /// `-/+`: it must be removed and made again.
     Replace,
+    /// `*`: none. It is reported, by apply too, which leaves it as it is: the finding of an
+    /// audit. The differences of one resource are all of this kind, or none is.
+    Nothing,
 }
 
 impl Drift {
@@ -325,9 +442,32 @@ impl Drift {
             expected: expected.into(),
             actual: actual.into(),
             change,
+            severity: None,
             sensitive: false,
             diff: None,
         }
+    }
+
+    /// Something found that is repaired elsewhere, or by nobody.
+    pub fn reported(
+        attribute: impl Into<String>,
+        expected: impl Into<String>,
+        actual: impl Into<String>,
+    ) -> Self {
+        Self::new(Change::Nothing, attribute, expected, actual)
+    }
+
+    /// Whether no change of fleet's removes it.
+    #[must_use]
+    pub fn is_only_reported(&self) -> bool {
+        self.change == Change::Nothing
+    }
+
+    /// Says how bad it is, instead of what the task says.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = Some(severity);
+        self
     }
 }
 

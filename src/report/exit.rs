@@ -1,6 +1,6 @@
 //! The exit codes, one table for all commands.
 
-use super::{HostStatus, RunReport};
+use super::{ErrorClass, HostError, HostStatus, RunReport};
 
 /// What the process exits with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,9 +38,13 @@ pub(super) fn of(report: &RunReport) -> ExitCode {
         return ExitCode::Usage;
     }
     let any = |status| report.hosts.iter().any(|host| host.status() == status);
+    let failed = report.hosts.iter().any(|host| {
+        let locked = |error: &HostError| error.class == ErrorClass::Locked;
+        host.status() == HostStatus::Failed && !host.error.as_ref().is_some_and(locked)
+    });
     if any(HostStatus::Unreachable) {
         ExitCode::Unreachable
-    } else if any(HostStatus::Failed) || any(HostStatus::Drifted) {
+    } else if failed || any(HostStatus::Drifted) {
         ExitCode::NotAsDeclared
     } else if any(HostStatus::Unknown) {
         // After an apply nothing may be left untold: it is a failure like any other.
@@ -49,6 +53,9 @@ pub(super) fn of(report: &RunReport) -> ExitCode {
         } else {
             ExitCode::Unknown
         }
+    } else if any(HostStatus::Failed) {
+        // Nothing is wrong but that another run was faster: try again later.
+        ExitCode::Locked
     } else {
         ExitCode::AsDeclared
     }
@@ -56,7 +63,7 @@ pub(super) fn of(report: &RunReport) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{host, resource, run, unreachable};
+    use super::super::fixture::{host, locked, resource, run, unreachable};
     use super::super::{Command, HostReport};
     use super::*;
     use crate::protocol::Status;
@@ -66,10 +73,11 @@ mod tests {
     fn every_combination_of_hosts_exits_as_the_table_says() {
         // Worst last, so the expected code is the one of the highest bit set.
         type Case = (fn() -> HostReport, u8, u8);
-        let states: [Case; 6] = [
+        let states: [Case; 7] = [
             //                                            check, apply
             (|| host("in-sync", [resource(Status::Ok)]), 0, 0),
             (|| host("changed", [resource(Status::Changed)]), 0, 0),
+            (|| locked("locked"), 5, 5),
             (|| host("unknown", [resource(Status::Unknown)]), 3, 2),
             (|| host("drifted", [resource(Status::Drift)]), 2, 2),
             (|| host("failed", [resource(Status::Failed)]), 2, 2),

@@ -12,7 +12,12 @@ const LONGEST: usize = 200;
 /// One line: control characters and line breaks are shown as escapes, long text is cut.
 #[must_use]
 pub fn single_line(text: &str) -> Cow<'_, str> {
-    let cut = text.char_indices().nth(LONGEST).map(|(at, _)| &text[..at]);
+    one_line(text, LONGEST)
+}
+
+/// One line of at most so many characters.
+pub(super) fn one_line(text: &str, longest: usize) -> Cow<'_, str> {
+    let cut = text.char_indices().nth(longest).map(|(at, _)| &text[..at]);
     let shown = escape(cut.unwrap_or(text));
     match cut {
         Some(_) => Cow::Owned(format!("{shown}…")),

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-use super::{Counts, ErrorClass, HostReport, HostStatus, ResourceReport, RunReport};
-use crate::protocol::{Change, Drift, Output, Status};
+use super::{
+    Counts, Difference, ErrorClass, HostReport, HostStatus, ResourceReport, RunReport, Waived,
+    WaiverIssue, WaiverRemark, lock,
+};
+use crate::protocol::{Change, Output, Severity, Status};
 
 /// Raised when a key changes its meaning or goes away; new keys do not raise it.
 const SCHEMA_VERSION: u32 = 1;
@@ -25,7 +28,7 @@ pub fn to_json(report: &RunReport) -> String {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     schema_version: u32,
     run_id: &'a str,
     command: super::Command,
@@ -36,7 +39,10 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     interrupted: bool,
     summary: Summary,
-    hosts: Vec<Host<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<Vec<Host<'a>>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waivers: Vec<Remark<'a>>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +57,7 @@ struct Summary {
 }
 
 #[derive(Serialize)]
-struct Host<'a> {
+pub(super) struct Host<'a> {
     #[serde(rename = "host")]
     name: &'a str,
     status: HostStatus,
@@ -59,6 +65,8 @@ struct Host<'a> {
     counts: Count,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<HostError<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<Running<'a>>,
     resources: Vec<Resource<'a>>,
 }
 
@@ -72,12 +80,21 @@ struct Count {
     skipped: usize,
     waived: usize,
     ignored: usize,
+    hidden: usize,
 }
 
 #[derive(Serialize)]
 struct HostError<'a> {
     class: ErrorClass,
     message: &'a str,
+}
+
+/// An apply of somebody else.
+#[derive(Serialize)]
+struct Running<'a> {
+    who: &'a str,
+    run_id: &'a str,
+    since: String,
 }
 
 #[derive(Serialize)]
@@ -87,13 +104,13 @@ struct Resource<'a> {
     task: &'a str,
     kind: &'a str,
     id: &'a str,
-    status: Status,
+    status: Verdict,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     ignored: bool,
-    severity: Option<&'a str>,
+    severity: Severity,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
-    drift: Vec<Difference<'a>>,
+    drift: Vec<Entry<'a>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     would_run: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -102,32 +119,98 @@ struct Resource<'a> {
     output: Option<&'a Output>,
 }
 
+/// A resource is counted under this name.
 #[derive(Serialize)]
-struct Difference<'a> {
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Waived,
+    #[serde(untagged)]
+    Told(Status),
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
     attribute: &'a str,
     expected: &'a str,
     actual: &'a str,
     change: Change,
+    severity: Severity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waived: Option<Waiver<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_seen: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sensitive: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<&'a str>,
 }
 
+/// Why a difference is accepted.
+#[derive(Serialize)]
+struct Waiver<'a> {
+    reason: &'a str,
+    owner: &'a str,
+    expires: String,
+    place: &'a str,
+}
+
+/// A waiver that somebody should look at.
+#[derive(Serialize)]
+struct Remark<'a> {
+    issue: WaiverIssue,
+    subject: &'a str,
+    #[serde(flatten)]
+    waiver: Waiver<'a>,
+}
+
+impl<'a> Waiver<'a> {
+    fn new(waived: &'a Waived) -> Self {
+        Self {
+            reason: &waived.reason,
+            owner: &waived.owner,
+            expires: waived.expires.to_string(),
+            place: &waived.place,
+        }
+    }
+}
+
+impl<'a> Remark<'a> {
+    fn new(remark: &'a WaiverRemark) -> Self {
+        Self {
+            issue: remark.issue,
+            subject: &remark.subject,
+            waiver: Waiver::new(&remark.waiver),
+        }
+    }
+}
+
+/// RFC 3339 in UTC; fractions of a second would be noise in a report.
+pub(super) fn time(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 impl<'a> Document<'a> {
     fn new(report: &'a RunReport) -> Self {
+        Self {
+            hosts: Some(report.hosts.iter().map(Host::new).collect()),
+            ..Self::without_hosts(report)
+        }
+    }
+
+    /// Everything but the hosts.
+    pub(super) fn without_hosts(report: &'a RunReport) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             run_id: &report.run_id,
             command: report.command,
             playbook: &report.playbook,
-            // RFC 3339 in UTC; fractions of a second would be noise in a report.
-            started_at: report.started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            started_at: time(report.started_at),
             duration_ms: report.duration.as_millis(),
             exit_code: report.exit_code() as u8,
             interrupted: report.interrupted,
             summary: Summary::new(report),
-            hosts: report.hosts.iter().map(Host::new).collect(),
+            hosts: None,
+            waivers: report.waivers.iter().map(Remark::new).collect(),
         }
     }
 }
@@ -147,7 +230,7 @@ impl Summary {
 }
 
 impl<'a> Host<'a> {
-    fn new(host: &'a HostReport) -> Self {
+    pub(super) fn new(host: &'a HostReport) -> Self {
         Self {
             name: &host.host,
             status: host.status(),
@@ -156,6 +239,11 @@ impl<'a> Host<'a> {
             error: host.error.as_ref().map(|error| HostError {
                 class: error.class,
                 message: &error.message,
+            }),
+            running: host.running.as_ref().map(|running| Running {
+                who: &running.who,
+                run_id: &running.run_id,
+                since: lock::since(running),
             }),
             resources: host.resources.iter().map(Resource::new).collect(),
         }
@@ -173,6 +261,7 @@ impl Count {
             skipped,
             waived,
             ignored,
+            hidden,
         } = counts;
         Self {
             ok,
@@ -183,6 +272,7 @@ impl Count {
             skipped,
             waived,
             ignored,
+            hidden,
         }
     }
 }
@@ -195,11 +285,15 @@ impl<'a> Resource<'a> {
             task: &resource.task,
             kind: &resource.kind,
             id: &resource.id,
-            status: resource.status,
+            status: if resource.is_waived() {
+                Verdict::Waived
+            } else {
+                Verdict::Told(resource.status)
+            },
             ignored: resource.ignored,
-            severity: resource.severity.as_deref(),
+            severity: resource.severity,
             message: resource.message.as_deref(),
-            drift: resource.drift.iter().map(Difference::new).collect(),
+            drift: resource.drift.iter().map(Entry::new).collect(),
             would_run: resource.would_run,
             notifies: &resource.notifies,
             output: resource.output.as_ref(),
@@ -207,8 +301,9 @@ impl<'a> Resource<'a> {
     }
 }
 
-impl<'a> Difference<'a> {
-    fn new(drift: &'a Drift) -> Self {
+impl<'a> Entry<'a> {
+    fn new(difference: &'a Difference) -> Self {
+        let drift = &difference.drift;
         // The host replaced secrets already; a second lock costs nothing.
         let shown = |value: &'a str| if drift.sensitive { REDACTED } else { value };
         Self {
@@ -216,6 +311,9 @@ impl<'a> Difference<'a> {
             expected: shown(&drift.expected),
             actual: shown(&drift.actual),
             change: drift.change,
+            severity: difference.severity,
+            waived: difference.waived.as_deref().map(Waiver::new),
+            first_seen: difference.first_seen.map(time),
             sensitive: drift.sensitive,
             diff: drift.diff.as_deref().filter(|_| !drift.sensitive),
         }
@@ -225,7 +323,7 @@ impl<'a> Difference<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::Command;
-    use super::super::fixture::{findings, host, resource, run, unreachable};
+    use super::super::fixture::{findings, host, resource, run, unreachable, waived};
     use super::*;
 
     #[test]
@@ -249,6 +347,35 @@ mod tests {
             "{json}"
         );
         assert_eq!(json.matches(REDACTED).count(), 2);
+    }
+
+    #[test]
+    fn a_waiver_stands_beside_what_it_waives() {
+        let mut node = host("node1", findings(Status::Drift).into_iter().skip(1).take(1));
+        node.waive(|_, _| Some(waived()));
+        node.resources[0].drift[0].first_seen = Some(jiff::Timestamp::UNIX_EPOCH);
+        let report = run(Command::Check, vec![node]);
+        let document: serde_json::Value = serde_json::from_str(&to_json(&report)).unwrap();
+        assert_eq!(document["exit_code"], 0);
+        let resource = &document["hosts"][0]["resources"][0];
+        assert_eq!(resource["status"], "waived");
+        assert_eq!(
+            resource["drift"][0],
+            serde_json::json!({
+                "attribute": "state",
+                "expected": "directory",
+                "actual": "absent",
+                "change": "create",
+                "severity": "medium",
+                "waived": {
+                    "reason": "until the new disks are in",
+                    "owner": "ops",
+                    "expires": "2099-12-31",
+                    "place": "waivers.yml:1",
+                },
+                "first_seen": "1970-01-01T00:00:00Z",
+            })
+        );
     }
 
     #[test]

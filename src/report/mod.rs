@@ -8,20 +8,37 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::protocol::{Drift, Facts, Output, Status};
+use crate::protocol::{Facts, Holder, Output, Severity, Status};
 
+mod comparison;
 mod diff;
+mod difference;
 mod exit;
 mod harmless;
+mod html;
 mod json;
+mod jsonl;
+mod junit;
+mod lock;
+mod nagios;
 mod progress;
+mod prometheus;
 mod redact;
+mod review;
 mod text;
 
+pub use comparison::{Comparison, Gathering};
+pub use difference::{Difference, Waived, WaiverIssue, WaiverRemark};
 pub use exit::ExitCode;
 pub use harmless::{lines, single_line};
+pub use html::to_html;
 pub use json::to_json;
+pub use jsonl::{host_line, summary_line};
+pub use junit::to_junit;
+pub use lock::apply_by;
+pub use nagios::{State, to_nagios};
 pub use progress::{Live, Plain, Progress, Silent};
+pub use prometheus::to_prometheus;
 pub use redact::Redacted;
 pub use text::{TextOptions, Verbosity, render};
 
@@ -42,6 +59,8 @@ pub struct RunReport {
     pub hosts: Vec<HostReport>,
     /// The user stopped it: hosts may be missing or half done.
     pub interrupted: bool,
+    /// Waivers that somebody should look at.
+    pub waivers: Vec<WaiverRemark>,
 }
 
 /// The verb of a run.
@@ -61,6 +80,35 @@ pub enum Command {
 }
 
 impl Command {
+    /// All verbs.
+    const ALL: [Self; 5] = [
+        Self::Apply,
+        Self::Check,
+        Self::Plan,
+        Self::Exec,
+        Self::Facts,
+    ];
+
+    /// As it is typed.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Check => "check",
+            Self::Plan => "plan",
+            Self::Exec => "exec",
+            Self::Facts => "facts",
+        }
+    }
+
+    /// The verb that is typed like this.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|command| command.as_str() == name)
+    }
+
     /// Whether hosts may be changed.
     #[must_use]
     pub const fn changes(self) -> bool {
@@ -83,6 +131,8 @@ pub struct HostReport {
     pub resources: Vec<ResourceReport>,
     /// What the host is, for `facts`.
     pub facts: Option<Box<Facts>>,
+    /// An apply of somebody else that ran on the host while this run looked at it.
+    pub running: Option<Holder>,
 }
 
 /// Which resources a report keeps beyond counting them.
@@ -114,6 +164,8 @@ pub struct Counts {
     pub waived: usize,
     /// Failed, and declared not to matter.
     pub ignored: usize,
+    /// Drift left out of the report as asked: too mild, or known before.
+    pub hidden: usize,
 }
 
 /// Why a host gave no result, or only part of one.
@@ -149,13 +201,15 @@ pub enum ErrorClass {
     Other,
     /// Reached, but the work could not go on: a variable, a template, a full disk.
     Stopped,
+    /// Reached, but another run changes the host: nothing was done.
+    Locked,
 }
 
 impl ErrorClass {
     /// Whether the host counts as unreachable (exit code 4) and not as failed (2).
     #[must_use]
     pub const fn is_unreachable(self) -> bool {
-        !matches!(self, Self::Stopped)
+        !matches!(self, Self::Stopped | Self::Locked)
     }
 
     /// For people, after "unreachable:".
@@ -172,6 +226,7 @@ impl ErrorClass {
             Self::Lost => "connection lost",
             Self::Other => "no connection",
             Self::Stopped => "stopped",
+            Self::Locked => "locked by another run",
         }
     }
 }
@@ -195,12 +250,12 @@ pub struct ResourceReport {
     pub status: Status,
     /// A failure that is declared not to matter.
     pub ignored: bool,
-    /// How much it matters, as the task says.
-    pub severity: Option<String>,
+    /// How bad drift is, as the task says; a difference may know better.
+    pub severity: Severity,
     /// Why it failed, is unknown or was skipped; or a remark.
     pub message: Option<String>,
     /// What differed.
-    pub drift: Vec<Drift>,
+    pub drift: Vec<Difference>,
     /// Skipped only because nothing was to be changed: an apply would run it.
     pub would_run: bool,
     /// The handlers its change notifies, as `role : name`.
@@ -238,14 +293,14 @@ impl HostReport {
             error: None,
             resources: Vec::new(),
             facts: None,
+            running: None,
         }
     }
 
     /// Counts a resource, and keeps it if it is worth showing.
     pub fn record(&mut self, resource: ResourceReport, keep: Keep) {
         self.counts.add(resource.status, resource.ignored);
-        let plain = resource.status == Status::Ok && resource.message.is_none();
-        if keep == Keep::All || !plain {
+        if resource.is_kept(keep) {
             self.resources.push(resource);
         }
     }
@@ -258,6 +313,39 @@ impl HostReport {
             Some(_) => HostStatus::Failed,
             None => self.counts.status(),
         }
+    }
+}
+
+impl ResourceReport {
+    fn is_kept(&self, keep: Keep) -> bool {
+        let plain = self.status == Status::Ok && self.message.is_none();
+        keep == Keep::All || !plain
+    }
+
+    /// The differences that no waiver covers.
+    pub fn open_drift(&self) -> impl Iterator<Item = &Difference> {
+        self.drift.iter().filter(|found| found.waived.is_none())
+    }
+
+    /// Whether it drifted, and a waiver covers every difference. Then it is no drift to act on.
+    #[must_use]
+    pub fn is_waived(&self) -> bool {
+        self.status == Status::Drift && !self.drift.is_empty() && self.open_drift().count() == 0
+    }
+
+    /// Whether an apply would change it.
+    #[must_use]
+    pub fn would_change(&self) -> bool {
+        let only_reported = |found: &Difference| found.drift.is_only_reported();
+        self.status == Status::Drift
+            && (self.drift.is_empty() || !self.drift.iter().all(only_reported))
+    }
+
+    /// How bad it is: the worst of its open differences, else what the task says.
+    #[must_use]
+    pub fn worst(&self) -> Severity {
+        let open = self.open_drift().map(|found| found.severity);
+        open.max().unwrap_or(self.severity)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Secrets are taken out of a report before anything is made from it.
 
-use super::{HostReport, HostStatus, Progress, ResourceReport, RunReport};
-use crate::protocol::{Drift, Output};
+use std::sync::Arc;
+
+use super::{Difference, HostReport, HostStatus, Progress, ResourceReport, RunReport, Waived};
+use crate::protocol::{Advance, Drift, Holder, Output};
 use crate::secret::Redactor;
 
 impl RunReport {
@@ -9,10 +11,21 @@ impl RunReport {
     /// texts of ours; where they are printed, the printed text is redacted.
     pub fn redact(&mut self, redactor: &Redactor) {
         redactor.clean(&mut self.playbook);
+        for remark in &mut self.waivers {
+            redactor.clean(&mut remark.subject);
+            waived_by(&mut remark.waiver, redactor);
+        }
         for HostReport {
-            error, resources, ..
+            error,
+            resources,
+            running,
+            ..
         } in &mut self.hosts
         {
+            if let Some(Holder { who, run_id, .. }) = running {
+                redactor.clean(who);
+                redactor.clean(run_id);
+            }
             if let Some(error) = error {
                 redactor.clean(&mut error.message);
             }
@@ -21,6 +34,17 @@ impl RunReport {
             }
         }
     }
+}
+
+fn waived_by(waived: &mut Arc<Waived>, redactor: &Redactor) {
+    let Waived {
+        reason,
+        owner,
+        expires: _,
+        place: _,
+    } = Arc::make_mut(waived);
+    redactor.clean(reason);
+    redactor.clean(owner);
 }
 
 impl ResourceReport {
@@ -35,26 +59,36 @@ impl ResourceReport {
             id,
             status: _,
             ignored: _,
-            severity,
+            severity: _,
             message,
             drift,
             would_run: _,
             notifies,
             output,
         } = self;
-        let optional = [role, severity, message].into_iter().flatten();
+        let optional = [role, message].into_iter().flatten();
         for text in [play, task, id].into_iter().chain(optional).chain(notifies) {
             redactor.clean(text);
         }
-        for Drift {
-            attribute,
-            expected,
-            actual,
-            change: _,
-            sensitive: _,
-            diff,
+        for Difference {
+            drift,
+            severity: _,
+            waived,
+            first_seen: _,
         } in drift
         {
+            if let Some(waived) = waived {
+                waived_by(waived, redactor);
+            }
+            let Drift {
+                attribute,
+                expected,
+                actual,
+                change: _,
+                severity: _,
+                sensitive: _,
+                diff,
+            } = drift;
             for text in [attribute, expected, actual].into_iter().chain(diff) {
                 redactor.clean(text);
             }
@@ -99,6 +133,11 @@ impl Progress for Redacted {
         self.to.task_started(host, &self.redactor.redact(task));
     }
 
+    fn task_advanced(&self, host: &str, task: &str, id: &str, advance: Advance) {
+        let (task, id) = (self.redactor.redact(task), self.redactor.redact(id));
+        self.to.task_advanced(host, &task, &id, advance);
+    }
+
     fn host_finished(&self, host: &str, status: HostStatus) {
         self.to.host_finished(host, status);
     }
@@ -116,49 +155,12 @@ impl Progress for Redacted {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::fixture::{host, resource, run};
-    use super::super::{Command, ErrorClass, HostError, TextOptions, Verbosity, render, to_json};
+    use super::super::fixture::full_of;
+    use super::super::{
+        TextOptions, Verbosity, host_line, render, summary_line, to_html, to_json, to_junit,
+        to_nagios, to_prometheus,
+    };
     use super::*;
-    use crate::protocol::Status;
-
-    /// A report that has `text` everywhere a text can be.
-    fn full_of(text: &str) -> RunReport {
-        let all = || text.to_owned();
-        let found = ResourceReport {
-            play: all(),
-            role: Some(all()),
-            task: all(),
-            id: all(),
-            message: Some(all()),
-            drift: vec![Drift {
-                diff: Some(format!(
-                    "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+{}\n",
-                    text.replace('\n', "\n+")
-                )),
-                ..Drift::update(all(), all(), all())
-            }],
-            notifies: vec![all()],
-            output: Some(Output {
-                rc: 1,
-                stdout: all(),
-                stderr: all(),
-                truncated: false,
-            }),
-            ..resource(Status::Drift)
-        };
-        let failed = ResourceReport {
-            status: Status::Failed,
-            ..found.clone()
-        };
-        let mut host = host("node1", [found, failed]);
-        host.error = Some(HostError {
-            class: ErrorClass::Stopped,
-            message: all(),
-        });
-        let mut report = run(Command::Check, vec![host]);
-        report.playbook = all();
-        report
-    }
 
     fn outputs(report: &RunReport) -> String {
         let options = TextOptions {
@@ -166,17 +168,25 @@ mod tests {
             verbosity: Verbosity::Verbose,
             diff: true,
         };
-        format!(
-            "{}\n{}\n{report:?}",
+        let mut outputs = vec![
             render(report, options),
-            to_json(report)
-        )
+            to_json(report),
+            summary_line(report),
+            to_junit(report),
+            to_prometheus(report),
+            to_nagios(report),
+            to_html(report),
+            format!("{report:?}"),
+        ];
+        let hosts = report.hosts.iter();
+        outputs.extend(hosts.map(|host| host_line(&report.run_id, host)));
+        outputs.join("\n")
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Neither text nor JSON nor debug output has a secret, wherever it stood in the report.
+        /// No format and no debug output has a secret, wherever it stood in the report.
         #[test]
         fn no_output_has_a_secret(
             first in "[A-Z0-9#\"'\\\\$%é]{8,20}",

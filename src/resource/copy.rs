@@ -11,9 +11,9 @@ use std::io::{Read, Write};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
-use super::Resource;
 use super::content::{SHOWN_LIMIT, content_drift, put_in_place, validate_words};
 use super::permissions::Declared;
+use super::{Footprint, Resource};
 use crate::host::{Draft, Failure, FileKind, FileMode, Host, HostPath, Metadata};
 use crate::protocol::wire::PIECE;
 use crate::protocol::{Change, Content, Drift, Output, Sha256, Source};
@@ -153,6 +153,10 @@ impl Resource for Copy {
 
     fn sources_mut(&mut self) -> Vec<&mut Source> {
         self.src.iter_mut().collect()
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Footprint::of_path(&self.dest, "content")
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
 use super::permissions::Declared;
+use super::{Footprint, Resource};
 use crate::host::{Failure, FileKind, FileMode, Host, HostPath, Metadata};
 use crate::protocol::{Change, Drift, Output};
 
@@ -48,6 +48,9 @@ pub struct File {
     /// With `state: link`: replace a regular file that is in the way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+    /// With `state: absent`: remove a directory only if it is empty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_empty: bool,
 }
 
 /// What is at the path of a [`File`].
@@ -83,6 +86,20 @@ const SYSTEM: [&str; 18] = [
 ];
 
 impl File {
+    /// A path of which nothing but the state is declared.
+    pub(super) fn bare(path: HostPath, state: FileState) -> Self {
+        Self {
+            path,
+            state,
+            src: None,
+            owner: None,
+            group: None,
+            mode: None,
+            force: false,
+            only_empty: false,
+        }
+    }
+
     fn declared(&self) -> Declared<'_> {
         Declared {
             owner: self.owner.as_deref(),
@@ -131,6 +148,9 @@ impl Resource for File {
 
 - name: no leftovers
   file: { path: /srv/app/tmp, state: absent }
+
+- name: no directory that nobody uses
+  file: { path: /srv/app/old, state: absent, only_empty: yes }
 ";
 
     type Actual = Found;
@@ -157,6 +177,9 @@ impl Resource for File {
         if self.force && self.state != FileState::Link {
             return Err("`force` goes with `state: link` only".to_owned());
         }
+        if self.only_empty && self.state != FileState::Absent {
+            return Err("`only_empty` goes with `state: absent` only".to_owned());
+        }
         if self.mode.is_some() && self.state == FileState::Link {
             return Err(
                 "a symbolic link has no mode; declare it on the path it leads to".to_owned(),
@@ -177,6 +200,10 @@ impl Resource for File {
             }
         }
         Ok(())
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Footprint::of_path(&self.path, "state")
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
@@ -223,6 +250,9 @@ impl Resource for File {
         let permissions = self.declared().resolve(host)?;
         let found = actual.metadata.as_ref().map(|found| found.kind);
         match (self.state, found) {
+            (FileState::Absent, Some(FileKind::Directory)) if self.only_empty => {
+                host.remove_empty_directory(&self.path)?;
+            }
             (FileState::Absent, _) => host.remove(&self.path)?,
             (FileState::Link, None | Some(FileKind::Link)) => self.link(host, actual)?,
             (FileState::Link, Some(FileKind::File)) if self.force => self.link(host, actual)?,

@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
 use super::presence::Presence;
 use super::user::account::{self, Database, Origin, check_name};
+use super::{AnyResource, Footprint, Removal, Resource};
 use crate::host::{Command, Failure, Host};
 use crate::protocol::{Drift, Output};
 
@@ -72,6 +72,19 @@ impl Resource for Group {
 
     fn validate(&self) -> Result<(), String> {
         check_name("group", &self.name)
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint {
+            absence: AnyResource::Group(Self {
+                name: self.name.clone(),
+                gid: None,
+                system: false,
+                state: Presence::Absent,
+            }),
+            made_with: "state",
+            removal: Removal::ByHand,
+        })
     }
 
     fn observe(&self, host: &Host) -> Result<Option<Found>, Failure> {

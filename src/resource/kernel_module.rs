@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
 use super::presence::Presence;
+use super::{Footprint, Resource};
 use crate::host::config_dirs::{self, ConfigFile};
 use crate::host::{Command, Failure, Host, Permissions, sync_parent};
 use crate::protocol::{Drift, Output};
@@ -172,6 +172,11 @@ impl Resource for KernelModule {
             return Err("`params` have no meaning with `state: absent`; leave them out".to_owned());
         }
         Ok(())
+    }
+
+    /// The file that loads it at boot: whether it can be unloaded depends on who uses it now.
+    fn footprint(&self) -> Option<Footprint> {
+        Footprint::of_path(&self.load_file(), "persisted")
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {

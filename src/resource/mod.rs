@@ -17,16 +17,20 @@ use crate::protocol::{Drift, Output, Source};
 mod command;
 mod content;
 mod copy;
+mod cron;
 mod docker_container;
 mod docker_daemon;
 mod docker_image;
 mod docker_login;
+mod docker_policy;
 mod file;
+mod footprint;
 mod group;
 mod hidden;
 mod kernel_module;
 mod lineinfile;
 mod lvm_thin_pool;
+mod mount;
 mod permissions;
 mod presence;
 mod rpm;
@@ -35,6 +39,8 @@ mod shell;
 mod sysctl;
 mod user;
 mod wait_for;
+
+pub use footprint::{Footprint, Removal};
 
 /// One kind of thing that can be declared about a host.
 ///
@@ -61,7 +67,9 @@ pub trait Resource: Serialize + DeserializeOwned {
     /// Runs on the controller before any host is contacted.
     ///
     /// # Errors
-    /// The sentence to show, without file or line: the caller knows those.
+    /// The sentence to show, without file or line: the caller knows those. Its first literal in
+    /// backticks that is a field or a value of the declaration is where it is shown. Several
+    /// problems are a line each.
     fn validate(&self) -> Result<(), String> {
         Ok(())
     }
@@ -80,6 +88,12 @@ pub trait Resource: Serialize + DeserializeOwned {
     /// How long the task declares that it may take, if it does: the controller waits that long
     /// before it gives a silent host up.
     fn time_limit(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What it leaves on the host, so that it can be found when nothing declares it any more.
+    /// `None` for what only looks, runs or waits, or changes what others made.
+    fn footprint(&self) -> Option<Footprint> {
         None
     }
 
@@ -135,15 +149,18 @@ macro_rules! kinds {
 kinds! {
     command::Command,
     copy::Copy,
+    cron::Cron,
     docker_container::DockerContainer,
     docker_daemon::DockerDaemon,
     docker_image::DockerImage,
     docker_login::DockerLogin,
+    docker_policy::DockerPolicy,
     file::File,
     group::Group,
     kernel_module::KernelModule,
     lineinfile::Lineinfile,
     lvm_thin_pool::LvmThinPool,
+    mount::Mount,
     rpm::Rpm,
     service::Service,
     shell::Shell,
@@ -180,6 +197,21 @@ impl AnyResource {
     #[must_use]
     pub fn time_limit(&self) -> Option<Duration> {
         dispatch!(self, resource => resource.time_limit())
+    }
+
+    /// See [`Resource::footprint`].
+    #[must_use]
+    pub fn footprint(&self) -> Option<Footprint> {
+        dispatch!(self, resource => resource.footprint())
+    }
+
+    /// Names the thing on the host: two declarations of one file are about the same thing,
+    /// whatever their kinds.
+    #[must_use]
+    pub fn owned(&self) -> String {
+        let footprint = self.footprint();
+        let thing = footprint.as_ref().map_or(self, |found| &found.absence);
+        format!("{} {}", thing.kind(), thing.id())
     }
 
     /// See [`Resource::sources_mut`].
@@ -224,6 +256,11 @@ mod tests {
                 let received: AnyResource =
                     serde_json::from_str(&sent).expect("what was sent is read");
                 assert_eq!(received.kind(), R::KIND);
+                // What takes it away is valid, and is about the same thing.
+                if let Some(Footprint { absence, .. }) = received.footprint() {
+                    assert_eq!(absence.validate(), Ok(()), "{}", R::KIND);
+                    assert_eq!(absence.owned(), received.owned());
+                }
                 parsed += 1;
             }
             self.0.push((R::KIND, parsed));

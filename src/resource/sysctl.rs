@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
 use super::presence::Presence;
+use super::{AnyResource, Footprint, Removal, Resource};
 use crate::host::config_dirs::{self, ConfigFile};
 use crate::host::{Failure, Host, HostPath, Permissions};
 use crate::protocol::{Drift, Output};
@@ -133,6 +133,19 @@ impl Resource for Sysctl {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The line that sets it at boot: what the live value was before is not known.
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint {
+            absence: AnyResource::Sysctl(Self {
+                value: None,
+                state: Presence::Absent,
+                ..self.clone()
+            }),
+            made_with: "persisted",
+            removal: Removal::Prune,
+        })
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {

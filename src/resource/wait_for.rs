@@ -137,7 +137,7 @@ impl Resource for WaitFor {
         match (self.port, &self.path) {
             (None, None) => return Err(NEITHER.to_owned()),
             (Some(_), Some(_)) => return Err("`port` and `path` exclude each other".to_owned()),
-            (Some(0), None) => return Err("0 is not a port".to_owned()),
+            (Some(0), None) => return Err("`port: 0` is not a port".to_owned()),
             (None, Some(_)) if self.host.is_some() => {
                 return Err("`host` goes with `port` only".to_owned());
             }
@@ -329,7 +329,7 @@ mod tests {
         for (fields, expected) in [
             (json!({}), "one of `port` and `path`"),
             (json!({ "port": 1, "path": "/x" }), "exclude"),
-            (json!({ "port": 0 }), "0 is not a port"),
+            (json!({ "port": 0 }), "`port: 0` is not a port"),
             (
                 json!({ "path": "/x", "host": "h" }),
                 "`host` goes with `port`",

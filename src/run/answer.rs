@@ -48,6 +48,7 @@ impl Drive<'_, '_, '_> {
     }
 
     pub(super) fn skip(&mut self, place: Place<'_>, item: Option<&Data>) {
+        self.spare(place.task);
         let report = self.report(place, item, "");
         self.answered(ResourceReport {
             status: Status::Skipped,
@@ -78,6 +79,7 @@ impl Drive<'_, '_, '_> {
         item: Option<&Data>,
         on: &BTreeSet<String>,
     ) -> Part {
+        self.spare(place.task);
         let names: Vec<_> = on.iter().map(|name| format!("`{name}`")).collect();
         let report = self.report(place, item, "");
         self.answered(ResourceReport {
@@ -120,6 +122,7 @@ impl Drive<'_, '_, '_> {
         status: Status,
         message: String,
     ) -> Result<Part, Lost> {
+        self.spare(place.task);
         self.conversation.catch_up().await?;
         if self.stopped() {
             self.conversation.listener().not_run(report);

@@ -115,12 +115,13 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                         })
                         .await?;
                     }
-                    Step::Task(_) => {}
+                    Step::Task(task) => self.spare(task),
                     Step::FlushHandlers => self.handlers(play, position).await?,
                 }
             }
         }
-        Ok(())
+        self.report_unanswered();
+        self.ask_for_orphans().await
     }
 
     pub(super) async fn task(&mut self, place: Place<'_>) -> Result<(), Lost> {
@@ -198,8 +199,9 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             Settled::Unknown(on) => return Ok(self.unknown(place, item, &on)),
             Settled::Wrong(errors) => return self.wrong(place, item, &errors).await,
         }
+        let contents = &self.context.globals.contents;
         match self
-            .settle(place, item, |scope| prepare(place.task, scope))
+            .settle(place, item, |scope| prepare(place.task, scope, contents))
             .await?
         {
             Settled::Value(Prepared::Answer(answer)) => {
@@ -258,8 +260,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             no_log: task.no_log && task.register.is_none() && !super::judge::needed(task),
             sensitive,
             read_only: super::judge::read_only(task),
+            origin: self.origin(place, &resource),
             ..protocol::Task::new(0, resource)
         };
+        self.conversation.listener().declared.add(&wire);
         self.notified.extend(task.notify.iter().cloned());
         if super::judge::needed(task) {
             return self.judged(place, item, report, wire).await;
@@ -396,7 +400,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             },
             task: title,
             ignored: task.ignore_errors,
-            severity: Some(task.severity.as_str().to_owned()),
+            severity: task.severity,
             notifies: task.notify.clone(),
             ..ResourceReport::default()
         }

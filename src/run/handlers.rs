@@ -1,7 +1,8 @@
 //! Handlers of a play: which are sent, and when one that needs no host is over.
 
 use crate::playbook::{Handler, Play};
-use crate::protocol::{Mode, Outcome};
+use crate::protocol::{Drift, Mode, Outcome, Status};
+use crate::report::ResourceReport;
 use crate::template::Data;
 
 use super::conversation::Lost;
@@ -13,7 +14,7 @@ impl Drive<'_, '_, '_> {
     /// Sends the handlers that may be pending; the host knows which are.
     ///
     /// A handler that notifies a later one finds it still to come; for earlier ones there are
-    /// more rounds, as many as a chain of all handlers can need: a circle has no end.
+    /// more rounds, as many as a chain of all handlers can need.
     pub(super) async fn handlers(&mut self, play: &Play, position: usize) -> Result<(), Lost> {
         let mut due = self.pending.clone();
         if self.mode() == Mode::Apply {
@@ -38,6 +39,36 @@ impl Drive<'_, '_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells of handlers that are pending on the host and that no play of the playbook has. An
+    /// apply cannot run them, so for it they are only worth a word.
+    pub(super) fn report_unanswered(&mut self) {
+        let Some(handlers) = self.context.handlers else {
+            return;
+        };
+        let unanswered: Vec<_> = self.pending.difference(handlers).cloned().collect();
+        for name in unanswered {
+            let mut outcome = Outcome::pending_handler();
+            let what = "pending since an interrupted run, and no handler of this playbook";
+            outcome.message = Some(format!(
+                "{what}; run the playbook that has it, or do by hand what it does and remove it \
+                 from pending.json in fleet's directory on the host"
+            ));
+            if self.mode() == Mode::Apply {
+                outcome.status = Status::Ok;
+            }
+            outcome.drift = vec![Drift::update("handler", "run", what)];
+            let report = ResourceReport {
+                position: usize::MAX,
+                task: name.clone(),
+                kind: "handler".to_owned(),
+                id: name,
+                ..ResourceReport::default()
+            };
+            let report = with(report, &outcome, false);
+            self.conversation.listener().record(report);
+        }
     }
 
     /// Takes a handler's notification back if there is nothing for it to do.

@@ -1,19 +1,21 @@
 //! One host: opened, talked to, closed; whatever breaks becomes that host's error.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use tokio::sync::watch;
 
 use crate::playbook::{Globals, HostNames, Play, TagFilter};
-use crate::protocol::{Begin, Task};
-use crate::report::{ErrorClass, HostError, HostReport, Progress, ResourceReport};
+use crate::protocol::{Begin, HandlerName, Task};
+use crate::report::{ErrorClass, Gathering, HostError, Progress, ResourceReport};
 use crate::resource::AnyResource;
 use crate::transport::{Class, Ending, Exit, Target, Transport, Unreachable};
 
-use super::Options;
 use super::conversation::{Conversation, Lost};
 use super::drive::Drive;
+use super::lock::Waiting;
 use super::record::{Record, Sent};
+use super::{HostSoFar, Options};
 
 /// What one conversation is about.
 pub(super) struct Context<'c> {
@@ -21,6 +23,10 @@ pub(super) struct Context<'c> {
     pub names: &'c HostNames,
     pub options: &'c Options,
     pub begin: Begin,
+    /// The handlers of all plays, in the last conversation with this user of the host.
+    pub handlers: Option<&'c BTreeSet<HandlerName>>,
+    /// After this, what the playbook declares on the host is known to the end.
+    pub judges: bool,
 }
 
 /// What to do in one conversation.
@@ -29,21 +35,33 @@ pub(super) enum Job<'j> {
     Plays(&'j [(usize, &'j Play)], &'j TagFilter),
     Resource(&'j AnyResource),
     Facts,
+    Census(&'j Gathering),
 }
 
-/// Holds one conversation and adds what came of it to `report`.
+/// Who hears of a conversation, and who ends it.
+pub(super) struct Listening<'l> {
+    pub progress: &'l dyn Progress,
+    pub waiting: &'l Waiting,
+    pub stopped: watch::Receiver<bool>,
+}
+
+/// Holds one conversation and adds what came of it to what is known of the host.
 pub(super) async fn converse(
     context: &Context<'_>,
     target: &Target,
     job: Job<'_>,
-    report: HostReport,
+    so_far: HostSoFar,
     transport: &Transport,
-    progress: &dyn Progress,
-    mut stopped: watch::Receiver<bool>,
-) -> HostReport {
+    listening: Listening<'_>,
+) -> HostSoFar {
+    let Listening {
+        progress,
+        waiting,
+        mut stopped,
+    } = listening;
     let started = Instant::now();
-    progress.host_started(&report.host);
-    let mut record = Record::new(report, context.options.keep, progress);
+    progress.host_started(&so_far.report.host);
+    let mut record = Record::new(so_far, context.options.keep, progress, waiting);
     let done = tokio::select! {
         done = attempt(context, target, job, &mut record, transport) => done,
         _ = stopped.wait_for(|stopped| *stopped) => Err(interrupted()),
@@ -52,7 +70,7 @@ pub(super) async fn converse(
         record.report.error.get_or_insert(error);
     }
     record.report.duration += started.elapsed();
-    record.report
+    record.end()
 }
 
 async fn attempt(
@@ -71,6 +89,11 @@ async fn attempt(
     )
     .await
     .map_err(|(lost, ending)| broken(&lost, &ending))?;
+    conversation
+        .listener()
+        .report
+        .running
+        .clone_from(&hello.running);
     let done = match job {
         Job::Plays(plays, tags) => {
             Drive::new(context, &mut conversation, hello)
@@ -81,6 +104,13 @@ async fn attempt(
         Job::Facts => {
             conversation.listener().report.facts = Some(Box::new(hello.facts));
             Ok(())
+        }
+        Job::Census(gathering) => {
+            let asked = conversation.census().await;
+            asked.map(|census| {
+                let host = &conversation.listener().report.host;
+                gathering.add(host, &hello.facts, census);
+            })
         }
     };
     match done {
@@ -143,6 +173,12 @@ fn unreachable(reason: Unreachable) -> HostError {
 /// A conversation that broke. If the connection is what was lost, the host is unreachable; if
 /// the helper ended, the host was reached and failed.
 fn broken(lost: &Lost, ending: &Ending) -> HostError {
+    if matches!(lost, Lost::Locked(_)) {
+        return HostError {
+            class: ErrorClass::Locked,
+            message: lost.to_string(),
+        };
+    }
     let class = match (lost, ending.exit) {
         (Lost::Fatal(_), _) | (_, Exit::Status(_) | Exit::Killed) => ErrorClass::Stopped,
         (_, Exit::Lost | Exit::Running) => ErrorClass::Lost,

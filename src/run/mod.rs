@@ -4,7 +4,7 @@
 //! Deliberately absent: what a task means (`playbook`), how a host is reached (`transport`), how
 //! results are shown (`report`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,25 +15,29 @@ use tokio::sync::watch;
 use crate::diagnostic::Diagnostic;
 use crate::inventory::HostName;
 use crate::playbook::{Globals, HostNames, Play, Playbook, TagFilter};
-use crate::protocol::{Begin, Mode};
-use crate::report::{Command, HostReport, HostStatus, Keep, Progress, RunReport};
+use crate::protocol::{Begin, Claim, Declared, HandlerName, Mode};
+use crate::report::{Command, Gathering, HostReport, HostStatus, Keep, Progress, RunReport};
 use crate::resource::AnyResource;
 use crate::secret::Redactor;
 use crate::transport::{Target, Transport};
 
 mod answer;
 mod conversation;
+mod counted;
 mod drive;
 mod handlers;
 mod host;
 mod interrupt;
 mod judge;
+mod lock;
+mod ownership;
 mod record;
 mod results;
 mod target;
 
-use host::Context;
+use host::{Context, Listening};
 use interrupt::Interrupt;
+use lock::Waiting;
 
 /// What to do, and where.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub enum Job<'w> {
     Resource(Box<AnyResource>),
     /// Nothing but to ask the hosts what they are.
     Facts,
+    /// Ask them also what is on them, for a comparison.
+    Census(&'w Gathering),
 }
 
 /// How to do it.
@@ -79,10 +85,25 @@ pub struct Options {
     pub keep: Keep,
     /// How long a helper may say nothing, the time a task declares for itself aside.
     pub silence: Duration,
+    /// Whose the declared things are, if a playbook is run.
+    pub ownership: Option<Ownership>,
+    /// How long to wait for another run that changes the same host.
+    pub lock_timeout: Duration,
     /// Knows the secrets: what declares one is reported without its values.
     pub redactor: Redactor,
     /// Who to be on the hosts, as far as variables and plays do not say.
     pub login: Login,
+}
+
+/// How a run deals with what its playbook made and no longer declares.
+#[derive(Clone, Debug)]
+pub struct Ownership {
+    /// Names the playbook on every host, from whichever checkout it is run.
+    pub playbook: String,
+    /// All tasks take part: only then is anything missing from the declaration.
+    pub complete: bool,
+    /// It counts as a difference, which an apply removes.
+    pub counted: bool,
 }
 
 /// Who to be on the hosts, as the command line has it.
@@ -101,7 +122,18 @@ struct Assignment<'w> {
     names: HostNames,
     target: Target,
     plays: Numbered<'w>,
+    /// No later conversation of the run is with the same user of the host.
+    last: bool,
 }
+
+/// What is known of a host after some of its conversations.
+struct HostSoFar {
+    report: HostReport,
+    declared: Declared,
+}
+
+/// Hears of hosts that are done, each in a report of its own.
+pub type Over<'o> = &'o mut dyn FnMut(RunReport);
 
 /// Plays with their place in the playbook.
 type Numbered<'w> = Vec<(usize, &'w Play)>;
@@ -112,6 +144,8 @@ pub struct Run<'w> {
     work: &'w Work<'w>,
     options: Options,
     stages: Vec<Vec<Assignment<'w>>>,
+    /// Of all plays, by their names on the hosts.
+    handlers: BTreeSet<HandlerName>,
     id: String,
 }
 
@@ -150,6 +184,7 @@ impl<'w> Run<'w> {
                             names,
                             target,
                             plays,
+                            last: true,
                         }),
                         Err(found) => errors.extend(found),
                     }
@@ -157,6 +192,7 @@ impl<'w> Run<'w> {
             }
             stages.extend(nth_stages);
         }
+        mark_last(&mut stages);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -165,41 +201,94 @@ impl<'w> Run<'w> {
             jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
             fastrand::u16(..)
         );
+        let handlers = match &work.job {
+            Job::Plays { playbook, .. } => {
+                let handlers = playbook.plays.iter().flat_map(|play| &play.handlers);
+                handlers.map(|handler| handler.key.clone()).collect()
+            }
+            Job::Resource(_) | Job::Facts | Job::Census(_) => BTreeSet::new(),
+        };
         Ok(Self {
             work,
             options,
             stages,
+            handlers,
             id,
         })
     }
 
-    /// Contacts the hosts and does the work.
-    pub async fn perform(self, transport: &Transport, progress: &dyn Progress) -> RunReport {
+    /// Contacts the hosts and does the work. `over` hears of each host once, as soon as nothing
+    /// more will be done on it, with a report of that host alone.
+    pub async fn perform(
+        self,
+        transport: &Transport,
+        progress: &dyn Progress,
+        mut over: Option<Over<'_>>,
+    ) -> RunReport {
         let started_at = jiff::Timestamp::now();
         let begin = Instant::now();
         progress.begin(self.work.hosts.len());
         let mut reports = BTreeMap::new();
+        let mut to_come = self.conversations_to_come();
+        let mut host_over = |host: &HostReport| {
+            if let Some(over) = over.as_mut()
+                && let Some(count) = to_come.get_mut(host.host.as_str())
+            {
+                *count -= 1;
+                if *count == 0 {
+                    over(self.report(started_at, begin.elapsed(), vec![host.clone()], false));
+                }
+            }
+        };
         let mut interrupt = Interrupt::listen();
         let mut interrupted = false;
         for stage in &self.stages {
             interrupted = self
-                .stage(stage, transport, progress, &mut reports, &mut interrupt)
+                .stage(
+                    stage,
+                    transport,
+                    progress,
+                    &mut reports,
+                    &mut interrupt,
+                    &mut host_over,
+                )
                 .await;
             if interrupted {
                 break;
             }
         }
         let hosts = self.work.hosts.iter();
+        let hosts = hosts
+            .filter_map(|host| reports.remove(host.as_str()))
+            .map(|so_far| so_far.report);
+        self.report(started_at, begin.elapsed(), hosts.collect(), interrupted)
+    }
+
+    /// How many conversations each host will have.
+    fn conversations_to_come(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for assignment in self.stages.iter().flatten() {
+            *counts.entry(assignment.names.name().as_str()).or_default() += 1;
+        }
+        counts
+    }
+
+    fn report(
+        &self,
+        started_at: jiff::Timestamp,
+        duration: Duration,
+        hosts: Vec<HostReport>,
+        interrupted: bool,
+    ) -> RunReport {
         RunReport {
-            run_id: self.id,
+            run_id: self.id.clone(),
             command: self.options.command,
-            playbook: self.options.title,
+            playbook: self.options.title.clone(),
             started_at,
-            duration: begin.elapsed(),
-            hosts: hosts
-                .filter_map(|host| reports.remove(host.as_str()))
-                .collect(),
+            duration,
+            hosts,
             interrupted,
+            waivers: Vec::new(),
         }
     }
 
@@ -209,39 +298,54 @@ impl<'w> Run<'w> {
         stage: &[Assignment<'w>],
         transport: &Transport,
         progress: &dyn Progress,
-        reports: &mut BTreeMap<String, HostReport>,
+        reports: &mut BTreeMap<String, HostSoFar>,
         interrupt: &mut Interrupt,
+        over: &mut dyn FnMut(&HostReport),
     ) -> bool {
         let (stop, stopped) = watch::channel(false);
-        let mut waiting = stage.iter();
+        let mut to_come = stage.iter();
+        let waiting = Waiting::default();
         let mut running = FuturesUnordered::new();
         loop {
-            while !*stopped.borrow() && running.len() < self.options.forks {
-                let Some(next) = waiting.next() else { break };
+            // A host that another run keeps busy takes no place from those that can be worked on.
+            // Not without end: it is a connection all the same.
+            let forks = self.options.forks + waiting.count().min(self.options.forks);
+            while !*stopped.borrow() && running.len() < forks {
+                let Some(next) = to_come.next() else { break };
                 let host = next.names.name().as_str();
-                let report = reports
-                    .remove(host)
-                    .unwrap_or_else(|| HostReport::new(host));
+                let so_far = reports.remove(host).unwrap_or_else(|| HostSoFar {
+                    report: HostReport::new(host),
+                    declared: Declared::default(),
+                });
                 // A host that failed in an earlier play takes no part in later ones.
                 if matches!(
-                    report.status(),
+                    so_far.report.status(),
                     HostStatus::Failed | HostStatus::Unreachable
                 ) {
-                    reports.insert(host.to_owned(), report);
+                    over(&so_far.report);
+                    reports.insert(host.to_owned(), so_far);
                     continue;
                 }
-                running.push(self.one(next, report, transport, progress, stopped.clone()));
+                let listening = Listening {
+                    progress,
+                    waiting: &waiting,
+                    stopped: stopped.clone(),
+                };
+                running.push(self.one(next, so_far, transport, listening));
             }
             if running.is_empty() {
                 return *stopped.borrow();
             }
             tokio::select! {
-                Some(report) = running.next() => {
+                Some(so_far) = running.next() => {
+                    let report = &so_far.report;
                     progress.host_finished(&report.host, report.status());
-                    reports.insert(report.host.clone(), report);
+                    over(report);
+                    reports.insert(report.host.clone(), so_far);
                 }
                 // Every host that is being worked on ends at once, and says how far it got.
                 () = interrupt.wait() => { stop.send_replace(true); }
+                () = waiting.more() => {}
             }
         }
     }
@@ -249,11 +353,11 @@ impl<'w> Run<'w> {
     async fn one(
         &self,
         assignment: &Assignment<'w>,
-        report: HostReport,
+        so_far: HostSoFar,
         transport: &Transport,
-        progress: &dyn Progress,
-        stopped: watch::Receiver<bool>,
-    ) -> HostReport {
+        listening: Listening<'_>,
+    ) -> HostSoFar {
+        let ownership = self.options.ownership.as_ref();
         let context = Context {
             globals: self.work.globals,
             names: &assignment.names,
@@ -266,23 +370,46 @@ impl<'w> Run<'w> {
                 },
                 diff: self.options.diff,
                 run_id: self.id.clone(),
+                claim: self.claim(),
+                // One machine may be in the inventory under several names, each declared apart.
+                playbook: ownership
+                    .map(|owned| format!("{} on {}", owned.playbook, assignment.names.name())),
             },
+            handlers: assignment.last.then_some(&self.handlers),
+            judges: assignment.last && ownership.is_some_and(|owned| owned.complete),
         };
         let job = match &self.work.job {
             Job::Plays { tags, .. } => host::Job::Plays(&assignment.plays, tags),
             Job::Resource(resource) => host::Job::Resource(resource),
             Job::Facts => host::Job::Facts,
+            Job::Census(gathering) => host::Job::Census(gathering),
         };
         host::converse(
             &context,
             &assignment.target,
             job,
-            report,
+            so_far,
             transport,
-            progress,
-            stopped,
+            listening,
         )
         .await
+    }
+
+    /// `exec` is for looking at a host too, above all at one that another run keeps busy.
+    fn claim(&self) -> Option<Claim> {
+        let wait = self.options.lock_timeout.as_millis();
+        (self.options.command == Command::Apply).then(|| Claim {
+            who: lock::who(),
+            wait_ms: u64::try_from(wait).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+fn mark_last(stages: &mut [Vec<Assignment<'_>>]) {
+    let mut later = HashSet::new();
+    for assignment in stages.iter_mut().rev().flatten() {
+        let user = assignment.target.become_.as_ref().map(|to| to.user.clone());
+        assignment.last = later.insert((assignment.target.name.clone(), user));
     }
 }
 

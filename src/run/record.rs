@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::protocol::{HandlerName, Outcome, Status, TaskId};
-use crate::report::{HostReport, Keep, Progress, ResourceReport};
+use crate::protocol::{Advance, Declared, HandlerName, Holder, Orphan, Outcome, Status, TaskId};
+use crate::report::{Difference, HostReport, Keep, Progress, ResourceReport};
 
+use super::HostSoFar;
 use super::conversation::Listener;
+use super::lock::{self, Place, Waiting};
 
 /// A task that was sent: what its report says before its outcome is known.
 pub(super) struct Sent {
@@ -46,6 +48,8 @@ impl Sent {
 /// The report of one host while it is made.
 pub(super) struct Record<'p> {
     pub report: HostReport,
+    /// What the playbook declares on the host, as far as it was sent.
+    pub declared: Declared,
     keep: Keep,
     progress: &'p dyn Progress,
     sent: HashMap<TaskId, Sent>,
@@ -57,15 +61,24 @@ pub(super) struct Record<'p> {
     /// Handlers that what was changed so far notified.
     notified: BTreeSet<HandlerName>,
     stopped: bool,
+    waiting: &'p Waiting,
+    /// While another run is waited for.
+    in_line: Option<Place<'p>>,
 }
 
 /// Why a task after a failed one has no result.
 const NOT_RUN: &str = "not run: an earlier task failed";
 
 impl<'p> Record<'p> {
-    pub(super) fn new(report: HostReport, keep: Keep, progress: &'p dyn Progress) -> Self {
+    pub(super) fn new(
+        so_far: HostSoFar,
+        keep: Keep,
+        progress: &'p dyn Progress,
+        waiting: &'p Waiting,
+    ) -> Self {
         Self {
-            report,
+            report: so_far.report,
+            declared: so_far.declared,
             keep,
             progress,
             sent: HashMap::new(),
@@ -74,6 +87,16 @@ impl<'p> Record<'p> {
             answered: VecDeque::new(),
             notified: BTreeSet::new(),
             stopped: false,
+            waiting,
+            in_line: None,
+        }
+    }
+
+    /// What is known of the host now.
+    pub(super) fn end(self) -> HostSoFar {
+        HostSoFar {
+            report: self.report,
+            declared: self.declared,
         }
     }
 
@@ -148,6 +171,14 @@ impl Listener for Record<'_> {
         }
     }
 
+    fn advanced(&mut self, id: TaskId, advance: Advance) {
+        if let Some(sent) = self.sent.get(&id) {
+            let ResourceReport { task, id, .. } = &sent.report;
+            self.progress
+                .task_advanced(&self.report.host, task, id, advance);
+        }
+    }
+
     fn finished(&mut self, id: TaskId, outcome: Outcome) {
         let Some(sent) = self.sent.remove(&id) else {
             return;
@@ -166,6 +197,38 @@ impl Listener for Record<'_> {
         self.over = id + 1;
         self.settle();
     }
+
+    fn orphan(&mut self, orphan: Orphan) {
+        let Orphan {
+            kind,
+            id,
+            origin,
+            outcome,
+        } = orphan;
+        let report = ResourceReport {
+            // After everything that has a place in the playbook.
+            position: usize::MAX,
+            role: origin.role,
+            task: origin.task,
+            kind,
+            id,
+            severity: origin.severity,
+            ..ResourceReport::default()
+        };
+        self.record(with(report, &outcome, false));
+    }
+
+    fn waiting(&mut self, holder: Option<&Holder>) {
+        let host = &self.report.host;
+        let holder = lock::named(holder);
+        self.progress
+            .note(&format!("{host}: waits for the end of {holder}"));
+        self.in_line = Some(self.waiting.take_place());
+    }
+
+    fn begun(&mut self) {
+        self.in_line = None;
+    }
 }
 
 /// A resource's report with its outcome.
@@ -178,7 +241,11 @@ pub(super) fn with(report: ResourceReport, outcome: &Outcome, read_only: bool) -
         ignored: report.ignored && outcome.status == Status::Failed,
         message: outcome.message.clone(),
         would_run: outcome.would_run,
-        drift: outcome.drift.clone(),
+        drift: outcome
+            .drift
+            .iter()
+            .map(|drift| Difference::new(drift.clone(), report.severity))
+            .collect(),
         output: outcome.output.clone(),
         ..report
     }

@@ -14,7 +14,7 @@ pub(super) fn registered(outcome: &Outcome, mode: Mode, runs_programs: bool) -> 
     let output = outcome.output.clone().unwrap_or_default();
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     Some(json!({
-        "changed": matches!(outcome.status, Status::Changed | Status::Drift),
+        "changed": outcome.status == Status::Changed || outcome.would_change(),
         "failed": outcome.status == Status::Failed,
         "skipped": outcome.status == Status::Skipped,
         "msg": outcome.message.clone().unwrap_or_default(),

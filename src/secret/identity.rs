@@ -76,6 +76,10 @@ impl KeySource {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
+            if line.starts_with("-----BEGIN") {
+                return Err(refuse("is a key of another kind, such as ssh's".to_owned())
+                    .help("`fleet secret keygen` makes a key of age"));
+            }
             // The line may be a key with a slip: it is not shown.
             let key = line
                 .parse()
@@ -108,6 +112,9 @@ pub fn parse_recipient(text: &str) -> Result<Recipient, String> {
     if text.starts_with("AGE-SECRET-KEY-") {
         return Err("this is a secret key; the public key begins with `age1`".to_owned());
     }
+    if text.starts_with("ssh-") {
+        return Err("keys of ssh are not supported; `fleet secret keygen` makes a key".to_owned());
+    }
     text.parse()
         .map_err(|_| format!("`{text}` is not an age public key: it begins with `age1`"))
 }
@@ -134,6 +141,26 @@ mod tests {
         assert_eq!(keys.len(), 1);
         assert_eq!(keys[0].to_public().to_string(), public);
         assert!(parse_recipient(&public).is_ok());
+    }
+
+    #[test]
+    fn keys_of_ssh_are_refused_by_name() {
+        let public = parse_recipient("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 me")
+            .err()
+            .unwrap();
+        assert!(
+            public.contains("`fleet secret keygen` makes a key"),
+            "{public}"
+        );
+        let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n";
+        let (_file, source) = key_file(text, 0o600);
+        let error = source.read().err().unwrap();
+        assert!(
+            error
+                .message
+                .ends_with("is a key of another kind, such as ssh's"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,15 +1,17 @@
-//! What must not be shown: encrypted files, the values that come out of them, and how those are
-//! kept out of everything fleet writes.
+//! What must not be shown: encrypted files, the values that come out of them or out of a store,
+//! and how those are kept out of everything fleet writes.
 //!
 //! Secrets are known by origin. Reading a file through a [`Vault`] decrypts it if need be and
-//! tells the vault's [`Redactor`] every value in it; whatever leaves the process goes through
-//! that redactor. Nothing is guessed from names like `password`.
+//! tells the vault's [`Redactor`] every value in it; asking a [`Store`] tells it the answer.
+//! Whatever leaves the process goes through that redactor. Nothing is guessed from names like
+//! `password`.
 
 mod age_file;
 mod forms;
 mod identity;
 mod redactor;
 mod settings;
+mod store;
 mod text;
 mod vault;
 
@@ -17,10 +19,11 @@ pub use age_file::{decrypt, encrypt, is_encrypted};
 pub use identity::{KeySource, generate, parse_recipient};
 pub use redactor::Redactor;
 pub use settings::{SETTINGS_FILE, Settings};
+pub use store::Store;
 pub use text::{REDACTED, Secret};
 pub use vault::Vault;
 
-/// What is wrong with a key or an encrypted file; says which file, never what is in it.
+/// What is wrong with a key, an encrypted file or a store; says which, never what is in it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{message}")]
 pub struct SecretError {

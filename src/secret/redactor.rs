@@ -171,13 +171,13 @@ mod tests {
 
     /// Every way a text is written somewhere, said apart from the code under test.
     fn written(secret: &str) -> Vec<String> {
-        let percent: String = secret
-            .bytes()
-            .map(|byte| match byte {
+        let percent = |escape: fn(u8) -> String| -> String {
+            let written = secret.bytes().map(|byte| match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-                _ => format!("%{byte:02X}"),
-            })
-            .collect();
+                _ => escape(byte),
+            });
+            written.collect()
+        };
         let plain = !secret.contains(['-', '.', '_', '~', '/', '!', '*', '\'', '(', ')']);
         let mut all = vec![
             secret.to_owned(),
@@ -191,8 +191,10 @@ mod tests {
             all.push(URL_SAFE.encode(format!("{around}{secret}{around}")));
         }
         if plain {
-            all.push(format!("https://h/?p={percent}&x"));
-            all.push(percent.to_lowercase().replace("%20", "+"));
+            let upper = percent(|byte| format!("%{byte:02X}"));
+            all.push(format!("https://h/?p={upper}&x"));
+            all.push(upper.replace("%20", "+"));
+            all.push(percent(|byte| format!("%{byte:02x}")));
         }
         all
     }
@@ -208,16 +210,13 @@ mod tests {
             let redactor = knowing(&secrets);
             for secret in &secrets {
                 for text in written(secret) {
-                    // Lower-cased escapes also lower-case letters; only then may nothing be found.
                     let text = format!("{noise}{text}{noise}");
                     let clean = redactor.redact(&text).replace(REDACTED, "\u{1}");
                     prop_assert!(!clean.contains(*secret), "{clean:?}");
                     for line in secret.lines().map(str::trim).filter(|line| line.len() >= 4) {
                         prop_assert!(!clean.contains(line), "{clean:?}");
                     }
-                    if !text.contains('%') && !text.contains('+') {
-                        prop_assert!(clean.contains('\u{1}'), "{secret:?} is left in {text:?}");
-                    }
+                    prop_assert!(clean.contains('\u{1}'), "{secret:?} is left in {text:?}");
                 }
             }
         }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{KeySource, Redactor, Vault, parse_recipient};
+use super::store::check_command;
+use super::{KeySource, Redactor, Store, Vault, parse_recipient};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{self, Limits};
 
@@ -21,6 +22,10 @@ pub struct Settings {
     /// The file of one's own key; a path relative to `fleet.yml`, `~/` is the home directory.
     #[serde(default)]
     pub identity: Option<PathBuf>,
+    /// Program and arguments that print the secret `{name}`. A program with a slash in it is
+    /// found as `identity` is, any other in PATH.
+    #[serde(default)]
+    pub command: Vec<String>,
 }
 
 impl Settings {
@@ -39,7 +44,7 @@ impl Settings {
             return Ok(Self::default());
         };
         let mut settings: Self = yaml::from_node(node).map_err(|error| vec![error.into()])?;
-        let wrong: Vec<_> = node
+        let mut wrong: Vec<_> = node
             .get("recipients")
             .and_then(yaml::Node::as_sequence)
             .unwrap_or_default()
@@ -49,16 +54,24 @@ impl Settings {
                 Some(Diagnostic::error(message).at(node.span.clone()))
             })
             .collect();
+        if let Some(node) = node.get("command")
+            && let Err(reason) = check_command(&settings.command)
+        {
+            let message = format!("this command cannot be asked for secrets: {reason}");
+            let error = Diagnostic::error(message).at(node.span.clone());
+            wrong.push(error.help("for example `[pass, show, \"{name}\"]`"));
+        }
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        settings.identity =
-            settings
-                .identity
-                .map(|identity| match (identity.strip_prefix("~"), home) {
-                    (Ok(rest), Some(home)) => home.join(rest),
-                    _ => path.parent().unwrap_or(Path::new("")).join(identity),
-                });
+        let found = |file: &Path| match (file.strip_prefix("~"), home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path.parent().unwrap_or(Path::new("")).join(file),
+        };
+        settings.identity = settings.identity.as_deref().map(found);
+        if let Some(program) = settings.command.first_mut().filter(|it| it.contains('/')) {
+            *program = found(Path::new(&*program)).to_string_lossy().into_owned();
+        }
         Ok(settings)
     }
 
@@ -76,7 +89,9 @@ impl Settings {
     pub fn vault(directory: &Path, redactor: Redactor) -> Result<Vault, Vec<Diagnostic>> {
         let home = std::env::home_dir();
         let settings = Self::load(directory, home.as_deref())?;
-        Ok(Vault::new(settings.keys(home.as_deref()), redactor))
+        let keys = settings.keys(home.as_deref());
+        let store = Store::new(settings.command, redactor.clone());
+        Ok(Vault::new(keys, store, redactor))
     }
 }
 
@@ -119,5 +134,28 @@ mod tests {
             Err("`alice` is not an age public key: it begins with `age1`".to_owned())
         );
         assert!(load("secrets: {recipient: []}").is_err());
+    }
+
+    #[test]
+    fn a_program_is_found_beside_the_file_or_in_path() {
+        let program = |written: &str| {
+            let settings = load(&format!("secrets: {{command: [{written}, \"{{name}}\"]}}"));
+            settings.unwrap().command.swap_remove(0)
+        };
+        assert_eq!(program("pass"), "pass");
+        assert_eq!(program("/bin/store"), "/bin/store");
+        assert_eq!(program("~/bin/store"), "/home/a/bin/store");
+        assert!(program("bin/store").starts_with('/'));
+        assert!(program("bin/store").ends_with("/bin/store"));
+    }
+
+    #[test]
+    fn a_command_without_a_place_for_the_name_is_refused() {
+        assert_eq!(
+            load("secrets: {command: [pass, show]}"),
+            Err("this command cannot be asked for secrets: none of its arguments has a place for `{name}`".to_owned())
+        );
+        assert!(load("secrets: {command: []}").is_err());
+        assert!(load("secrets: {command: pass}").is_err());
     }
 }

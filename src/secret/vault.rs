@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use age::x25519::Identity;
 
-use super::{KeySource, Redactor, SecretError, decrypt, is_encrypted};
+use super::{KeySource, Redactor, SecretError, Store, decrypt, is_encrypted};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{self, Limits, Node, Yaml};
 
@@ -19,6 +19,7 @@ struct Inner {
     source: KeySource,
     /// Read when the first encrypted file is met: without one, no key is needed.
     keys: OnceLock<Result<Vec<Identity>, SecretError>>,
+    store: Store,
     redactor: Redactor,
 }
 
@@ -31,15 +32,22 @@ impl fmt::Debug for Inner {
 }
 
 impl Vault {
-    /// A vault with the keys of `source`, which is not read yet. It tells `redactor` what it
-    /// finds.
+    /// A vault with the keys of `source`, which is not read yet, beside a store. It tells
+    /// `redactor` what it finds.
     #[must_use]
-    pub fn new(source: KeySource, redactor: Redactor) -> Self {
+    pub fn new(source: KeySource, store: Store, redactor: Redactor) -> Self {
         Self(Arc::new(Inner {
             source,
+            store,
             redactor,
             ..Inner::default()
         }))
+    }
+
+    /// What knows the secrets that are in no file.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
     }
 
     /// What keeps the secrets of this vault out of texts.

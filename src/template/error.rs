@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tera::ErrorKind;
 
-use super::{filters, jinja, scan};
+use super::{filters, jinja, scan, secrets};
 use crate::diagnostic::Diagnostic;
 use crate::yaml::Span;
 
@@ -60,6 +60,14 @@ impl TemplateError {
         text: &str,
         strict: &scan::Strict,
     ) -> Self {
+        if let Some(failed) = message.strip_prefix(secrets::FAILED) {
+            let (message, help) = match failed.split_once('\n') {
+                Some((message, help)) => (message, Some(help.to_owned())),
+                None => (failed, None),
+            };
+            let error = Self::new(message.to_owned(), strict.original(range));
+            return Self { help, ..error };
+        }
         let wrapped = message
             .strip_prefix(filters::UNDEFINED)
             .and_then(|number| number.parse::<usize>().ok())

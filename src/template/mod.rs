@@ -26,17 +26,20 @@ mod filters;
 mod jinja;
 mod scan;
 mod scope;
+mod secrets;
 mod token;
 mod value;
 
 pub use error::TemplateError;
 pub use scope::Scope;
+pub use secrets::{Ask, Secrets};
 pub use value::{Binding, Data, Errors, Rendered, Source, data, plain};
 
 /// Compiles texts and keeps them; shared by all hosts.
 #[derive(Debug)]
 pub struct Engine {
     base: Tera,
+    secrets: Secrets,
     compiled: RwLock<HashMap<(Form, Arc<str>), Compiled>>,
     files: Mutex<HashMap<PathBuf, Result<Arc<File>, Diagnostic>>>,
 }
@@ -63,24 +66,20 @@ pub struct Template {
 /// `Tera` checks all others again.
 const NAME: &str = "text";
 
-impl Default for Engine {
-    fn default() -> Self {
-        let mut base = Tera::default();
-        base.autoescape_on(Vec::<&str>::new());
-        filters::register(&mut base);
-        Self {
-            base,
-            compiled: RwLock::default(),
-            files: Mutex::default(),
-        }
-    }
-}
-
 impl Engine {
     /// An engine that has compiled nothing yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(secrets: Secrets) -> Self {
+        let mut base = Tera::default();
+        base.autoescape_on(Vec::<&str>::new());
+        filters::register(&mut base);
+        secrets.register(&mut base);
+        Self {
+            base,
+            secrets,
+            compiled: RwLock::default(),
+            files: Mutex::default(),
+        }
     }
 
     /// Whether a text holds anything to render.
@@ -238,6 +237,12 @@ impl Template {
     #[must_use]
     pub fn guarded(&self) -> &BTreeSet<String> {
         &self.strict.guarded
+    }
+
+    /// Whether it asks the store of secrets.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.strict.asks
     }
 
     /// Every name and literal text in its code: what it can ask another host's variables for.

@@ -12,6 +12,8 @@ use super::token::{Kind, Token, next_marker, tokenize};
 
 /// The filter that refuses an undefined value; its argument counts the places wrapped.
 pub(super) const DEFINED: &str = "__fleet_defined";
+/// The function that asks the store of secrets; its one argument may go without its name.
+pub(super) const SECRET: &str = "secret";
 /// The filter that hands a value out of Tera, which can only print, with its type.
 pub(super) const JSON: &str = "__fleet_json";
 
@@ -37,6 +39,8 @@ pub(super) struct Strict {
     pub(super) tags: Vec<(String, Range<usize>)>,
     /// The result is one value instead of a text.
     pub(super) typed: bool,
+    /// It calls [`SECRET`].
+    pub(super) asks: bool,
 }
 
 /// What becomes of a text that is one whole `{{ expression }}`.
@@ -181,6 +185,16 @@ impl Strict {
                     .and_then(|at| tokens.get(at))
                     .map_or("", |t| t.text)
             };
+            let called = at(1) == "(" && !matches!(at(-1), "." | "?." | "|" | "is");
+            if called && token.kind == Kind::Name && token.text == SECRET {
+                self.asks = true;
+                if let Some(argument) = tokens.get(index + 2)
+                    && argument.text != ")"
+                    && at(3) != "="
+                {
+                    insertions.push((argument.start, "name=".to_owned(), 0));
+                }
+            }
             if token.text == "for" || token.text == "in" {
                 targets = token.text == "for";
             }
@@ -303,6 +317,11 @@ mod tests {
                 "[<x.y> for x in <list> if <x.z>]",
             ),
             ("range(end=n)", "range<end=<n>)"),
+            ("secret('a')", "secret<name='a')"),
+            ("secret(a ~ '/b')", "secret<name=<a> ~ '/b')"),
+            ("secret(name=a)", "secret<name=<a>)"),
+            ("secret()", "secret<)"),
+            ("secret.x", "<secret.x>"),
             ("1 in [a, true]", "1 in [<a>, true]"),
         ];
         for (text, expected) in cases {

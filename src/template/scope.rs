@@ -12,7 +12,7 @@ use tera::Context;
 
 use super::value::all;
 use super::{
-    Binding, Data, Engine, Errors, Rendered, Source, Template, TemplateError, data, plain,
+    Binding, Data, Engine, Errors, Rendered, Secrets, Source, Template, TemplateError, data, plain,
 };
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::yaml::{Node, Span, Yaml};
@@ -25,6 +25,7 @@ pub struct Scope<'s> {
     engine: &'s Engine,
     source: &'s dyn Source,
     excused: BTreeSet<String>,
+    secrets: Secrets,
     known: RefCell<HashMap<String, Result<Rendered<Data>, Errors>>>,
     resolving: RefCell<Vec<(String, Span)>>,
 }
@@ -45,9 +46,17 @@ impl<'s> Scope<'s> {
             engine,
             source,
             excused: BTreeSet::new(),
+            secrets: engine.secrets.clone(),
             known: RefCell::default(),
             resolving: RefCell::default(),
         }
+    }
+
+    /// Defers what asks for secrets.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        self.secrets = Secrets::Later;
+        self
     }
 
     /// Defers what reads these names where they are not defined: the task's `when`, which could
@@ -61,7 +70,11 @@ impl<'s> Scope<'s> {
     /// A fresh scope over the same names, which [excuses](Self::excuse) these.
     #[must_use]
     pub fn excusing(&self, names: impl IntoIterator<Item = String>) -> Self {
-        Self::new(self.engine, self.source).excuse(names)
+        let fresh = Self::new(self.engine, self.source).excuse(names);
+        Self {
+            secrets: self.secrets.clone(),
+            ..fresh
+        }
     }
 
     /// The engine that compiles for this scope.
@@ -180,6 +193,9 @@ impl<'s> Scope<'s> {
         let mut waits = BTreeSet::new();
         let mut errors = Vec::new();
         let mut broken = HashMap::new();
+        if template.asks() && matches!(self.secrets, Secrets::Later) {
+            waits.insert(Secrets::NAME.to_owned());
+        }
         for name in template.variables() {
             match self.resolve(name, Some(template)) {
                 Ok(Some(Rendered::Value(value))) => context.insert_value(name.clone(), value),

@@ -75,7 +75,7 @@ fn text_node(text: &str) -> Node {
 }
 
 fn render(text: &str) -> Result<Rendered<Value>, String> {
-    let (engine, names) = (Engine::new(), names(VARIABLES));
+    let (engine, names) = (Engine::new(Secrets::Later), names(VARIABLES));
     let scope = Scope::new(&engine, &names);
     scope
         .render(&text_node(text))
@@ -240,7 +240,7 @@ fn every_error_names_what_and_where_and_the_way_out() {
 
 #[test]
 fn conditions_are_true_or_false_and_nothing_else() {
-    let (engine, names) = (Engine::new(), names(VARIABLES));
+    let (engine, names) = (Engine::new(Secrets::Later), names(VARIABLES));
     let scope = Scope::new(&engine, &names);
     let decide = |text: &str| {
         let node = yaml::parse("task.yml", text.to_owned(), &Limits::default()).unwrap();
@@ -288,14 +288,14 @@ fn conditions_are_true_or_false_and_nothing_else() {
 fn a_line_inside_a_block_is_found_again() {
     let text = "a: |\n  one\n  two {{ typo }}\n";
     let node = yaml::parse("t.yml", text.to_owned(), &Limits::default()).unwrap();
-    let (engine, names) = (Engine::new(), names("{}"));
+    let (engine, names) = (Engine::new(Secrets::Later), names("{}"));
     let errors = Scope::new(&engine, &names).render(&node).unwrap_err();
     assert_eq!(errors[0].span.as_ref().unwrap().line_column(), (3, 10));
 }
 
 #[test]
 fn each_text_is_compiled_once() {
-    let engine = Engine::new();
+    let engine = Engine::new(Secrets::Later);
     let first = engine.compile("{{ a }}", &span("{{ a }}")).unwrap();
     let second = engine.compile("{{ a }}", &span("{{ a }}")).unwrap();
     assert!(Arc::ptr_eq(&first, &second));
@@ -304,7 +304,7 @@ fn each_text_is_compiled_once() {
 
 #[test]
 fn a_template_file_always_gives_text() {
-    let (engine, names) = (Engine::new(), names(VARIABLES));
+    let (engine, names) = (Engine::new(Secrets::Later), names(VARIABLES));
     let scope = Scope::new(&engine, &names);
     let file = Span {
         file: Arc::new(File {
@@ -318,5 +318,71 @@ fn a_template_file_always_gives_text() {
     assert_eq!(
         rendered.map_err(|_| ()),
         Ok(Rendered::Value("8080\n".to_owned()))
+    );
+}
+
+#[test]
+fn secrets_come_from_the_store_as_they_are() {
+    let engine = Engine::new(Secrets::Ask(Arc::new(|name| match name {
+        "none" => Err(Diagnostic::error("there is no Such secret").help("make one")),
+        _ => Ok(format!("{{{{ {name} }}}}")),
+    })));
+    let names = names(VARIABLES);
+    let cases = [
+        ("{{ secret('db') }}", Ok(r#""{{ db }}""#)),
+        ("{{ secret(name='db') }}", Ok(r#""{{ db }}""#)),
+        ("{{ secret('db/' ~ port) }}", Ok(r#""{{ db/8080 }}""#)),
+        ("{{ secret('db') | upper }}", Ok(r#""{{ DB }}""#)),
+        ("{{ secret('none') if port == 1 else 2 }}", Ok("2")),
+        (
+            "a {{ secret('none') }}",
+            Err("[secret('none')] there is no Such secret (make one)"),
+        ),
+        (
+            "{{ secret() }}",
+            Err("[secret()] missing keyword argument `name`"),
+        ),
+        (
+            "{{ secret('db', default='') }}",
+            Err("[secret('db', default='')] `secret` takes a name and nothing else"),
+        ),
+        (
+            "{{ secret(nmae='db') }}",
+            Err("[secret(nmae='db')] missing keyword argument `name`"),
+        ),
+        (
+            "{{ secret(missing) }}",
+            Err(
+                "[missing] `missing` is not defined (a default can be given: `missing or 'value'`)",
+            ),
+        ),
+    ];
+    for (text, expected) in cases {
+        let scope = Scope::new(&engine, &names);
+        let rendered = scope
+            .render(&text_node(text))
+            .map_err(|errors| describe(&errors[0]));
+        let rendered = rendered.map(|node| node.value().unwrap().to_json().to_string());
+        let expected = expected.map(str::to_owned).map_err(str::to_owned);
+        assert_eq!(rendered, expected, "{text}");
+    }
+}
+
+#[test]
+fn what_needs_a_secret_waits_where_none_is_asked_for() {
+    let engine = Engine::new(Secrets::Ask(Arc::new(|_| unreachable!("nobody asks"))));
+    let names = names(VARIABLES);
+    let later = Scope::new(&engine, &names).without_secrets();
+    for scope in [&later, &later.excusing([])] {
+        let rendered = scope.render(&text_node("a {{ secret('db') }}")).unwrap();
+        let on = [Secrets::NAME.to_owned()].into();
+        assert_eq!(rendered.map(drop), Rendered::Deferred { on });
+    }
+    assert_eq!(
+        render("{{ secret }}"),
+        Err(
+            "[secret] `secret` is not defined (a default can be given: `secret or 'value'`)"
+                .to_owned()
+        )
     );
 }

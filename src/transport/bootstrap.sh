@@ -42,10 +42,12 @@ if ! genuine "$helper"; then
   genuine "$upload" || die "the helper arrived damaged in $directory"
   { chmod 0700 "$upload" && mv -f "$upload" "$helper"; } || die "cannot keep the helper as $helper"
   trap - EXIT HUP INT TERM
-  for old in "$directory"/helper-*; do [ "$old" = "$helper" ] || rm -f "$old"; done
-  # What an upload that was killed left behind, but not what another one writes right now.
+  # What an upload that was killed left behind, but not what another one writes right now; and the
+  # helpers of other versions of fleet, but not one that such a fleet may be starting right now.
   find "$directory" -name ".upload-*" -mmin +60 -exec rm -f {} + 2>/dev/null
+  find "$directory" -name "helper-*" ! -name "helper-$sha256" -mtime +0 -exec rm -f {} + 2>/dev/null
 fi
+[ -f "$helper" ] || die "the helper is gone from $directory: did somebody clean up there?"
 [ -x "$helper" ] || die "$directory is mounted noexec: the helper cannot run there"
 umask "$mask"
 say run

@@ -206,9 +206,16 @@ impl Receiver {
     /// The next event; `None` at the end of the stream. Cancel safe: an event half received is
     /// continued by the next call.
     pub async fn next_event(&mut self) -> Result<Option<Event>, TransportError> {
+        let event = self.next_sized_event().await?;
+        Ok(event.map(|(_, event)| event))
+    }
+
+    /// As [`next_event`](Self::next_event), with the length of its line in bytes.
+    pub async fn next_sized_event(&mut self) -> Result<Option<(usize, Event)>, TransportError> {
         if !self.read_line(LINE_LIMIT).await? {
             return Ok(None);
         }
+        let size = self.line.len();
         let event = wire::decode(&self.line).map_err(|error| {
             let beginning = String::from_utf8_lossy(&self.line[..self.line.len().min(200)]);
             TransportError::Garbage {
@@ -220,7 +227,7 @@ impl Receiver {
             }
         });
         self.line.clear();
-        event.map(Some)
+        event.map(|event| Some((size, event)))
     }
 
     /// The next line, with its line feed, whatever it is; `None` at the end of the stream.

@@ -3,16 +3,29 @@
 use std::env;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use tempfile::TempDir;
 
 /// Who can connect to a control socket can use the connection, so the directory is ours alone
-/// (0700) and gone when dropped.
+/// (0700) and gone when dropped. That of a run that was killed is removed by a later one.
 #[derive(Debug)]
-pub(super) struct RuntimeDirectory(TempDir);
+pub(super) struct RuntimeDirectory {
+    directory: TempDir,
+    /// Locked: the kernel lets go of it with the process, however that ends.
+    _lock: OwnedFd,
+}
+
+/// Begins the name of every such directory.
+const PREFIX: &str = "fleet-ssh-";
+
+/// Younger directories may belong to a run that is about to lock its own.
+const SETTLED: Duration = Duration::from_mins(1);
 
 /// The longest path of this directory: a socket's address takes 108 bytes (104 on some systems)
 /// with its final zero, below this come `/.tmp123456/master`, and ssh adds 17 while it binds.
@@ -50,19 +63,52 @@ impl RuntimeDirectory {
         if mode & 0o022 != 0 && mode & 0o1000 == 0 {
             return Err(refuse("can be written by others and is not sticky"));
         }
-        let directory = private().prefix("fleet-").tempdir_in(parent)?;
+        remove_leftovers(parent, SETTLED);
+        let directory = private().prefix(PREFIX).tempdir_in(parent)?;
         if directory.path().as_os_str().as_bytes().len() > LONGEST {
             return Err(refuse(
                 "is too long a path for a socket; set TMPDIR to a shorter one",
             ));
         }
-        Ok(Self(directory))
+        let lock = locked(directory.path())?;
+        Ok(Self {
+            directory,
+            _lock: lock,
+        })
     }
 
     /// A new directory for one connection.
     pub(super) fn connection(&self) -> io::Result<TempDir> {
-        private().tempdir_in(self.0.path())
+        private().tempdir_in(self.directory.path())
     }
+}
+
+/// The directory at `path` itself, opened and locked; an error if another process has it locked.
+fn locked(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty())?;
+    flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(directory)
+}
+
+/// Removes what runs that were killed left behind and has not changed for `age`. What cannot be
+/// removed harms nobody.
+fn remove_leftovers(parent: &Path, age: Duration) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let ours = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
+        if ours && let Ok(Some(_lock)) = abandoned(&entry.path(), age) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A directory of this user's that nobody uses, locked.
+fn abandoned(path: &Path, age: Duration) -> io::Result<Option<OwnedFd>> {
+    let lock = locked(path)?;
+    let met = fs::File::from(lock.try_clone()?).metadata()?;
+    let private = met.uid() == rustix::process::geteuid().as_raw() && met.mode() & 0o777 == 0o700;
+    let old = met.modified()?.elapsed().is_ok_and(|passed| passed >= age);
+    Ok((private && old).then_some(lock))
 }
 
 /// A directory with a random name, made with its final mode.
@@ -82,13 +128,47 @@ mod tests {
         let directory = RuntimeDirectory::below(parent.path()).unwrap();
         let connection = directory.connection().unwrap();
         assert_eq!(
-            fs::metadata(directory.0.path()).unwrap().mode() & 0o777,
+            fs::metadata(directory.directory.path()).unwrap().mode() & 0o777,
             0o700
         );
         let socket = connection.path().join("master.0123456789abcdef");
         assert!(socket.as_os_str().len() < 104, "{}", socket.display());
         drop((connection, directory));
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let make = |name: &str, mode: u32| {
+            let path = parent.path().join(name);
+            fs::create_dir_all(path.join(".tmp123456")).unwrap();
+            fs::write(path.join(".tmp123456/log"), "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let names = || {
+            let entries = fs::read_dir(parent.path()).unwrap();
+            let mut names: Vec<_> = entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let used = RuntimeDirectory::below(parent.path()).unwrap();
+        make("fleet-ssh-killed", 0o700);
+        make("fleet-ssh-shared", 0o755);
+        make("fleet-notes", 0o700);
+        std::os::unix::fs::symlink("fleet-notes", parent.path().join("fleet-ssh-link")).unwrap();
+        remove_leftovers(parent.path(), SETTLED);
+        assert!(
+            names().contains(&"fleet-ssh-killed".to_owned()),
+            "too young"
+        );
+        remove_leftovers(parent.path(), Duration::ZERO);
+        let own = used.directory.path().file_name().unwrap().to_str().unwrap();
+        let mut expected = ["fleet-notes", "fleet-ssh-link", "fleet-ssh-shared", own];
+        expected.sort_unstable();
+        assert_eq!(names(), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use fleet::artifact::{ArtifactLock, FetchError, Found, LOCK_FILE, fetch, verify}
 use fleet::http::{Http, Options};
 use fleet::protocol::Sha256;
 
-use crate::cli::Fleet;
+use crate::cli::{Ended, Fleet};
 use crate::image::server::{Answer, Server};
 
 const CONTENT: &[u8] = b"the bytes of a package, more or less";
@@ -180,14 +180,7 @@ fn using(content: &str) -> Fleet {
     - assert: {that: \"artifacts.a.version == '2.0' and artifacts['a'].epoch == 1\"}
     - assert: {that: \"images.jre.pull == 'r.example/jre@' ~ images.jre.digest\"}
     - rpm:
-        packages:
-          - name: \"{{ artifacts['a'].name }}\"
-            epoch: 1
-            version: \"{{ artifacts['a'].version }}\"
-            release: \"{{ artifacts['a'].release }}\"
-            arch: \"{{ artifacts['a'].arch }}\"
-            src: \"{{ artifacts['a'].src }}\"
-            sha256: \"{{ artifacts['a'].sha256 }}\"
+        packages: [\"{{ artifacts['a'] }}\"]
 ";
     let digest = format!("sha256:{}", "0a".repeat(32));
     let images = format!("jre: {{ref: \"r.example/jre:17\", digest: \"{digest}\"}}\n");
@@ -266,4 +259,36 @@ fn fetch_gets_what_is_missing() {
     let again = fetch();
     assert_eq!((again.code, again.stdout.as_str()), (0, ""));
     assert_eq!(server.asked().len(), 1);
+}
+
+/// The same project without the file that its lock file names.
+fn without_the_file(args: &[&str]) -> Ended {
+    let lock = format!(
+        "a:\n  file: a.rpm\n  nevra: a-2.0-3.noarch\n  size: 3\n  sha256: {}\n",
+        Sha256::of(CONTENT)
+    );
+    let play = "- hosts: all\n  tasks: [{rpm: {packages: [\"{{ artifacts.a }}\"]}}]\n";
+    Fleet::new(args.iter().copied())
+        .file("site.yml", play)
+        .file("artifacts.lock.yml", &lock)
+        .run()
+}
+
+#[test]
+fn a_file_that_is_not_here_is_believed_to_be_what_its_lock_file_says() {
+    let ended = without_the_file(&["validate", "-i", "node1,", "site.yml"]);
+    assert_eq!(
+        ended.all(),
+        "exit 0\n----- stdout\nsite.yml is valid.\n----- stderr\n\
+         warning: `[HERE]/a.rpm` is not here, so it was not looked at\n \
+         |\n = help: `fleet artifacts fetch` brings what `fleet apply` needs\n"
+    );
+}
+
+#[test]
+fn apply_wants_the_files_before_any_host_is_contacted() {
+    let ended = without_the_file(&["apply", "-y", "-i", "node1,", "site.yml"]);
+    assert_eq!(ended.code, 1, "{}", ended.all());
+    let expected = "error: there is no file `[HERE]/a.rpm`";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }

@@ -18,6 +18,8 @@ fn the_help_names_every_command_and_the_exit_codes() {
       apply        Bring hosts to the declared state
       check        Find what differs from the declared state, and change nothing
       plan         Show what `apply` would do, and change nothing
+      drift        List the drift that checks have found and that is still open
+      runs         List the checks and applies of this project
       validate     Check playbooks, roles, templates and inventory without contacting a host
       exec         Run one command on many hosts
       facts        Print what hosts are, as JSON
@@ -106,13 +108,18 @@ fn apply_has_the_flags_an_ansible_user_types() {
           --list-tags         List all tags, and stop
 
     Report:
-          --format <FORMAT>  Print the report in this format [default: text] [possible values: text,
-                             json]
-      -D, --diff             Show what differs inside files, as a unified diff
+          --format <FORMAT>       Print the report in this format [default: text] [possible values:
+                                  text, json, jsonl, junit, prometheus, nagios, html]
+          --output <FORMAT=FILE>  Write the report into a file, too, as in `html=report.html`; may be
+                                  given several times
+      -D, --diff                  Show what differs inside files, as a unified diff
 
     Changes:
-      -C, --check  Change nothing: the same as `fleet check` [alias: --dry-run]
-      -y, --yes    Do not show the plan and ask first
+      -C, --check                    Change nothing: the same as `fleet check` [alias: --dry-run]
+          --prune                    Remove what the playbook made earlier and no longer declares
+          --lock-timeout <DURATION>  Wait so long for another run that changes the same host: `90`,
+                                     `30s`, `5m` [default: 30s]
+      -y, --yes                      Do not show the plan and ask first
     ");
 }
 

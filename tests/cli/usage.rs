@@ -25,7 +25,7 @@ fn a_wrong_command_line_exits_with_1_and_shows_the_way_out() {
         ),
         (
             &["check", "site.yml", "--format", "yaml"],
-            "[possible values: text, json]",
+            "[possible values: text, json, jsonl, junit, prometheus, nagios, html]",
         ),
         (
             &["check", "site.yml", "-l", ""],

@@ -157,3 +157,21 @@ fn check_without_a_diff_asks_for_nothing() {
     let outcomes = machine.run(Mode::Check, &[copy]);
     assert_eq!(outcomes[0].status, Status::Drift);
 }
+
+#[test]
+fn contents_that_a_killed_helper_left_are_removed_by_the_next_that_changes() {
+    let machine = Machine::new();
+    let staging = machine.state().join("staging");
+    // No process has the first number, this one the second.
+    let left = staging.join(format!(".fleet-{}-0123456789abcdef", u32::MAX));
+    let used = staging.join(format!(".fleet-{}-0123456789abcdef", std::process::id()));
+    for directory in [&left, &used] {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("a.rpm"), "half").unwrap();
+    }
+    machine.run(Mode::Check, &[]);
+    assert!(left.exists(), "a check changes nothing");
+    machine.run(Mode::Apply, &[]);
+    assert!(!left.exists());
+    assert!(used.join("a.rpm").exists());
+}

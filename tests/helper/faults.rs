@@ -123,8 +123,10 @@ fn a_damaged_journal_is_fatal_and_named() {
     let machine = Machine::new();
     fs::create_dir(machine.state()).unwrap();
     fs::write(machine.state().join("pending.json"), "\0").unwrap();
-    let (events, status, _) = Helper::start(&machine.state()).rest();
-    let [Event::Fatal { message }] = &events[..] else {
+    let mut helper = Helper::start(&machine.state());
+    helper.send(&begin(Mode::Check, None));
+    let (events, status, _) = helper.rest();
+    let [Event::Hello { .. }, Event::Fatal { message }] = &events[..] else {
         panic!("{events:?}")
     };
     assert!(
@@ -163,14 +165,10 @@ fn a_journal_that_cannot_be_written_prevents_the_change() {
     fs::create_dir(&state).unwrap();
     let mut helper = Helper::start(&state.join("state"));
     helper.next();
+    helper.send(&begin(Mode::Apply, None));
+    assert!(matches!(helper.next(), Some(Event::Begun { .. })));
     fs::remove_dir(&state).unwrap();
     fs::write(&state, "").unwrap();
-    let begin = Begin {
-        mode: Mode::Apply,
-        diff: false,
-        run_id: "test".to_owned(),
-    };
-    helper.send(&Message::Begin(begin));
     let touch = json!({ "path": machine.path("x"), "state": "touch" });
     let touch = Task {
         notify: vec!["restart".to_owned()],

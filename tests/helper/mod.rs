@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use fleet::protocol::wire;
-use fleet::protocol::{Begin, Event, Message, Mode, Outcome, Status, Task, TaskId};
+use fleet::protocol::{Begin, Claim, Event, Message, Mode, Outcome, Status, Task, TaskId};
 use fleet::resource::AnyResource;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ mod contents;
 mod conversation;
 mod faults;
 mod handlers;
+mod lock;
 
 /// No test waits longer for a helper.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -60,11 +61,8 @@ impl Machine {
             "{:?}",
             helper.greeting
         );
-        helper.send(&Message::Begin(Begin {
-            mode,
-            diff: true,
-            run_id: "test".to_owned(),
-        }));
+        helper.send(&begin(mode, None));
+        helper.beginning = helper.next();
         helper
     }
 
@@ -107,12 +105,23 @@ impl Machine {
     }
 }
 
+fn begin(mode: Mode, claim: Option<Claim>) -> Message {
+    Message::Begin(Begin {
+        mode,
+        diff: true,
+        run_id: "test".to_owned(),
+        claim,
+        playbook: None,
+    })
+}
+
 /// A running helper.
 struct Helper {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     greeting: Option<Event>,
+    beginning: Option<Event>,
     /// Dropped when the helper is: ends the watch over it.
     _watch: mpsc::Sender<()>,
 }
@@ -142,14 +151,15 @@ impl Helper {
             stdin,
             stdout,
             greeting: None,
+            beginning: None,
             _watch: watch,
         }
     }
 
     fn pending(&self) -> Vec<String> {
-        match &self.greeting {
-            Some(Event::Hello { pending, .. }) => pending.clone(),
-            other => panic!("no greeting but {other:?}"),
+        match &self.beginning {
+            Some(Event::Begun { pending, .. }) => pending.clone(),
+            other => panic!("no beginning but {other:?}"),
         }
     }
 

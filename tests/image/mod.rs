@@ -165,6 +165,35 @@ fn a_token_is_fetched_for_reading_this_one_repository() {
 }
 
 #[test]
+fn a_token_that_has_expired_meanwhile_is_fetched_anew() {
+    let list = format!(
+        r#"{{"manifests": [{{"digest": "{}", "platform": {{"os": "linux", "architecture": "amd64"}}}}]}}"#,
+        digest(&manifest())
+    );
+    // Each token is good for one request.
+    let (mut issued, mut good) = (0, false);
+    let server = registry(move |request| {
+        if request.path.starts_with("/token") {
+            (issued, good) = (issued + 1, true);
+            return Answer::new(200, format!(r#"{{"token": "t{issued}"}}"#));
+        }
+        let token = format!("Bearer t{issued}");
+        if !good || request.header("authorization") != Some(&token) {
+            let port = request.header("host").unwrap().rsplit(':').next().unwrap();
+            let realm = format!("Bearer realm=\"https://{REGISTRY}:{port}/token\"");
+            return Answer::new(401, "").with("www-authenticate", realm);
+        }
+        good = false;
+        let tag = request.path.ends_with("/17");
+        Answer::new(200, if tag { list.clone() } else { manifest() })
+    });
+    assert_eq!(resolve(&server).unwrap(), resolved());
+    let asked = server.asked();
+    let tokens = asked.iter().filter(|it| it.path.starts_with("/token"));
+    assert_eq!(tokens.count(), 2);
+}
+
+#[test]
 fn the_password_goes_to_no_other_host_and_never_without_tls() {
     for realm in [
         "https://evil.test:PORT/token",

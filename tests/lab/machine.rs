@@ -48,7 +48,21 @@ impl Machine {
 
     /// Runs a command on the machine as root and returns what it printed.
     pub(crate) fn sh(&self, command: &str) -> String {
-        let output = lab("ssh").args([Self::NAME, command]).output().unwrap();
+        self.sh_reading("", command)
+    }
+
+    /// The same with something to read on standard input.
+    pub(crate) fn sh_reading(&self, input: &str, command: &str) -> String {
+        let mut child = lab("ssh")
+            .args([Self::NAME, command])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // One that ends before it has read everything breaks the pipe; its status tells why.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
         assert!(
             output.status.success(),
             "`{command}` on the machine: {}\n{}{}",
@@ -69,25 +83,28 @@ impl Machine {
         let mut child = self.start(arguments);
         // One that ends before it has read everything breaks the pipe; its status tells why.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        Run {
-            arguments: arguments.iter().map(ToString::to_string).collect(),
-            output: child.wait_with_output().unwrap(),
-        }
+        Run::of(arguments, child.wait_with_output().unwrap())
     }
 
     /// Starts fleet and leaves it running.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        Command::new(root().join("target/release/fleet"))
-            .current_dir(root())
-            .arg(arguments[0])
-            .arg("-i")
-            .arg(self.inventory())
-            .args(&arguments[1..])
+        self.command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
+    }
+
+    /// fleet on the lab's inventory, for who runs it in a way of their own.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = fleet();
+        command
+            .arg(arguments[0])
+            .arg("-i")
+            .arg(self.inventory())
+            .args(&arguments[1..]);
+        command
     }
 
     /// The lab's inventory.
@@ -120,6 +137,14 @@ impl Machine {
 }
 
 impl Run {
+    /// What a run of fleet with these arguments left.
+    pub(crate) fn of(arguments: &[&str], output: Output) -> Self {
+        Self {
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            output,
+        }
+    }
+
     /// Insists on the exit status.
     #[track_caller]
     pub(crate) fn exits(self, status: i32) -> Self {
@@ -218,14 +243,22 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn lab(script: &str) -> Command {
+/// fleet in release, as users have it.
+pub(crate) fn fleet() -> Command {
+    let mut command = Command::new(root().join("target/release/fleet"));
+    command.current_dir(root());
+    command
+}
+
+/// One of the lab's scripts, for the machines of the tests.
+pub(crate) fn lab(script: &str) -> Command {
     let mut command = Command::new(root().join("tests/lab").join(script));
     command.env("FLEET_LAB_STATE", state());
     command
 }
 
 #[track_caller]
-fn succeed(command: &mut Command) {
+pub(crate) fn succeed(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(
         output.status.success(),

@@ -51,6 +51,38 @@ fn a_set_is_installed_upgraded_and_downgraded_in_one_transaction() {
     );
 }
 
+/// Edited, removed, made unreadable: found by name, and put back by installing the same version
+/// again. What was only touched is as it was.
+#[test]
+fn files_of_the_set_that_somebody_changed_are_found_and_put_back() {
+    let machine = Machine::pristine();
+    let sets = machine.variable("lab_engine_sets");
+    let playbook = machine.playbook(&task(&sets[NEW]));
+    let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+    let before = machine.sh("sha256sum /usr/bin/docker /usr/bin/containerd");
+
+    machine.sh("touch /usr/bin/docker");
+    let _ = machine.fleet(&["check", &playbook]).exits(0);
+
+    machine.sh("echo x >> /usr/bin/docker; rm /usr/bin/containerd; chmod 0700 /usr/bin/dockerd");
+    let check = machine
+        .fleet(&["check", &playbook, "--format", "json"])
+        .exits(2);
+    let findings = check.findings().join("\n");
+    for expected in [
+        "docker-ce-cli (files)",
+        "S.5....T. /usr/bin/docker",
+        "missing /usr/bin/containerd",
+        ".M....... /usr/bin/dockerd",
+    ] {
+        assert!(findings.contains(expected), "{findings}");
+    }
+    let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+    let after = machine.sh("sha256sum /usr/bin/docker /usr/bin/containerd");
+    assert_eq!(after, before);
+    let _ = machine.fleet(&["check", &playbook]).exits(0);
+}
+
 /// Refused on the controller, before any host is contacted.
 #[test]
 fn files_that_are_not_what_is_pinned_are_refused_before_contact() {

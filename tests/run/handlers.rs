@@ -67,6 +67,30 @@ fn a_handler_that_a_failure_kept_from_running_is_drift_until_it_has_run() {
 }
 
 #[test]
+fn a_pending_handler_that_nothing_answers_is_drift_all_the_same() {
+    let site = Site::with_tasks("    - command: \"true\"\n      changed_when: false\n")
+        .file("state/pending.json", r#"{"gone : restart": "run-1"}"#);
+    let check = site.check();
+    assert_eq!(check.code, 2, "{}", check.all());
+    assert!(
+        check
+            .stdout
+            .contains("~ handler gone : restart  handler: pending since an interrupted run"),
+        "{}",
+        check.stdout
+    );
+    // An apply cannot run it: it says so, and goes on.
+    let apply = site.apply();
+    assert_eq!(apply.code, 0, "{}", apply.all());
+    assert!(
+        apply.stdout.contains("no handler of this playbook"),
+        "{}",
+        apply.stdout
+    );
+    assert_eq!(site.check().code, 2);
+}
+
+#[test]
 fn a_handler_that_fails_stays_pending() {
     let site = Site::with_tasks(
         r#"

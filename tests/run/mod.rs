@@ -2,15 +2,21 @@
 //! and over loopback sshds. Everything they touch is below one temporary directory.
 
 mod answers;
+mod compare;
 mod exec;
 mod exit_codes;
+mod formats;
 mod handlers;
 mod interrupt;
+mod lock;
+mod memory;
+mod orphans;
 mod registered;
 mod report;
 mod secrets;
 mod selection;
 mod several_hosts;
+mod waivers;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -34,8 +34,8 @@ fn filters() -> insta::Settings {
         "\"run_id\": \"[RUN]\"",
     );
     settings.add_filter(
-        r#""started_at": "[0-9T:-]+Z""#,
-        "\"started_at\": \"[TIME]\"",
+        r#""(started_at|first_seen)": "[0-9T:-]+Z""#,
+        "\"$1\": \"[TIME]\"",
     );
     settings.add_filter(r#""duration_ms": \d+"#, "\"duration_ms\": \"[MS]\"");
     settings.add_filter(r"in \d+(\.\d+)? ?m?s", "in [TIME]");
@@ -78,7 +78,8 @@ fn json_is_the_document_that_was_promised() {
             "unknown": 1,
             "skipped": 1,
             "waived": 0,
-            "ignored": 0
+            "ignored": 0,
+            "hidden": 0
           },
           "resources": [
             {
@@ -94,7 +95,9 @@ fn json_is_the_document_that_was_promised() {
                   "attribute": "content",
                   "expected": "sha256:7aa7a5359173 (4 bytes)",
                   "actual": "sha256:01d09d19c213 (4 bytes)",
-                  "change": "update"
+                  "change": "update",
+                  "severity": "high",
+                  "first_seen": "[TIME]"
                 }
               ],
               "notifies": [
@@ -137,7 +140,7 @@ fn text_says_the_same() {
     assert_eq!(ended.code, 2, "{}", ended.all());
     filters().bind(|| {
         insta::assert_snapshot!(ended.stdout, @r#"
-    ~ copy [HERE]/differs  content: sha256:01d09d19c213 (4 bytes) → sha256:7aa7a5359173 (4 bytes)   [node1]
+    ~ copy [HERE]/differs  content: sha256:01d09d19c213 (4 bytes) → sha256:7aa7a5359173 (4 bytes)  (high)   [node1]
         --- [HERE]/differs
         +++ [HERE]/differs
         @@ -1 +1 @@

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+mod store;
+
 const PLAIN: &str = "db_password: \"corr3ct horse/b@ttery\"\npin: 982451653\nkey: |\n  -----BEGIN-----\n  aGVsbG8gd29ybGQ\n";
 
 /// Nothing of these may ever be seen.
@@ -108,6 +110,7 @@ impl World {
             .env_clear()
             .env("HOME", self.directory.path())
             .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("FLEET_STATE_DIR", self.directory.path().join("state"))
             .envs(environment.iter().copied())
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
@@ -342,6 +345,20 @@ fn a_run_shows_no_secret_in_any_form() {
             ended.stderr
         );
     }
+    // What is remembered has none either, and the finding itself.
+    let remembered = fs::read(world.path(".fleet/memory.db")).unwrap();
+    let remembered = String::from_utf8_lossy(&remembered);
+    assert!(remembered.contains("write the password [redacted]"));
+    for secret in SECRETS.iter().chain(&["0ldsecret"]) {
+        assert!(!remembered.contains(secret), "{secret} is remembered");
+    }
+    let listed = world.fleet(&["drift", "--history"]);
+    listed.shows_no_secret();
+    assert!(
+        listed.stdout.contains("content: [redacted] → [redacted]"),
+        "{}",
+        listed.stdout
+    );
     // It came to where it belongs all the same.
     assert_eq!(
         fs::read_to_string(target.path().join("app.conf")).unwrap(),

@@ -1,5 +1,6 @@
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::time::{Duration, SystemTime};
 
 use fleet::protocol::Message;
 use fleet::transport::{Class, Exit, Kind, Target, Transport};
@@ -55,12 +56,24 @@ async fn a_damaged_helper_is_replaced_and_an_old_one_removed() {
         panic!()
     };
     let (file, old) = (sshd.state().join(name), sshd.state().join("helper-0123"));
+    // Of another fleet that works right now, perhaps.
+    let young = sshd.state().join("helper-4567");
     fs::write(&file, "#!/bin/sh\necho owned\n").unwrap();
     fs::write(&old, "old").unwrap();
+    fs::write(&young, "young").unwrap();
+    let two_days_ago = SystemTime::now() - Duration::from_hours(48);
+    File::options()
+        .write(true)
+        .open(&old)
+        .unwrap()
+        .set_modified(two_days_ago)
+        .unwrap();
 
     converse(&transport, &sshd.target()).await.unwrap();
     assert!(fs::read_to_string(&file).unwrap().contains("serve"));
-    assert_eq!(names(&sshd.state()), std::slice::from_ref(name));
+    let mut kept = [name.clone(), "helper-4567".to_owned()];
+    kept.sort();
+    assert_eq!(names(&sshd.state()), kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,6 @@ mod unreachable;
 fn helper(body: &str) -> (TempDir, Helpers) {
     let hello = Event::Hello {
         facts: Box::<Facts>::default(),
-        pending: Vec::new(),
     };
     let hello = serde_json::to_string(&hello).unwrap();
     let script = format!(

@@ -21,6 +21,9 @@ const QUERY_FORMAT: &str = "=\t%{NAME}\t%{EPOCHNUM}\t%{VERSION}\t%{RELEASE}\t%{A
 /// and scriptlets may wait for a daemon to stop.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(30);
 
+/// How long looking at the files of a set may take: a slow disk, and nobody's patience.
+const LOOK_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// A package by all that tells it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nevra {
@@ -143,9 +146,10 @@ pub(crate) fn upgrade(files: &[&Path]) -> Result<Output, Failure> {
     transaction(&upgrade_command(files).timeout(TRANSACTION_TIMEOUT))
 }
 
-/// Never with `--force`, `--nodeps` or `--replacefiles`: rpm's objections are the point.
+/// Never with `--force`, `--nodeps` or `--replacefiles`: rpm's objections are the point. What is
+/// installed already at this very version is only here because its files are to be put back.
 fn upgrade_command(files: &[&Path]) -> Command {
-    Command::new(["rpm", "-U", "--oldpackage"]).args(files.to_vec())
+    Command::new(["rpm", "-U", "--oldpackage", "--replacepkgs"]).args(files.to_vec())
 }
 
 /// Removes these packages in one transaction.
@@ -181,7 +185,11 @@ fn transaction(command: &Command) -> Result<Output, Failure> {
 /// Configuration files and ghosts are left out: they are meant to change.
 pub(crate) fn verify(packages: &[&Nevra]) -> Result<Vec<String>, Failure> {
     let labels = packages.iter().map(|package| package.label());
-    let output = Command::new(["rpm", "-V", "--"]).args(labels).output()?;
+    verified(&Command::new(["rpm", "-V", "--"]).args(labels))
+}
+
+fn verified(command: &Command) -> Result<Vec<String>, Failure> {
+    let output = command.output()?;
     let problems = parse_verify(&output.stdout);
     if problems.is_empty()
         && let Some(error) = errors(&output).next()
@@ -191,6 +199,50 @@ pub(crate) fn verify(packages: &[&Nevra]) -> Result<Vec<String>, Failure> {
         )));
     }
     Ok(problems)
+}
+
+/// How thoroughly the files of a package are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Size, time, mode, owner, target: what `stat` tells, in no time.
+    Metadata,
+    /// Their contents too: every byte is read.
+    Content,
+}
+
+/// The files of an installed package that are not as it brought them; see [`verify`] for those
+/// left out. Neither dependencies nor the package's own scripts are asked: this is about files.
+pub(crate) fn changed_files(package: &Nevra, look: Look) -> Result<Vec<String>, Failure> {
+    let found = files_that_differ(&[package], look)?;
+    if found.is_empty() || look == Look::Content {
+        return Ok(found);
+    }
+    // A file that was only touched is no other file. What it holds decides.
+    let found = files_that_differ(&[package], Look::Content)?;
+    Ok(found
+        .into_iter()
+        .filter(|line| !only_touched(line))
+        .collect())
+}
+
+/// Whether there is any such file in any of these packages.
+pub(crate) fn any_file_differs(packages: &[&Nevra], look: Look) -> Result<bool, Failure> {
+    Ok(!files_that_differ(packages, look)?.is_empty())
+}
+
+fn files_that_differ(packages: &[&Nevra], look: Look) -> Result<Vec<String>, Failure> {
+    let labels = packages.iter().map(|package| package.label());
+    let mut command = Command::new(["rpm", "-V", "--nodeps", "--noscripts"]);
+    if look == Look::Metadata {
+        command = command.arg("--nofiledigest");
+    }
+    verified(&command.arg("--").args(labels).timeout(LOOK_TIMEOUT))
+}
+
+fn only_touched(line: &str) -> bool {
+    line.split_once(' ').is_some_and(|(flags, _)| {
+        flags.contains('T') && flags.chars().all(|flag| ".T".contains(flag))
+    })
 }
 
 /// Lines are `S.5....T.  c /path`, `missing     /path`, or a sentence about dependencies.
@@ -273,6 +325,21 @@ mod tests {
                 parse_installed(&["a"], &output(&line, "")).is_err(),
                 "{line:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_only_touched_is_no_other_file() {
+        for (line, touched) in [
+            (".......T. /usr/bin/docker", true),
+            ("S......T. /usr/bin/docker", false),
+            ("..5....T. /usr/bin/docker", false),
+            (".M....... /usr/bin/docker", false),
+            ("..?....T. /usr/bin/docker", false),
+            ("missing /usr/bin/dockerd", false),
+            ("Telling nothing", false),
+        ] {
+            assert_eq!(only_touched(line), touched, "{line}");
         }
     }
 

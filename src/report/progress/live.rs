@@ -7,7 +7,8 @@ use console::Term;
 use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{HostStatus, Progress, Totals, lock, single_line, word};
+use super::{HostStatus, Progress, Totals, lock, single_line, so_far, word};
+use crate::protocol::Advance;
 
 /// More lines than this are read by nobody.
 const MOST_LINES: usize = 16;
@@ -130,6 +131,10 @@ impl Progress for Live {
         self.show(&mut state, host);
     }
 
+    fn task_advanced(&self, host: &str, task: &str, id: &str, advance: Advance) {
+        self.task_started(host, &so_far(task, id, advance));
+    }
+
     fn host_finished(&self, host: &str, status: HostStatus) {
         let mut state = lock(&self.state);
         self.release(&mut state, host);
@@ -162,6 +167,7 @@ impl Progress for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Step;
 
     fn shown(live: &Live) -> Vec<String> {
         let state = lock(&live.state);
@@ -185,8 +191,13 @@ mod tests {
         live.task_started("c", "install");
         live.task_started("a", "reload\x07");
         assert_eq!(shown(&live), ["a: reload\\x07", "b: connecting"]);
+        let (step, done, total) = (Step::Send, 1_000, 2_500);
+        live.task_advanced("c", "install", "install", Advance { step, done, total });
         live.host_finished("a", HostStatus::InSync);
-        assert_eq!(shown(&live), ["b: connecting", "c: install"]);
+        assert_eq!(
+            shown(&live),
+            ["b: connecting", "c: install: sent 1.00 kB of 2.50 kB"]
+        );
         live.host_finished("c", HostStatus::Failed);
         live.host_finished("b", HostStatus::InSync);
         assert_eq!(shown(&live), [""; 0]);

@@ -3,13 +3,20 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::DecimalBytes;
 
 use super::HostStatus;
 use super::harmless::single_line;
+use crate::protocol::{Advance, Step};
 
 mod live;
 
 pub use live::Live;
+
+/// Between two signs of life in a log.
+const SIGNS_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// Hears of everything that happens during a run, from many threads at once.
 pub trait Progress: Send + Sync {
@@ -19,6 +26,8 @@ pub trait Progress: Send + Sync {
     fn host_started(&self, host: &str);
     /// A task has begun on a host.
     fn task_started(&self, host: &str, task: &str);
+    /// A task on a host has come so far with the resource `id`. Called as often as a host likes.
+    fn task_advanced(&self, host: &str, task: &str, id: &str, advance: Advance);
     /// A host is over, well or not.
     fn host_finished(&self, host: &str, status: HostStatus);
     /// Something worth saying that is about no task: a retry, the helper being sent.
@@ -35,22 +44,33 @@ impl Progress for Silent {
     fn begin(&self, _: usize) {}
     fn host_started(&self, _: &str) {}
     fn task_started(&self, _: &str, _: &str) {}
+    fn task_advanced(&self, _: &str, _: &str, _: &str, _: Advance) {}
     fn host_finished(&self, _: &str, _: HostStatus) {}
     fn note(&self, _: &str) {}
     fn end(&self) {}
 }
 
-/// One short line per finished host and note: for logs and pipes.
+/// One short line per finished host and note, and a sign of life now and then: for logs and pipes.
 #[derive(Debug)]
 pub struct Plain<W> {
     state: Mutex<(Totals, W)>,
+    /// When one is due: of all hosts together, a log is to stay short.
+    sign_of_life: Mutex<Instant>,
+    pause: Duration,
 }
 
 impl<W: Write + Send> Plain<W> {
     /// Writes to `out`, usually stderr.
     pub fn new(out: W) -> Self {
+        Self::every(SIGNS_OF_LIFE, out)
+    }
+
+    /// The same with another pause between two signs of life.
+    fn every(pause: Duration, out: W) -> Self {
         Self {
             state: Mutex::new((Totals::default(), out)),
+            sign_of_life: Mutex::new(Instant::now() + pause),
+            pause,
         }
     }
 
@@ -73,6 +93,17 @@ impl<W: Write + Send> Progress for Plain<W> {
     fn host_started(&self, _: &str) {}
 
     fn task_started(&self, _: &str, _: &str) {}
+
+    fn task_advanced(&self, host: &str, task: &str, id: &str, advance: Advance) {
+        let now = Instant::now();
+        let mut due = lock(&self.sign_of_life);
+        if now < *due {
+            return;
+        }
+        *due = now + self.pause;
+        let text = format!("{host}: {}", so_far(task, id, advance));
+        self.with(|_, out| writeln!(out, "{}", single_line(&text)));
+    }
 
     fn host_finished(&self, host: &str, status: HostStatus) {
         self.with(|totals, out| {
@@ -145,6 +176,20 @@ const fn word(status: HostStatus) -> &'static str {
     }
 }
 
+/// `Base images: downloaded 3.40 MB of 120.00 MB: registry.example/jre@sha256:…`
+fn so_far(task: &str, id: &str, advance: Advance) -> String {
+    let did = match advance.step {
+        Step::Send => "sent",
+        Step::Download => "downloaded",
+        Step::Unpack => "unpacked",
+    };
+    let (done, total) = (DecimalBytes(advance.done), DecimalBytes(advance.total));
+    // What is short comes first: a line of a terminal may end before the name of an image.
+    let what = if id == task { "" } else { id };
+    let colon = if what.is_empty() { "" } else { ": " };
+    format!("{task}: {did} {done} of {total}{colon}{what}")
+}
+
 /// Progress is worth showing even if another thread died while telling of it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
@@ -172,6 +217,29 @@ mod tests {
         [1/2] web01: changed
         [2/2] web02: unreachable
         ");
+    }
+
+    #[test]
+    fn a_log_hears_now_and_then_how_far_a_long_task_has_come() {
+        let told = |pause| {
+            let mut log = Vec::new();
+            let progress = Plain::every(pause, &mut log);
+            for (step, done) in [(Step::Download, 0), (Step::Unpack, 3_400_000)] {
+                let total = 120_000_000;
+                progress.task_advanced(
+                    "web\t01",
+                    "Java",
+                    "jre@sha256:1",
+                    Advance { step, done, total },
+                );
+            }
+            String::from_utf8(log).unwrap()
+        };
+        insta::assert_snapshot!(told(Duration::ZERO), @r"
+        web\t01: Java: downloaded 0 B of 120.00 MB: jre@sha256:1
+        web\t01: Java: unpacked 3.40 MB of 120.00 MB: jre@sha256:1
+        ");
+        assert_eq!(told(Duration::from_hours(1)), "");
     }
 
     #[test]

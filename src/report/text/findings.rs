@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Paint, TextOptions, Verbosity};
-use crate::protocol::{Change, Drift, Output, Status};
+use crate::protocol::{Change, Holder, Output, Severity, Status};
 use crate::report::harmless::{self, single_line};
-use crate::report::{Command, ErrorClass, HostError, ResourceReport, RunReport, diff};
+use crate::report::{
+    Command, Difference, HostError, ResourceReport, RunReport, Waived, apply_by, diff,
+};
 
 /// More hosts than these are shown as a number and the first and last name.
 const NAMED_HOSTS: usize = 3;
@@ -29,6 +31,7 @@ struct Finding {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Symbol {
     Change(Change),
+    Waived,
     Unknown,
     Failed,
     None,
@@ -41,6 +44,8 @@ impl Symbol {
             Self::Change(Change::Update) => paint.yellow("~"),
             Self::Change(Change::Remove) => paint.red("-"),
             Self::Change(Change::Replace) => paint.red("-/+"),
+            Self::Change(Change::Nothing) => paint.yellow("*"),
+            Self::Waived => paint.dim("="),
             Self::Unknown => paint.magenta("?"),
             Self::Failed => paint.red("!"),
             Self::None => " ".to_owned(),
@@ -97,6 +102,11 @@ pub(super) fn render(report: &RunReport, options: TextOptions, paint: Paint) -> 
                     .extend(resource.notifies.iter().map(String::as_str));
             }
         }
+        if let Some(running) = &host.running
+            && options.verbosity > Verbosity::Quiet
+        {
+            errors.add(meanwhile(running), &host.host);
+        }
         if let Some(error) = &host.error {
             errors.add(lost(error), &host.host);
         }
@@ -132,7 +142,7 @@ fn write(out: &mut Vec<String>, group: &Group<'_>, options: TextOptions, paint: 
 }
 
 /// The hosts between the brackets.
-fn names(hosts: &[&str], verbosity: Verbosity) -> String {
+pub(in crate::report) fn names(hosts: &[&str], verbosity: Verbosity) -> String {
     match hosts {
         [first, .., last] if hosts.len() > NAMED_HOSTS && verbosity < Verbosity::Verbose => {
             format!("{} hosts: {first} … {last}", hosts.len())
@@ -155,7 +165,9 @@ fn describe(
         Status::Drift | Status::Changed if !resource.drift.is_empty() => resource
             .drift
             .iter()
-            .map(|drift| difference(&subject, drift, options, paint))
+            // What is accepted is not worth a word to somebody who wants only bad news.
+            .filter(|found| options.verbosity > Verbosity::Quiet || found.waived.is_none())
+            .map(|found| difference(&subject, found, options, paint))
             .collect(),
         Status::Drift => vec![told(
             Symbol::Change(Change::Update),
@@ -205,7 +217,8 @@ fn describe(
     findings
 }
 
-fn difference(subject: &str, drift: &Drift, options: TextOptions, paint: Paint) -> Finding {
+fn difference(subject: &str, found: &Difference, options: TextOptions, paint: Paint) -> Finding {
+    let drift = &found.drift;
     let attribute = single_line(&drift.attribute);
     let change = if drift.sensitive {
         "(secret changed)".to_owned()
@@ -216,11 +229,33 @@ fn difference(subject: &str, drift: &Drift, options: TextOptions, paint: Paint) 
         .diff
         .as_deref()
         .filter(|_| options.diff && !drift.sensitive);
+    let (symbol, remark) = match &found.waived {
+        Some(waived) => (Symbol::Waived, format!("  ({})", waiver(waived))),
+        None if found.severity >= Severity::High => (
+            Symbol::Change(drift.change),
+            format!("  ({})", found.severity),
+        ),
+        None => (Symbol::Change(drift.change), String::new()),
+    };
     Finding {
-        symbol: Symbol::Change(drift.change),
-        text: format!("{subject}  {attribute}: {change}"),
+        symbol,
+        text: format!("{subject}  {attribute}: {change}{remark}"),
         body: diff.map(|diff| diff::body(diff, paint)).unwrap_or_default(),
     }
+}
+
+fn waiver(waived: &Waived) -> String {
+    let Waived {
+        reason,
+        owner,
+        expires,
+        place: _,
+    } = waived;
+    format!(
+        "waived by {} until {expires}: {}",
+        single_line(owner),
+        single_line(reason)
+    )
 }
 
 fn value(text: &str) -> std::borrow::Cow<'_, str> {
@@ -283,12 +318,23 @@ fn failure(
     }
 }
 
+/// What was seen may be half of what somebody else is doing.
+fn meanwhile(running: &Holder) -> Finding {
+    let text = format!("{} is running on this host", apply_by(running));
+    Finding {
+        symbol: Symbol::None,
+        text: single_line(&text).into_owned(),
+        body: Vec::new(),
+    }
+}
+
 /// A host without a complete result.
 fn lost(error: &HostError) -> Finding {
     let class = error.class.words();
-    let text = match error.class {
-        ErrorClass::Stopped => class.to_owned(),
-        _ => format!("unreachable: {class}"),
+    let text = if error.class.is_unreachable() {
+        format!("unreachable: {class}")
+    } else {
+        class.to_owned()
     };
     let body = harmless::lines(&error.message)
         .map(std::borrow::Cow::into_owned)

@@ -1,13 +1,15 @@
 //! The report for people: findings grouped over hosts, a recap in Ansible's words, one summary
 //! line. Nothing in it needs colour or a certain width.
 
-use super::{HostStatus, RunReport};
+use super::harmless::single_line;
+use super::{HostStatus, RunReport, WaiverIssue, WaiverRemark};
 
 mod findings;
 mod paint;
 mod recap;
 mod summary;
 
+pub(super) use findings::names;
 pub(super) use paint::Paint;
 
 /// How to render.
@@ -38,13 +40,18 @@ pub enum Verbosity {
 pub fn render(report: &RunReport, options: TextOptions) -> String {
     let paint = Paint::new(options.color);
     let mut blocks = vec![findings::render(report, options, paint)];
-    if options.verbosity > Verbosity::Quiet {
-        blocks.push(recap::render(report, paint));
-    }
     let in_sync = report
         .hosts
         .iter()
         .all(|host| host.status() == HostStatus::InSync);
+    // To somebody who wants only bad news, an expired waiver says why there is drift again.
+    blocks.push(remarks(report, |issue| {
+        let bad = issue == WaiverIssue::Expired && !in_sync;
+        options.verbosity > Verbosity::Quiet || bad
+    }));
+    if options.verbosity > Verbosity::Quiet {
+        blocks.push(recap::render(report, paint));
+    }
     if options.verbosity > Verbosity::Quiet || !in_sync || report.interrupted {
         blocks.push(vec![summary::line(report)]);
     }
@@ -53,8 +60,28 @@ pub fn render(report: &RunReport, options: TextOptions) -> String {
     blocks.join("\n")
 }
 
+/// Waivers that somebody should look at.
+fn remarks(report: &RunReport, wanted: impl Fn(WaiverIssue) -> bool) -> Vec<String> {
+    let line = |remark: &WaiverRemark| {
+        format!(
+            "waiver {} for {} of {}: {}",
+            remark.waiver.place,
+            single_line(&remark.subject),
+            single_line(&remark.waiver.owner),
+            remark.issue.words()
+        )
+    };
+    let wanted = report.waivers.iter().filter(|remark| wanted(remark.issue));
+    wanted.map(line).collect()
+}
+
+/// The one line that stands for the whole run.
+pub(super) fn summary(report: &RunReport) -> String {
+    summary::line(report)
+}
+
 /// `1 host`, `2 hosts`.
-fn counted(count: usize, noun: &str) -> String {
+pub(in crate::report) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -1,8 +1,8 @@
 //! The last line: what it all comes to.
 
 use super::counted;
-use crate::protocol::{Change, Drift, Status};
-use crate::report::{Command, HostStatus, RunReport};
+use crate::protocol::{Change, Status};
+use crate::report::{Command, HostStatus, ResourceReport, RunReport};
 
 /// The one line that stands for the whole run.
 pub(super) fn line(report: &RunReport) -> String {
@@ -16,6 +16,17 @@ pub(super) fn line(report: &RunReport) -> String {
     let would_run = found.filter(|resource| resource.would_run).count();
     if report.command == Command::Plan && would_run > 0 {
         parts.push(format!("{} would run", counted(would_run, "task")));
+    }
+    let (reported, hosts) = tally(report, |resource| {
+        let drift = resource.open_drift();
+        drift.filter(|it| it.drift.is_only_reported()).count()
+    });
+    if reported > 0 && report.command != Command::Check {
+        let hosts = counted(hosts, "host");
+        parts.push(format!(
+            "{} on {hosts} that fleet does not repair",
+            counted(reported, "finding")
+        ));
     }
     let unknown: usize = report.hosts.iter().map(|host| host.counts.unknown).sum();
     if unknown > 0 {
@@ -45,8 +56,11 @@ pub(super) fn line(report: &RunReport) -> String {
 }
 
 fn check(report: &RunReport) -> String {
-    let (differences, hosts) = tally(report, Status::Drift, |resource| resource.len().max(1));
-    match differences {
+    let (differences, hosts) = tally(report, |resource| match resource.drift[..] {
+        [] => 1,
+        _ => resource.open_drift().count(),
+    });
+    let said = match differences {
         0 if matching(report) == 0 => "No drift found".to_owned(),
         0 => format!("No drift{}", those_that_match(report)),
         _ => format!(
@@ -54,22 +68,37 @@ fn check(report: &RunReport) -> String {
             counted(differences, "difference"),
             of_all(hosts, report)
         ),
+    };
+    let (waived, hosts) = tally(report, |resource| {
+        resource.drift.len() - resource.open_drift().count()
+    });
+    let hidden: usize = report.hosts.iter().map(|host| host.counts.hidden).sum();
+    let mut parts = vec![said];
+    if waived > 0 {
+        parts.push(format!("{waived} waived on {}", counted(hosts, "host")));
     }
+    if hidden > 0 {
+        parts.push(format!(
+            "{} not shown, as asked",
+            counted(hidden, "resource")
+        ));
+    }
+    parts.join("; ")
 }
 
 fn plan(report: &RunReport) -> String {
     let count = |wanted: &'static [Change]| {
-        let count = |drift: &[Drift]| match drift {
+        let count = |found: &ResourceReport| match &found.drift[..] {
             // A difference without particulars is a change in place.
             [] => usize::from(wanted.contains(&Change::Update)),
-            _ => drift
+            differences => differences
                 .iter()
-                .filter(|drift| wanted.contains(&drift.change))
+                .filter(|difference| wanted.contains(&difference.drift.change))
                 .count(),
         };
-        tally(report, Status::Drift, count).0
+        tally(report, count).0
     };
-    let (_, hosts) = tally(report, Status::Drift, |_| 1);
+    let (_, hosts) = tally(report, |found| usize::from(found.would_change()));
     if hosts == 0 {
         return nothing_to_change(report);
     }
@@ -125,8 +154,8 @@ fn of_all(count: usize, report: &RunReport) -> String {
     format!("{count} of {}", counted(report.hosts.len(), "host"))
 }
 
-/// Sums `count` over the drift of all resources with `status`; also says on how many hosts.
-fn tally(report: &RunReport, status: Status, count: impl Fn(&[Drift]) -> usize) -> (usize, usize) {
+/// Sums `count` over all resources that drifted; also says on how many hosts.
+fn tally(report: &RunReport, count: impl Fn(&ResourceReport) -> usize) -> (usize, usize) {
     let mut sum = 0;
     let mut hosts = 0;
     for host in &report.hosts {
@@ -134,8 +163,8 @@ fn tally(report: &RunReport, status: Status, count: impl Fn(&[Drift]) -> usize) 
         let found = host
             .resources
             .iter()
-            .filter(|resource| resource.status == status);
-        sum += found.map(|resource| count(&resource.drift)).sum::<usize>();
+            .filter(|resource| resource.status == Status::Drift);
+        sum += found.map(&count).sum::<usize>();
         hosts += usize::from(sum > before);
     }
     (sum, hosts)

@@ -1,6 +1,6 @@
 use super::*;
-use crate::protocol::{Output, Status};
-use crate::report::fixture::{findings, host, resource, run, unreachable};
+use crate::protocol::{Drift, Output, Severity, Status};
+use crate::report::fixture::{differences, findings, host, resource, run, unreachable, waived};
 use crate::report::{Command, ErrorClass, HostError, HostReport, ResourceReport};
 
 fn normal(report: &RunReport) -> String {
@@ -109,6 +109,30 @@ fn the_plan_counts_what_it_shows() {
 }
 
 #[test]
+fn what_an_audit_finds_is_no_part_of_the_plan() {
+    let found = || ResourceReport {
+        drift: differences([Drift::reported("container web privileged", "false", "true")]),
+        ..resource(Status::Drift)
+    };
+    let plan = run(Command::Plan, vec![host("node1", [found()])]);
+    insta::assert_snapshot!(with(&plan, Verbosity::Quiet), @"
+    * file /etc/limits  container web privileged: true → false   [node1]
+
+    Nothing was changed; 1 finding on 1 host that fleet does not repair.
+    ");
+    let apply = run(
+        Command::Apply,
+        vec![host("node1", [found(), resource(Status::Changed)])],
+    );
+    insta::assert_snapshot!(with(&apply, Verbosity::Quiet), @"
+    * file /etc/limits  container web privileged: true → false   [node1]
+    ~ file /etc/limits  changed   [node1]
+
+    Applied: 1 changed on 1 of 1 host; 1 finding on 1 host that fleet does not repair.
+    ");
+}
+
+#[test]
 fn a_failure_names_its_task_and_says_everything_it_knows() {
     let mut failed = said(
         Status::Failed,
@@ -177,7 +201,7 @@ fn diffs_are_shown_when_asked_for_and_secrets_never() {
     let mut content = resource(Status::Drift);
     let mut drift = crate::protocol::Drift::update("content", "9 bytes", "4 bytes");
     drift.diff = Some("--- /etc/limits\n+++ /etc/limits\n@@ -1 +1 @@\n-old\n+new\n".to_owned());
-    content.drift.push(drift);
+    content.drift.extend(differences([drift]));
     resources.push(content);
     let report = run(Command::Check, vec![host("node1", resources)]);
     let options = TextOptions {
@@ -322,4 +346,84 @@ fn the_summary_line_is_one_good_sentence() {
     for (command, hosts, expected) in cases {
         assert_eq!(summary::line(&run(command, hosts)), expected);
     }
+}
+
+/// One resource is waived as a whole, one in part, and one difference was left out.
+fn waived_in_part() -> RunReport {
+    let mut node = host("node1", findings(Status::Drift));
+    node.waive(|resource, found| {
+        let covered = resource.id == "/data/logs" || found.drift.attribute == "owner";
+        covered.then(waived)
+    });
+    node.hide_unless(|found| found.drift.attribute != "driver");
+    let mut report = run(Command::Check, vec![node]);
+    report.waivers.push(WaiverRemark {
+        waiver: waived(),
+        subject: "all: file /var/old*".to_owned(),
+        issue: WaiverIssue::Unused,
+    });
+    report
+}
+
+#[test]
+fn what_is_waived_is_shown_and_counted_apart() {
+    insta::assert_snapshot!(normal(&waived_in_part()), @"
+    ~ file /etc/sysctl.d/90-fleet.conf  mode: 0644 → 0600   [node1]
+    = file /etc/sysctl.d/90-fleet.conf  owner: nobody → root  (waived by ops until 2099-12-31: until the new disks are in)   [node1]
+        → notifies docker : restart docker
+    = file /data/logs  state: absent → directory  (waived by ops until 2099-12-31: until the new disks are in)   [node1]
+    - user guest  state: present → absent   [node1]
+    ~ docker_login registry.example  password: (secret changed)   [node1]
+
+    waiver waivers.yml:1 for all: file /var/old* of ops: unused: there was nothing to waive
+
+    PLAY RECAP *********************************************************************
+    node1                      : ok=0    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0    drift=3    waived=1
+
+    Drift: 3 differences on 1 of 1 host; 2 waived on 1 host; 1 resource not shown, as asked.
+    ");
+}
+
+#[test]
+fn only_open_drift_is_bad_news() {
+    insta::assert_snapshot!(with(&waived_in_part(), Verbosity::Quiet), @"
+    ~ file /etc/sysctl.d/90-fleet.conf  mode: 0644 → 0600   [node1]
+    - user guest  state: present → absent   [node1]
+    ~ docker_login registry.example  password: (secret changed)   [node1]
+
+    Drift: 3 differences on 1 of 1 host; 2 waived on 1 host; 1 resource not shown, as asked.
+    ");
+    let mut node = host("node1", findings(Status::Drift));
+    node.waive(|_, _| Some(waived()));
+    let report = run(Command::Check, vec![node]);
+    assert_eq!(with(&report, Verbosity::Quiet), "");
+    assert_eq!(report.exit_code() as u8, 0);
+}
+
+#[test]
+fn an_expired_waiver_is_bad_news_while_there_is_drift() {
+    let mut report = waived_in_part();
+    report.waivers[0].issue = WaiverIssue::Expired;
+    let said = "expired: what it covered is drift again";
+    assert!(with(&report, Verbosity::Quiet).contains(said));
+    report.hosts = vec![host("node1", [])];
+    assert_eq!(with(&report, Verbosity::Quiet), "");
+}
+
+#[test]
+fn what_is_worse_than_usual_says_so() {
+    let mut node = host("node1", findings(Status::Drift).into_iter().take(1));
+    for (found, severity) in node.resources[0]
+        .drift
+        .iter_mut()
+        .zip([Severity::High, Severity::Low])
+    {
+        found.severity = severity;
+    }
+    insta::assert_snapshot!(with(&run(Command::Check, vec![node]), Verbosity::Quiet), @"
+    ~ file /etc/sysctl.d/90-fleet.conf  mode: 0644 → 0600  (high)   [node1]
+    ~ file /etc/sysctl.d/90-fleet.conf  owner: nobody → root   [node1]
+
+    Drift: 2 differences on 1 of 1 host.
+    ");
 }

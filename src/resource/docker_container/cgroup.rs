@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::size::Size;
 use crate::host::Failure;
-use crate::protocol::{Change, Drift};
+use crate::protocol::Drift;
 
 /// Limits are kept in whole pages, of up to 64 KiB.
 const PAGE: u64 = 64 << 10;
@@ -79,12 +79,7 @@ impl Limits {
         ] {
             if differs(wanted, found) {
                 let found = found.map_or("not limited".to_owned(), |found| Size(found).to_string());
-                drift.push(Drift::new(
-                    Change::Replace,
-                    attribute,
-                    wanted.to_string(),
-                    found,
-                ));
+                drift.push(Drift::update(attribute, wanted.to_string(), found));
             }
         }
         drift

@@ -54,12 +54,12 @@ pub struct JavaVersion {
 pub struct InvalidVersion(String);
 
 /// What a JVM needs beside its heap at the very least: classes, compiled code, thread stacks.
-const BESIDE_THE_HEAP: u64 = 64 << 20;
+pub(in crate::resource) const BESIDE_THE_HEAP: u64 = 64 << 20;
 
 impl JavaVersion {
     /// Whether it takes the limit of its container for the memory there is, under both versions
     /// of control groups.
-    fn sees_limits(self) -> bool {
+    pub(in crate::resource) fn sees_limits(self) -> bool {
         match self.feature {
             ..=7 | 9 | 10 | 12..=14 => false,
             8 => self.update >= 372,

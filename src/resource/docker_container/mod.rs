@@ -10,7 +10,9 @@
 //!
 //! The memory limit is read back from the control group that the container really runs in
 //! (versions 1 and 2): where the kernel has no such controller, Docker only warns and runs the
-//! container without a limit.
+//! container without a limit. A limit that was lost while the container ran is set again, and
+//! nothing is restarted: with version 2, runc 1.1 and systemd, every `systemctl daemon-reload`
+//! takes the swap limit off containers that may not swap.
 //!
 //! `java` sets the heap by the version of the JRE (see `java.rs` for the table), in the variable
 //! `JAVA_TOOL_OPTIONS`. A heap that cannot fit is an error before any host is contacted. After
@@ -24,19 +26,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Resource;
 use super::docker_image::{self, ImageRef};
 use super::hidden::Hidden;
+use super::{AnyResource, Footprint, Removal, Resource};
 use crate::host::docker_api::Engine;
 use crate::host::{Failure, Host};
 use crate::protocol::{Change, Drift, Output};
 
 mod cgroup;
 mod compare;
-mod java;
+pub(super) mod java;
 mod replace;
 mod request;
-mod size;
+pub(super) mod size;
 
 use cgroup::Limits;
 use java::Java;
@@ -151,6 +153,29 @@ impl Found {
 }
 
 impl DockerContainer {
+    /// That there is no container of this name.
+    fn absent(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            image: None,
+            command: None,
+            entrypoint: None,
+            env: BTreeMap::new(),
+            ports: Vec::new(),
+            volumes: Vec::new(),
+            network: None,
+            restart: None,
+            memory: None,
+            memory_swap: None,
+            cpus: None,
+            pids: None,
+            log: None,
+            labels: BTreeMap::new(),
+            java: None,
+            state: State::Absent,
+        }
+    }
+
     /// What it is made from, as Docker is told.
     fn image_name(&self) -> String {
         self.image
@@ -164,11 +189,17 @@ impl DockerContainer {
         let Some(container) = &actual.container else {
             return Vec::new();
         };
-        let mut drift = compare::differences(self, container, actual.image.as_ref());
-        if let (Some(memory), Some(limits)) = (self.memory, &actual.limits) {
-            drift.extend(limits.drift(memory, self.memory_swap.unwrap_or(memory)));
+        compare::differences(self, container, actual.image.as_ref())
+    }
+
+    /// Where the kernel does not enforce what Docker was told.
+    fn lost_limits(&self, actual: &Found) -> Vec<Drift> {
+        match (self.memory, &actual.limits) {
+            (Some(memory), Some(limits)) => {
+                limits.drift(memory, self.memory_swap.unwrap_or(memory))
+            }
+            _ => Vec::new(),
         }
-        drift
     }
 }
 
@@ -206,6 +237,14 @@ impl Resource for DockerContainer {
         request::validate(self)
     }
 
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint {
+            absence: AnyResource::DockerContainer(Self::absent(&self.name)),
+            made_with: "state",
+            removal: Removal::Prune,
+        })
+    }
+
     fn observe(&self, _: &Host) -> Result<Found, Failure> {
         let engine = Engine::local();
         let container = replace::inspect(&engine, &self.name)?;
@@ -240,6 +279,10 @@ impl Resource for DockerContainer {
             (State::Stopped, None) => drift.push(Drift::create("state", "stopped")),
             (state, Some(_)) => {
                 drift.extend(self.differences(actual));
+                // A container that is made again gets its limits anyway.
+                if drift.is_empty() {
+                    drift.extend(self.lost_limits(actual));
+                }
                 let running = actual.status() == "running";
                 if running != (state == State::Started) {
                     let wanted = if running { "stopped" } else { "running" };
@@ -259,6 +302,9 @@ impl Resource for DockerContainer {
         match (self.state, &actual.container) {
             (State::Absent, _) => replace::remove(&engine, &self.name)?,
             (_, Some(_)) if self.differences(actual).is_empty() => {
+                if !self.lost_limits(actual).is_empty() {
+                    replace::limit_again(&engine, self)?;
+                }
                 replace::set_running(host, &engine, self, actual.status())?;
             }
             _ => replace::replace(host, &engine, self, actual)?,

@@ -76,6 +76,13 @@ pub(super) fn set_running(
     has_started(host, engine, declared)
 }
 
+/// Has the kernel enforce again what it was told when the container was made.
+pub(super) fn limit_again(engine: &Engine, declared: &DockerContainer) -> Result<(), Failure> {
+    let body = Value::Object(request::memory(declared));
+    let path = format!("/containers/{}/update", declared.name);
+    engine.post(&path, Some(&body)).map(drop)
+}
+
 /// Puts a container as declared in place of the one that is there, if any.
 pub(super) fn replace(
     host: &Host,

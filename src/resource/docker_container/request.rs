@@ -235,13 +235,7 @@ pub(super) fn create(declared: &DockerContainer) -> Value {
             json!({ "Name": name, "MaximumRetryCount": tries }),
         );
     }
-    if let Some(memory) = declared.memory {
-        host.insert("Memory".to_owned(), json!(memory.0));
-        host.insert(
-            "MemorySwap".to_owned(),
-            json!(declared.memory_swap.unwrap_or(memory).0),
-        );
-    }
+    host.extend(memory(declared));
     if let Some(cpus) = declared.cpus {
         #[expect(
             clippy::cast_possible_truncation,
@@ -260,4 +254,14 @@ pub(super) fn create(declared: &DockerContainer) -> Value {
     }
     body.insert("HostConfig".to_owned(), host.into());
     body.into()
+}
+
+/// The memory limits alone, as for a container that is there.
+pub(super) fn memory(declared: &DockerContainer) -> Map<String, Value> {
+    let limits = declared.memory.map(|memory| {
+        let both = declared.memory_swap.unwrap_or(memory);
+        [("Memory", memory.0), ("MemorySwap", both.0)]
+    });
+    let entry = |(name, bytes): (&str, u64)| (name.to_owned(), json!(bytes));
+    limits.into_iter().flatten().map(entry).collect()
 }

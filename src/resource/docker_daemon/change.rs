@@ -10,8 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::found::{self, Found};
 use super::memory::{Before, HasRead, Memory, make_directory, remove};
-use super::work::Means;
-use super::{DAEMON_JSON, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
+use super::work::{self, Fate, Means};
+use super::{
+    DAEMON_JSON, DEFAULT_LIMIT, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT,
+};
 use crate::host::{Failure, Host, Permissions, docker, systemctl};
 use crate::protocol::Output;
 
@@ -60,11 +62,11 @@ pub(super) fn change(
         let taken = match means {
             _ if found.running.is_some() && in_effect => Ok(None),
             Means::Reload => reload().map(Some),
-            Means::Restart => restart().map(Some),
+            Means::Restart => restart(declared.limit()).map(Some),
         };
         match taken {
             Ok(done) => output = done,
-            Err(cause) => return Err(roll_back(host, memory, means, &cause)),
+            Err(cause) => return Err(roll_back(declared, host, memory, means, &cause)),
         }
         memory.read = has_read(declared, host, found)?;
     } else if declared.state == Some(DaemonState::Stopped) {
@@ -73,7 +75,7 @@ pub(super) fn change(
             output = Some(systemctl::tell("stop", SOCKET)?);
         }
         if !unit.is_down() {
-            output = Some(systemctl::tell("stop", UNIT)?);
+            output = Some(systemctl::tell_within("stop", UNIT, declared.limit())?);
         }
     }
     if memory.before.take().is_some() || memory != found.memory {
@@ -88,7 +90,7 @@ pub(super) fn change(
 }
 
 /// Refuses what cannot end well, before anything is changed.
-fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
+pub(super) fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
     let starts = declared.state == Some(DaemonState::Started);
     let Some(unit) = &found.unit else {
         if starts || declared.enabled == Some(true) {
@@ -110,6 +112,18 @@ fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(), Failure>
             "the engine on this host is {installed}, and the configuration is declared for {}; \
              install that version first",
             declared.engine_version
+        )));
+    }
+    if let Some(running) = &found.running
+        && declared.wants_up(found)
+        && declared.would_end(found)
+        && let Fate::KeptInTheWay(keys) = declared.fate(found)
+    {
+        return Err(Failure::Refused(format!(
+            "`{}` would not take effect while containers run: with live-restore the daemon keeps \
+             the network they are on; stop them ({}), apply, and start them again",
+            keys.join("`, `"),
+            work::named(&running.containers)
         )));
     }
     Ok(())
@@ -187,14 +201,15 @@ fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts or restarts the daemon and waits until it answers.
-fn restart() -> Result<Output, Failure> {
+/// Starts or restarts the daemon and waits until it answers, at most `limit` for systemd's word:
+/// its unit sets no limit, so one that hangs would start for ever.
+fn restart(limit: Duration) -> Result<Output, Failure> {
     if !systemctl::settled(UNIT)?.is_up() {
         // Systemd counts failed starts and refuses further ones for a while; about a unit that it
         // has not in memory it knows nothing, and says so as an error.
         let _ = systemctl::tell("reset-failed", UNIT);
     }
-    let output = systemctl::bring_up("restart", UNIT)?;
+    let output = systemctl::bring_up_within("restart", UNIT, limit)?;
     docker::info()?;
     Ok(output)
 }
@@ -231,7 +246,13 @@ fn has_read(
 
 /// Puts the files of before back and the daemon up again, if it was. Answers why the change
 /// failed, and how it ended.
-fn roll_back(host: &Host, mut memory: Memory, means: Means, cause: &Failure) -> Failure {
+fn roll_back(
+    declared: &DockerDaemon,
+    host: &Host,
+    mut memory: Memory,
+    means: Means,
+    cause: &Failure,
+) -> Failure {
     let Some(before) = memory.before.take() else {
         return Failure::Unexpected(cause.to_string());
     };
@@ -241,9 +262,17 @@ fn roll_back(host: &Host, mut memory: Memory, means: Means, cause: &Failure) -> 
         match means {
             // It has gone on with the settings of before; this is for those it took over.
             Means::Reload => systemctl::tell("reload", UNIT)?,
-            Means::Restart if before.up => restart()?,
-            // Systemd would go on trying.
-            Means::Restart => systemctl::tell("stop", UNIT)?,
+            Means::Restart => {
+                // One that hangs may not listen to being told to end.
+                systemctl::kill_if_stuck(UNIT)?;
+                if before.up {
+                    // A limit too short for what is declared must not end what ran before, too.
+                    restart(declared.limit().max(DEFAULT_LIMIT))?
+                } else {
+                    // Systemd would go on trying.
+                    systemctl::tell_within("stop", UNIT, declared.limit())?
+                }
+            }
         };
         memory.save(host)
     };

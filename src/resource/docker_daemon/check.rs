@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::keys::{self, KEYS, Key, Takes};
+use super::keys::{self, KEYS, Key};
+use super::values;
 use super::version::{EngineVersion, Release, shown};
 
 /// Storage drivers that engines lost: the first without it, and what to do instead.
@@ -21,12 +22,13 @@ pub(super) fn problems(config: &Map<String, Value>, version: &EngineVersion) -> 
     let mut problems = Vec::new();
     for (name, value) in config {
         match known(name, version) {
-            Ok(key) => check_value(key, value, &mut problems),
+            Ok(key) => problems.extend(values::problems(key, value)),
             Err(problem) => problems.push(problem),
         }
     }
     check_storage(config, version, &mut problems);
     check_logging(config, version, &mut problems);
+    check_network(config, &mut problems);
     problems
 }
 
@@ -72,56 +74,6 @@ fn nearest<'a>(_: &str, _: impl IntoIterator<Item = &'a str>) -> Option<&'a str>
     None
 }
 
-fn check_value(key: &Key, value: &Value, problems: &mut Vec<String>) {
-    let name = key.name;
-    let mut expect = |fits: bool, what: &str| {
-        if !fits {
-            problems.push(format!("`{name}` takes {what}, not {}", in_words(value)));
-        }
-    };
-    match key.takes {
-        Takes::Bool => expect(value.is_boolean(), "true or false"),
-        Takes::Integer => expect(value.is_i64() || value.is_u64(), "a whole number"),
-        Takes::Text => expect(value.is_string(), "a text"),
-        Takes::List => expect(value.is_array(), "a list"),
-        Takes::Map => expect(value.is_object(), "a mapping"),
-        Takes::Texts => {
-            expect(value.is_array(), "a list");
-            for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                if !item.is_string() {
-                    problems.push(format!(
-                        "`{name}[{index}]` must be a text, not {}; write `- \"{item}\"`",
-                        in_words(item)
-                    ));
-                }
-            }
-        }
-        Takes::TextMap => {
-            expect(value.is_object(), "a mapping");
-            for (entry, item) in value.as_object().into_iter().flatten() {
-                if !item.is_string() {
-                    problems.push(format!(
-                        "`{name}.{entry}` must be a text, not {}: \
-                         dockerd does not start otherwise; write `{entry}: \"{item}\"`",
-                        in_words(item)
-                    ));
-                }
-            }
-        }
-    }
-}
-
-fn in_words(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
-    }
-}
-
 fn check_storage(config: &Map<String, Value>, version: &EngineVersion, problems: &mut Vec<String>) {
     let driver = config.get("storage-driver").and_then(Value::as_str);
     for (name, since, instead) in LOST_DRIVERS {
@@ -134,7 +86,13 @@ fn check_storage(config: &Map<String, Value>, version: &EngineVersion, problems:
         }
     }
     let options = config.get("storage-opts").and_then(Value::as_array);
-    for option in options.into_iter().flatten().filter_map(Value::as_str) {
+    let options: Vec<_> = options
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    check_devicemapper(&options, problems);
+    for option in options {
         let name = option.split('=').next().unwrap_or(option);
         if name == "overlay2.override_kernel_check" && (24, 0) <= version.release() {
             problems.push(format!(
@@ -151,6 +109,39 @@ fn check_storage(config: &Map<String, Value>, version: &EngineVersion, problems:
                 "the storage option `{name}` is for `{for_driver}`, and `storage-driver` is `{driver}`"
             ));
         }
+    }
+}
+
+fn check_devicemapper(options: &[&str], problems: &mut Vec<String>) {
+    let has = |option: &str| options.contains(&option);
+    if has("dm.use_deferred_deletion=true") && !has("dm.use_deferred_removal=true") {
+        problems.push(
+            "the storage option `dm.use_deferred_deletion=true` needs \
+             `dm.use_deferred_removal=true` beside it"
+                .to_owned(),
+        );
+    }
+    let begins = |name: &str| options.iter().any(|option| option.starts_with(name));
+    if begins("dm.thinpooldev=") && begins("dm.directlvm_device=") {
+        problems.push(
+            "the storage options `dm.thinpooldev` and `dm.directlvm_device` exclude each other: \
+             the pool is made beforehand, or by dockerd"
+                .to_owned(),
+        );
+    }
+}
+
+fn check_network(config: &Map<String, Value>, problems: &mut Vec<String>) {
+    let is_given = |key: &str| config.get(key).is_some_and(|value| *value != "");
+    if is_given("bridge") && is_given("bip") {
+        problems.push(
+            "`bridge` and `bip` exclude each other: a bridge that is there has its address"
+                .to_owned(),
+        );
+    }
+    let is_off = |key: &str| config.get(key) == Some(&Value::Bool(false));
+    if is_off("iptables") && is_off("icc") {
+        problems.push("`icc: false` works by `iptables`, which is false".to_owned());
     }
 }
 
@@ -246,7 +237,7 @@ mod tests {
             (
                 "20.10.24",
                 r#"{"mtu": 1.5}"#,
-                "`mtu` takes a whole number, not a number",
+                "`mtu` takes a whole number, 0 or more, not `1.5`",
             ),
             (
                 "20.10.24",
@@ -278,6 +269,31 @@ mod tests {
             assert_eq!(check(version, config), expected, "{version} {config}");
         }
         assert_eq!(check("24.0.9", r#"{"storage-driver": "devicemapper"}"#), "");
+    }
+
+    #[test]
+    fn refuses_settings_that_do_not_go_together() {
+        for (config, expected) in [
+            (
+                r#"{"storage-opts": ["dm.use_deferred_deletion=true"]}"#,
+                "the storage option `dm.use_deferred_deletion=true` needs `dm.use_deferred_removal=true` beside it",
+            ),
+            (
+                r#"{"storage-opts": ["dm.thinpooldev=a", "dm.directlvm_device=/dev/b"]}"#,
+                "the storage options `dm.thinpooldev` and `dm.directlvm_device` exclude each other: \
+                 the pool is made beforehand, or by dockerd",
+            ),
+            (
+                r#"{"bridge": "br0", "bip": "10.1.0.1/24"}"#,
+                "`bridge` and `bip` exclude each other: a bridge that is there has its address",
+            ),
+            (
+                r#"{"icc": false, "iptables": false}"#,
+                "`icc: false` works by `iptables`, which is false",
+            ),
+        ] {
+            assert_eq!(check("20.10.24", config), expected, "{config}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn drift(declared: &DockerDaemon, found: &Found) -> Vec<Drift> {
     }
     drift.extend(declared.setting_drift(found));
     if let (Some(config), Some(daemon)) = (&declared.config, &found.running) {
-        for (key, declared, running) in running::differing(config, &daemon.info) {
+        for (key, declared, running) in running::differing(config, &daemon.told) {
             // The file's own difference says it already.
             if found
                 .daemon_json

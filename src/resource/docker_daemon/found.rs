@@ -9,6 +9,7 @@ use std::{fs, io};
 use serde_json::{Map, Value};
 
 use super::memory::Memory;
+use super::running::Told;
 use super::unit::{self, Effective};
 use super::version::EngineVersion;
 use super::{DAEMON_JSON, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
@@ -64,7 +65,7 @@ pub(super) struct Running {
     pub(super) newer: Vec<PathBuf>,
     /// The configuration it has in effect; `None` if that cannot be known any more.
     pub(super) read: Option<Map<String, Value>>,
-    pub(super) info: Value,
+    pub(super) told: Told,
     /// The names of running containers; only looked up when something could stop them.
     pub(super) containers: Vec<String>,
 }
@@ -94,7 +95,7 @@ impl Found {
     pub(super) fn look_up_containers(&mut self, would_end: bool) -> Result<(), Failure> {
         if let Some(daemon) = &mut self.running
             && would_end
-            && daemon.info["ContainersRunning"] != 0
+            && daemon.told.info["ContainersRunning"] != 0
         {
             daemon.containers = docker::running_containers()?;
         }
@@ -165,7 +166,10 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
                 .iter()
                 .map(PathBuf::as_path),
         );
-        found.running = Some(running(host, &found, &unit, replaced, watched)?);
+        found.running = Some(Running {
+            replaced,
+            ..running(declared, host, &found, &unit, watched)?
+        });
     }
     found.installed = Some(match &found.running {
         // It runs from the program that is installed, and has told its version.
@@ -179,14 +183,14 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
 }
 
 fn running<'a>(
+    declared: &DockerDaemon,
     host: &Host,
     found: &Found,
     unit: &Unit,
-    replaced: bool,
     watched: impl Iterator<Item = &'a Path>,
 ) -> Result<Running, Failure> {
-    let info = docker::info()?;
-    let version = parse_version(info["ServerVersion"].as_str().unwrap_or_default())?;
+    let told = Told::listen(declared.config.as_ref())?;
+    let version = parse_version(told.info["ServerVersion"].as_str().unwrap_or_default())?;
     let started = unit.start_time();
     let newer = |path: &Path| -> Result<bool, Failure> {
         Ok(match (changed_at(path)?, started) {
@@ -210,10 +214,10 @@ fn running<'a>(
     Ok(Running {
         process,
         version,
-        replaced,
+        replaced: false,
         newer: newer_files,
         read,
-        info,
+        told,
         containers: Vec::new(),
     })
 }

@@ -29,9 +29,23 @@ pub(super) struct Key {
 pub(super) enum Takes {
     Bool,
     Integer,
+    /// A whole number, 0 or more.
+    Count,
     Text,
+    /// One of these.
+    Word(&'static [&'static str]),
+    /// An IP address.
+    Address,
+    /// An IPv4 address with the length of its network.
+    Network4,
+    /// An IPv6 address with the length of its network.
+    Network6,
     /// A list of texts.
     Texts,
+    /// A list of IP addresses.
+    Addresses,
+    /// A list of `name=value`.
+    Pairs,
     /// A list of anything.
     List,
     /// A mapping to texts.
@@ -40,7 +54,15 @@ pub(super) enum Takes {
     Map,
 }
 
-use Takes::{Bool, Integer, List, Map, Text, TextMap, Texts};
+use Takes::{
+    Address, Addresses, Bool, Count, Integer, List, Map, Network4, Network6, Pairs, Text, TextMap,
+    Texts, Word,
+};
+
+/// All that logrus and its successor know.
+const LOG_LEVELS: &[&str] = &[
+    "debug", "info", "warn", "error", "fatal", "panic", "trace", "warning",
+];
 
 impl Key {
     const fn new(name: &'static str, takes: Takes, first: Release) -> Self {
@@ -106,8 +128,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("authorization-plugins", Texts, (1, 10))
         .flag("authorization-plugin")
         .reload((17, 6)),
-    Key::new("bip", Text, (1, 10)),
-    Key::new("bip6", Text, (28, 0)),
+    Key::new("bip", Network4, (1, 10)),
+    Key::new("bip6", Network6, (28, 0)),
     Key::new("bridge", Text, (1, 10)).letter('b'),
     Key::new("bridge-accept-fwmark", Text, (29, 0)),
     Key::new("builder", Map, (18, 9)),
@@ -131,10 +153,14 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("data-root", Text, (17, 5)),
     Key::new("debug", Bool, (1, 10)).letter('D').reload((1, 10)),
     Key::new("default-address-pools", List, (18, 6)).flag("default-address-pool"),
-    Key::new("default-cgroupns-mode", Text, (20, 10)),
-    Key::new("default-gateway", Text, (1, 10)),
-    Key::new("default-gateway-v6", Text, (1, 10)),
-    Key::new("default-ipc-mode", Text, (17, 9)),
+    Key::new(
+        "default-cgroupns-mode",
+        Word(&["host", "private"]),
+        (20, 10),
+    ),
+    Key::new("default-gateway", Address, (1, 10)),
+    Key::new("default-gateway-v6", Address, (1, 10)),
+    Key::new("default-ipc-mode", Word(&["private", "shareable"]), (17, 9)),
     Key::new("default-network-opts", Map, (24, 0)).flag("default-network-opt"),
     Key::new("default-runtime", Text, (1, 12)).reload((17, 6)),
     Key::new("default-shm-size", Text, (17, 4)),
@@ -143,21 +169,21 @@ pub(super) const KEYS: &[Key] = &[
         (19, 3),
         "leave it out: there are no such registries any more",
     ),
-    Key::new("dns", Texts, (1, 10)),
+    Key::new("dns", Addresses, (1, 10)),
     Key::new("dns-opts", Texts, (1, 10)).flag("dns-opt"),
     Key::new("dns-search", Texts, (1, 10)),
-    Key::new("exec-opts", Texts, (1, 10)).flag("exec-opt"),
+    Key::new("exec-opts", Pairs, (1, 10)).flag("exec-opt"),
     Key::new("exec-root", Text, (1, 10)),
     Key::new("experimental", Bool, (1, 13)),
     Key::new("features", Map, (18, 9)).reload((18, 9)),
-    Key::new("firewall-backend", Text, (29, 0)),
-    Key::new("fixed-cidr", Text, (1, 10)),
-    Key::new("fixed-cidr-v6", Text, (1, 10)),
+    Key::new("firewall-backend", Word(&["iptables", "nftables"]), (29, 0)),
+    Key::new("fixed-cidr", Network4, (1, 10)),
+    Key::new("fixed-cidr-v6", Network6, (1, 10)),
     Key::new("graph", Text, (1, 10))
         .gone((23, 0), "use `data-root`")
         .letter('g'),
     Key::new("group", Text, (1, 10)).letter('G'),
-    Key::new("host-gateway-ip", Text, (20, 10)),
+    Key::new("host-gateway-ip", Address, (20, 10)),
     Key::new("host-gateway-ips", Texts, (28, 0)).flag("host-gateway-ip"),
     Key::new("hosts", Texts, (1, 10)).flag("host").letter('H'),
     Key::new("icc", Bool, (1, 10)),
@@ -166,7 +192,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("insecure-registries", Texts, (1, 11))
         .flag("insecure-registry")
         .reload((1, 13)),
-    Key::new("ip", Text, (1, 10)),
+    Key::new("ip", Address, (1, 10)),
     Key::new("ip-forward", Bool, (1, 10)),
     Key::new("ip-forward-no-drop", Bool, (28, 0)),
     Key::new("ip-mask", Bool, (1, 10)).gone((1, 12), "use `ip-masq`"),
@@ -174,22 +200,22 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("ip6tables", Bool, (20, 10)),
     Key::new("iptables", Bool, (1, 10)),
     Key::new("ipv6", Bool, (1, 10)),
-    Key::new("labels", Texts, (1, 10))
+    Key::new("labels", Pairs, (1, 10))
         .flag("label")
         .reload((1, 10)),
     Key::new("live-restore", Bool, (1, 12)).reload((1, 12)),
     Key::new("log-driver", Text, (1, 10)),
-    Key::new("log-format", Text, (25, 0)),
-    Key::new("log-level", Text, (1, 10)).letter('l'),
+    Key::new("log-format", Word(&["text", "json"]), (25, 0)),
+    Key::new("log-level", Word(LOG_LEVELS), (1, 10)).letter('l'),
     Key::new("log-opts", TextMap, (1, 10)).flag("log-opt"),
-    Key::new("max-concurrent-downloads", Integer, (1, 12)).reload((1, 12)),
-    Key::new("max-concurrent-uploads", Integer, (1, 12)).reload((1, 12)),
-    Key::new("max-download-attempts", Integer, (20, 10)).reload((20, 10)),
+    Key::new("max-concurrent-downloads", Count, (1, 12)).reload((1, 12)),
+    Key::new("max-concurrent-uploads", Count, (1, 12)).reload((1, 12)),
+    Key::new("max-download-attempts", Count, (20, 10)).reload((20, 10)),
     Key::new("metrics-addr", Text, (1, 13)),
     Key::new("min-api-version", Text, (29, 0)),
-    Key::new("mtu", Integer, (1, 10)),
-    Key::new("network-control-plane-mtu", Integer, (17, 9)),
-    Key::new("network-diagnostic-port", Integer, (17, 12)),
+    Key::new("mtu", Count, (1, 10)),
+    Key::new("network-control-plane-mtu", Count, (17, 9)),
+    Key::new("network-diagnostic-port", Count, (17, 12)),
     Key::new("no-new-privileges", Bool, (17, 4)),
     Key::new("node-generic-resources", Texts, (17, 9)).flag("node-generic-resource"),
     Key::new("oom-score-adjust", Integer, (1, 12))
@@ -207,10 +233,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("selinux-enabled", Bool, (1, 10)),
     Key::new("shutdown-timeout", Integer, (1, 13)).reload((1, 13)),
     Key::new("storage-driver", Text, (1, 10)).letter('s'),
-    Key::new("storage-opts", Texts, (1, 10)).flag("storage-opt"),
+    Key::new("storage-opts", Pairs, (1, 10)).flag("storage-opt"),
     Key::new("swarm-default-advertise-addr", Text, (1, 12)),
-    Key::new("swarm-raft-election-tick", Integer, (18, 6)),
-    Key::new("swarm-raft-heartbeat-tick", Integer, (18, 6)),
+    Key::new("swarm-raft-election-tick", Count, (18, 6)),
+    Key::new("swarm-raft-heartbeat-tick", Count, (18, 6)),
     Key::new("tls", Bool, (1, 10)),
     Key::new("tlscacert", Text, (1, 10)),
     Key::new("tlscert", Text, (1, 10)),

@@ -14,9 +14,11 @@
 //! Files are written before the daemon first starts. A daemon that runs takes a change over by a
 //! reload (SIGHUP) where its release can, else by a restart; the plan says which, and which
 //! running containers a restart stops. With live-restore before and after the change it stops
-//! none, unless what they stand on changes (bridge, storage). When the daemon does not come up,
-//! or refuses the reload, the files of before are put back, it is started with them, and the
-//! task fails with the end of its journal.
+//! none. But a daemon that comes back on another storage does not find them again: the plan says
+//! that it loses them. And one that takes them over keeps the network they are on, so a change of
+//! `bip` and the like is refused until they are stopped. When the daemon does not come up within
+//! `timeout`, or refuses the reload, the files of before are put back, it is started with them,
+//! and the task fails with the end of its journal.
 //!
 //! `daemon.json` is compared by meaning: order and white space are no drift. Drift is also a
 //! daemon that runs with something else than its files say: older than its configuration, its
@@ -27,6 +29,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -45,6 +48,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod values;
 mod version;
 mod work;
 
@@ -57,6 +61,9 @@ const SOCKET: &str = "docker.socket";
 const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 const DROP_INS: &str = "/etc/systemd/system/docker.service.d";
 const SYSCONFIG: &str = "/etc/sysconfig";
+
+/// Hundreds of containers on a slow disk take minutes; nothing takes this long and comes up.
+const DEFAULT_LIMIT: Duration = Duration::from_mins(5);
 
 /// The Docker daemon: its configuration, its unit and its service, as one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -80,6 +87,13 @@ pub struct DockerDaemon {
     /// Whether it starts at boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// How long it may take to start or to stop, in seconds; 300 unless given.
+    #[serde(default = "default_timeout")]
+    pub timeout: u64,
+}
+
+const fn default_timeout() -> u64 {
+    DEFAULT_LIMIT.as_secs()
 }
 
 /// Whether a [`DockerDaemon`] runs.
@@ -110,6 +124,7 @@ impl Resource for DockerDaemon {
         nofile: { Name: nofile, Hard: 64000, Soft: 64000 }
     state: started
     enabled: yes
+    timeout: 600
 
 - name: the API on the network, behind TLS
   docker_daemon:
@@ -160,10 +175,13 @@ impl Resource for DockerDaemon {
                 "`state: stopped` with `enabled: yes` would hold until the next boot".to_owned(),
             );
         }
+        if self.timeout == 0 {
+            problems.push("`timeout: 0` leaves no time to start".to_owned());
+        }
         if problems.is_empty() {
             return Ok(());
         }
-        Err(problems.join("; "))
+        Err(problems.join("\n"))
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
@@ -213,6 +231,11 @@ impl DockerDaemon {
             return Ok(());
         }
         Err(Failure::Refused(conflicts.join("\n")))
+    }
+
+    /// How long systemd may take to start or to stop it.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.timeout)
     }
 
     /// Whether the daemon that runs is to end, for good or to come back.

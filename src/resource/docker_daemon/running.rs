@@ -1,17 +1,47 @@
-//! What a running daemon says of itself (`docker info`) against what is declared.
+//! What a running daemon says of itself (`docker info`, and of its bridge) against what is
+//! declared.
 
 use serde_json::{Map, Value};
 
+use crate::host::{Failure, docker};
+
+/// Settings that show on the bridge.
+const ON_BRIDGE: [&str; 3] = ["bip", "icc", "mtu"];
+
+/// What the daemon tells.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// `docker info`.
+    pub(super) info: Value,
+    /// The network `bridge`; `None` without one, or if nothing declared shows there.
+    pub(super) bridge: Option<Value>,
+}
+
+impl Told {
+    /// Asks the daemon for all that can be compared with `config`.
+    pub(super) fn listen(config: Option<&Map<String, Value>>) -> Result<Self, Failure> {
+        let shows =
+            |config: &Map<String, Value>| ON_BRIDGE.iter().any(|key| config.contains_key(*key));
+        Ok(Self {
+            info: docker::info()?,
+            bridge: if config.is_some_and(shows) {
+                docker::bridge()?
+            } else {
+                None
+            },
+        })
+    }
+}
+
 /// Declared settings that the running daemon does not have: key, declared, running.
 ///
-/// Only settings that `docker info` shows are compared, and only those that are declared.
-pub(super) fn differing(
-    config: &Map<String, Value>,
-    info: &Value,
-) -> Vec<(String, String, String)> {
+/// Only settings that the daemon tells are compared, and only those that are declared. An empty
+/// text leaves the choice to the daemon, as does a setting that is not there.
+pub(super) fn differing(config: &Map<String, Value>, told: &Told) -> Vec<(String, String, String)> {
     let mut differing = Vec::new();
-    for (key, declared) in config {
-        if let Some((declared, running)) = compared(key, declared, info)
+    for (key, declared) in config.iter().filter(|(_, declared)| **declared != "") {
+        if let Some((declared, running)) = compared(key, declared, &told.info)
+            .or_else(|| compared_on_bridge(key, declared, told.bridge.as_ref()?))
             && declared != running
         {
             differing.push((key.clone(), declared, running));
@@ -82,6 +112,29 @@ fn compared(key: &str, declared: &Value, info: &Value) -> Option<(String, String
     }
 }
 
+/// The same for settings of the bridge.
+fn compared_on_bridge(key: &str, declared: &Value, bridge: &Value) -> Option<(String, String)> {
+    let option = |name: &str| bridge["Options"][name].as_str().map(str::to_owned);
+    match key {
+        "bip" => {
+            let ipam = &bridge["IPAM"]["Config"][0];
+            let (_, length) = ipam["Subnet"].as_str()?.split_once('/')?;
+            let running = format!("{}/{length}", ipam["Gateway"].as_str()?);
+            Some((declared.as_str()?.to_owned(), running))
+        }
+        "icc" => {
+            let running = option("com.docker.network.bridge.enable_icc")?;
+            Some((declared.as_bool()?.to_string(), running))
+        }
+        "mtu" => {
+            let running = option("com.docker.network.driver.mtu")?;
+            let declared = declared.as_u64().filter(|bytes| *bytes > 0)?;
+            Some((declared.to_string(), running))
+        }
+        _ => None,
+    }
+}
+
 /// The networks and registries that need no TLS, without those that are always among them.
 fn insecure(registries: &Value) -> Option<Vec<String>> {
     let networks = texts(registries.get("InsecureRegistryCIDRs")?);
@@ -112,8 +165,8 @@ mod tests {
 
     use super::*;
 
-    fn info() -> Value {
-        json!({
+    fn told() -> Told {
+        let info = json!({
             "Driver": "devicemapper", "LoggingDriver": "json-file", "LiveRestoreEnabled": false,
             "Debug": false, "CgroupDriver": "systemd", "DockerRootDir": "/var/lib/docker",
             "DefaultRuntime": "runc", "Labels": ["b=2", "a=1"],
@@ -123,7 +176,19 @@ mod tests {
                 "InsecureRegistryCIDRs": ["127.0.0.0/8"],
                 "IndexConfigs": { "docker.io": {"Secure": true}, "old.example:5000": {"Secure": false} }
             }
-        })
+        });
+        // As 20.10.24 tells it.
+        let bridge = json!({
+            "IPAM": { "Config": [{ "Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1" }] },
+            "Options": {
+                "com.docker.network.bridge.enable_icc": "true",
+                "com.docker.network.driver.mtu": "1500",
+            },
+        });
+        Told {
+            info,
+            bridge: Some(bridge),
+        }
     }
 
     #[test]
@@ -132,10 +197,10 @@ mod tests {
             "storage-driver": "devicemapper", "log-driver": "json-file", "live-restore": false,
             "data-root": "/var/lib/docker/", "exec-opts": ["native.cgroupdriver=systemd"],
             "labels": ["a=1", "b=2"], "registry-mirrors": ["https://mirror.example"],
-            "insecure-registries": ["old.example:5000"], "mtu": 1400,
+            "insecure-registries": ["old.example:5000"], "bip": "172.17.0.1/16", "mtu": 0, "icc": true, "default-runtime": "",
             "storage-opts": ["dm.thinpooldev=/dev/mapper/docker-thinpool", "dm.use_deferred_removal=true"]
         });
-        assert_eq!(differing(config.as_object().unwrap(), &info()), []);
+        assert_eq!(differing(config.as_object().unwrap(), &told()), []);
     }
 
     #[test]
@@ -152,6 +217,9 @@ mod tests {
                 "systemd",
             ),
             ("default-runtime", json!("kata"), "runc"),
+            ("bip", json!("172.17.0.1/24"), "172.17.0.1/16"),
+            ("mtu", json!(1400), "1500"),
+            ("icc", json!(false), "true"),
             ("labels", json!(["a=1"]), "a=1, b=2"),
             ("registry-mirrors", json!([]), "https://mirror.example/"),
             (
@@ -166,7 +234,7 @@ mod tests {
             ),
         ] {
             let config = Map::from_iter([(key.to_owned(), value)]);
-            let found = differing(&config, &info());
+            let found = differing(&config, &told());
             assert_eq!(found.len(), 1, "{key}");
             assert_eq!((found[0].0.as_str(), found[0].2.as_str()), (key, running));
         }
@@ -174,7 +242,8 @@ mod tests {
 
     #[test]
     fn what_the_daemon_does_not_tell_is_not_compared() {
-        let config = json!({ "live-restore": true, "insecure-registries": ["x"] });
-        assert_eq!(differing(config.as_object().unwrap(), &json!({})), []);
+        let config =
+            json!({ "live-restore": true, "insecure-registries": ["x"], "bip": "10.1.0.1/24" });
+        assert_eq!(differing(config.as_object().unwrap(), &Told::default()), []);
     }
 }

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::found::Running;
 use super::memory::{Before, Memory};
+use super::running::Told;
 use super::*;
 use crate::host::systemctl::Unit;
 use crate::protocol::Change;
@@ -40,7 +41,10 @@ fn running(config: Value) -> Found {
             replaced: false,
             newer: Vec::new(),
             read: Some(config),
-            info: json!({ "LiveRestoreEnabled": live_restore }),
+            told: Told {
+                info: json!({ "LiveRestoreEnabled": live_restore }),
+                bridge: None,
+            },
             containers: vec!["web".to_owned()],
         }),
         memory: Memory::default(),
@@ -117,10 +121,18 @@ fn the_plan_says_restart_and_what_it_stops() {
     // The daemon that goes must keep them, too.
     let found = running(json!({}));
     assert!(last(&found).starts_with("daemon: restart (stops 1 running container: web) ← "));
-    // And nothing they stand on may change.
-    let found = running(json!({ "live-restore": true, "bip": "10.1.0.1/24" }));
+    // And it must find them again.
+    let found = running(json!({ "live-restore": true, "data-root": "/srv/docker" }));
     assert!(
-        last(&found).contains("stops 1 running container: web"),
+        last(&found).starts_with("daemon: restart (loses 1 running container: web) ← "),
+        "{}",
+        last(&found)
+    );
+    // A daemon whose files changed since is judged by what it tells.
+    let mut found = running(json!({ "live-restore": true }));
+    of(&mut found).read = None;
+    assert!(
+        last(&found).starts_with("daemon: restart (live-restore keeps 1 running container) ← "),
         "{}",
         last(&found)
     );
@@ -140,6 +152,43 @@ fn the_plan_says_restart_and_what_it_stops() {
         "{}",
         last(&many)
     );
+}
+
+#[test]
+fn what_would_not_take_effect_while_containers_live_on_is_refused() {
+    let config = json!({ "live-restore": true, "bip": "10.1.0.1/24", "mtu": 1400 });
+    let declared = json!({ "config": config });
+    let mut found = running(json!({ "live-restore": true }));
+    assert_eq!(
+        drift(&declared, &found).last().unwrap(),
+        "daemon: restart (refused while live-restore keeps 1 running container: web) ← \
+         runs with other settings (bip, mtu)"
+    );
+    let refused = |found: &Found| change::check_possible(&daemon(&declared), found);
+    assert_eq!(
+        refused(&found).unwrap_err().to_string(),
+        "`bip`, `mtu` would not take effect while containers run: with live-restore the daemon \
+         keeps the network they are on; stop them (web), apply, and start them again"
+    );
+    of(&mut found).containers.clear();
+    assert!(refused(&found).is_ok());
+
+    // Without live-restore they stop, and the plan says so.
+    assert!(refused(&running(json!({}))).is_ok());
+    // The file was right all along, and the daemon did not follow it.
+    let mut found = running(config);
+    of(&mut found).told.bridge = Some(json!({ "IPAM": { "Config": [
+        { "Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1" }
+    ] } }));
+    assert_eq!(
+        drift(&declared, &found),
+        [
+            "running bip: 10.1.0.1/24 ← 172.17.0.1/16",
+            "daemon: restart (refused while live-restore keeps 1 running container: web) ← \
+             runs with other settings (bip)"
+        ]
+    );
+    assert!(refused(&found).is_err());
 }
 
 fn of(found: &mut Found) -> &mut Running {
@@ -194,7 +243,7 @@ fn a_daemon_older_than_what_it_runs_from_is_drift() {
 fn run_time_drift_is_found_where_the_files_agree() {
     let config = json!({ "storage-driver": "overlay2" });
     let mut found = running(config.clone());
-    found.running.as_mut().unwrap().info["Driver"] = json!("vfs");
+    found.running.as_mut().unwrap().told.info["Driver"] = json!("vfs");
     assert_eq!(
         drift(&json!({ "config": config }), &found),
         [
@@ -314,6 +363,7 @@ fn names_and_states_are_checked_before_contact() {
             json!({ "state": "stopped", "enabled": true }),
             "until the next boot",
         ),
+        (json!({ "timeout": 0 }), "leaves no time to start"),
         (
             json!({ "config": { "log-opts": { "max-file": 3 } } }),
             "write `max-file: \"3\"`",

@@ -6,20 +6,34 @@ use serde_json::{Map, Value};
 use super::found::{Found, Running};
 use super::{DAEMON_JSON, DockerDaemon, keys, running};
 
-/// Settings after whose change containers are not taken over, even with live-restore.
-const DISRUPTIVE: [&str; 12] = [
-    "bip",
-    "bridge",
+/// Settings after whose change a daemon does not find its containers again, although live-restore
+/// has kept them running.
+const LOSING: [&str; 7] = [
     "containerd",
     "data-root",
-    "default-gateway",
     "exec-root",
-    "fixed-cidr",
     "graph",
-    "ipv6",
     "storage-driver",
     "storage-opts",
     "userns-remap",
+];
+
+/// Settings of the network that containers are on. A daemon that takes containers over takes the
+/// network over with them, and passes these by: "There are old running containers, the network
+/// config will not take affect".
+const OF_NETWORK: [&str; 12] = [
+    "bip",
+    "bip6",
+    "bridge",
+    "default-gateway",
+    "default-gateway-v6",
+    "fixed-cidr",
+    "fixed-cidr-v6",
+    "icc",
+    "ip",
+    "ip-masq",
+    "ipv6",
+    "mtu",
 ];
 
 /// How many containers are named; the rest is counted.
@@ -39,6 +53,20 @@ pub(super) enum Means {
     /// SIGHUP; containers do not notice.
     Reload,
     Restart,
+}
+
+/// What becomes of the running containers when the daemon ends and comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// None runs.
+    Nobody,
+    /// They run on, and the new daemon has them.
+    Kept,
+    /// The same, and so these settings would not take effect.
+    KeptInTheWay(Vec<String>),
+    /// They run on, and the new daemon knows nothing of them.
+    Lost,
+    Stopped,
 }
 
 impl DockerDaemon {
@@ -77,52 +105,45 @@ impl DockerDaemon {
             );
         }
         if let Some(target) = self.target(found) {
-            match &daemon.read {
-                None => needs(Means::Restart, format!("older than {DAEMON_JSON}")),
-                Some(read) => {
-                    let mut changed = differing_keys(read, &target);
-                    for (key, _, _) in running::differing(&target, &daemon.info) {
-                        if !changed.contains(&key) {
-                            changed.push(key);
-                        }
-                    }
-                    if !changed.is_empty() {
-                        let means = changed.iter().map(|key| means_of(key, &target, daemon));
-                        let means = means.max().unwrap_or(Means::Restart);
-                        let keys = changed.join(", ");
-                        needs(means, format!("runs with other settings ({keys})"));
-                    }
-                }
+            let changed = changed_keys(daemon, &target);
+            let means = changed.iter().map(|key| means_of(key, &target, daemon));
+            if daemon.read.is_none() {
+                needs(Means::Restart, format!("older than {DAEMON_JSON}"));
+            } else if let Some(means) = means.max() {
+                let keys = changed.join(", ");
+                needs(means, format!("runs with other settings ({keys})"));
             }
         }
         (!work.reasons.is_empty()).then_some(work)
     }
 
-    /// What becomes of the running containers when the daemon ends and comes back, in words.
+    /// The same as [`fate`](Self::fate), in words.
     pub(super) fn toll(&self, found: &Found) -> String {
         let containers = found.running.as_ref().map(|daemon| &*daemon.containers);
         let containers = containers.unwrap_or_default();
         let plural = if containers.len() == 1 { "" } else { "s" };
         let count = format!("{} running container{plural}", containers.len());
-        if containers.is_empty() {
-            "no container runs".to_owned()
-        } else if self.survives(found) {
-            format!("live-restore keeps {count}")
-        } else {
-            let mut names = containers[..containers.len().min(NAMED)].join(", ");
-            if containers.len() > NAMED {
-                names = format!("{names} and {} more", containers.len() - NAMED);
+        let names = named(containers);
+        match self.fate(found) {
+            Fate::Nobody => "no container runs".to_owned(),
+            Fate::Kept => format!("live-restore keeps {count}"),
+            Fate::KeptInTheWay(_) => {
+                format!("refused while live-restore keeps {count}: {names}")
             }
-            format!("stops {count}: {names}")
+            Fate::Lost => format!("loses {count}: {names}"),
+            Fate::Stopped => format!("stops {count}: {names}"),
         }
     }
 
-    /// Containers live on only if both the daemon that goes and the one that comes say so, and
-    /// nothing they stand on changes.
-    fn survives(&self, found: &Found) -> bool {
+    /// What becomes of the running containers. They live on only if both the daemon that goes and
+    /// the one that comes say so.
+    pub(super) fn fate(&self, found: &Found) -> Fate {
         let Some(daemon) = &found.running else {
-            return true;
+            return Fate::Nobody;
         };
+        if daemon.containers.is_empty() {
+            return Fate::Nobody;
+        }
         let target = self.target(found).unwrap_or_default();
         let restores = target.get("live-restore") == Some(&Value::Bool(true))
             || found
@@ -134,11 +155,19 @@ impl DockerDaemon {
             .installed
             .as_ref()
             .is_none_or(|installed| installed.release() == daemon.version.release());
-        let undisturbed = daemon.read.as_ref().is_some_and(|read| {
-            let changed = differing_keys(read, &target);
-            !changed.iter().any(|key| DISRUPTIVE.contains(&key.as_str()))
-        });
-        daemon.info["LiveRestoreEnabled"] == true && restores && same_release && undisturbed
+        if daemon.told.info["LiveRestoreEnabled"] != true || !restores || !same_release {
+            return Fate::Stopped;
+        }
+        let mut changed = changed_keys(daemon, &target);
+        if changed.iter().any(|key| LOSING.contains(&key.as_str())) {
+            return Fate::Lost;
+        }
+        changed.retain(|key| OF_NETWORK.contains(&key.as_str()));
+        if changed.is_empty() {
+            Fate::Kept
+        } else {
+            Fate::KeptInTheWay(changed)
+        }
     }
 
     /// Whether files other than `daemon.json` are to change.
@@ -150,6 +179,15 @@ impl DockerDaemon {
     }
 }
 
+/// The names of containers, the first few.
+pub(super) fn named(containers: &[String]) -> String {
+    let names = containers[..containers.len().min(NAMED)].join(", ");
+    match containers.len().saturating_sub(NAMED) {
+        0 => names,
+        more => format!("{names} and {more} more"),
+    }
+}
+
 /// A setting that is gone from the file keeps its value over a reload: the daemon looks only at
 /// those that are there.
 fn means_of(key: &str, target: &Map<String, Value>, daemon: &Running) -> Means {
@@ -158,6 +196,19 @@ fn means_of(key: &str, target: &Map<String, Value>, daemon: &Running) -> Means {
         Some(known) if known.is_reloadable(release) && target.contains_key(key) => Means::Reload,
         _ => Means::Restart,
     }
+}
+
+/// The settings that the daemon runs with and that `target` has otherwise, as far as can be known:
+/// what it has read may be forgotten, what it tells is not.
+fn changed_keys(daemon: &Running, target: &Map<String, Value>) -> Vec<String> {
+    let read = daemon.read.as_ref();
+    let mut changed = read.map_or_else(Vec::new, |read| differing_keys(read, target));
+    for (key, _, _) in running::differing(target, &daemon.told) {
+        if !changed.contains(&key) {
+            changed.push(key);
+        }
+    }
+    changed
 }
 
 /// The keys in which two configurations differ, sorted.

@@ -1,6 +1,6 @@
 //! Loading an image from a file of `docker save`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use super::Digest;
 use crate::host::{Command, Failure, Host, docker_api};
 use crate::protocol::{Output, Sha256, Source};
 
-/// The longest `manifest.json` that is read, in bytes.
+/// The longest `manifest.json` and the longest list of contents that is read, in bytes.
 const LONGEST: usize = 1024 * 1024;
 
 /// Loads the image `id` from an archive of the controller.
@@ -46,8 +46,8 @@ pub(super) fn load(
 
 /// Insists that the archive holds one image, and that it is `id`.
 fn check(archive: &Path, id: Digest) -> Result<(), Failure> {
-    let manifest = member(archive, "manifest.json")?;
-    let images: Value = serde_json::from_str(&manifest)
+    let archive = Archive::open(archive)?;
+    let images: Value = serde_json::from_str(&archive.member("manifest.json")?)
         .map_err(|error| refused(format!("its manifest.json makes no sense: {error}")))?;
     let Some([image]) = images.as_array().map(Vec::as_slice) else {
         return Err(refused("it holds more or less than one image"));
@@ -56,7 +56,7 @@ fn check(archive: &Path, id: Digest) -> Result<(), Failure> {
         return Err(refused("its manifest.json names no image"));
     };
     // The id is the hash of the configuration, which has those of all layers in it.
-    let found = Sha256::of(member(archive, config)?.as_bytes());
+    let found = Sha256::of(archive.member(config)?.as_bytes());
     if id == Digest::from(found) {
         return Ok(());
     }
@@ -66,13 +66,40 @@ fn check(archive: &Path, id: Digest) -> Result<(), Failure> {
     )))
 }
 
-/// One short text in the archive.
-fn member(archive: &Path, name: &str) -> Result<String, Failure> {
-    let tar = Command::new(["tar", "-xOf"])
-        .arg(archive)
-        .args(["--", name])
-        .keep(LONGEST)
-        .output()?;
+/// A tar file and what is in it, by the names as they are stored.
+struct Archive<'a> {
+    path: &'a Path,
+    members: String,
+}
+
+impl<'a> Archive<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        let members = tar(Command::new(["tar", "-tf"]).arg(path))?;
+        Ok(Self { path, members })
+    }
+
+    /// One short text. Docker does not mind a `./` before its name, and where there are several
+    /// it takes another than would be looked at here.
+    fn member(&self, name: &str) -> Result<String, Failure> {
+        let plain = |stored: &str| -> PathBuf { Path::new(stored).components().collect() };
+        let wanted = plain(name);
+        let is_wanted = |stored: &&str| plain(stored.trim_start_matches("./")) == wanted;
+        let mut found = self.members.lines().filter(is_wanted);
+        match (found.next(), found.next()) {
+            (Some(stored), None) => tar(Command::new(["tar", "-xOf"])
+                .arg(self.path)
+                .args(["--", stored])),
+            (None, _) => Err(refused(format!(
+                "it is no file of `docker save`: there is no `{name}` in it"
+            ))),
+            (Some(_), Some(_)) => Err(refused(format!("it holds `{name}` more than once"))),
+        }
+    }
+}
+
+/// What a tar program prints, whole.
+fn tar(program: Command) -> Result<String, Failure> {
+    let tar = program.keep(LONGEST).output()?;
     if tar.rc == 0 && !tar.truncated {
         return Ok(tar.stdout);
     }
@@ -98,13 +125,46 @@ mod tests {
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
-        Command::new(["tar", "-cf", "image.tar"])
-            .args(files.iter().map(|(name, _)| *name))
-            .directory(directory.path())
+        packed(directory.path(), files.iter().map(|(name, _)| *name))
+    }
+
+    /// Checks an archive of these members.
+    fn packed<'n>(
+        directory: &Path,
+        members: impl IntoIterator<Item = &'n str>,
+    ) -> Result<(), String> {
+        Command::new(["tar", "--hard-dereference", "-cf", "image.tar"])
+            .args(members)
+            .directory(directory)
             .run()
             .unwrap();
-        let archive = directory.path().join("image.tar");
+        let archive = directory.join("image.tar");
         check(&archive, Sha256::of(b"{}").into()).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn names_may_begin_with_a_dot_and_must_be_there_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        write("manifest.json", r#"[{"Config":"a.json"}]"#);
+        write("a.json", "{}");
+        for members in [
+            ["./manifest.json", "./a.json"],
+            ["./a.json", "manifest.json"],
+        ] {
+            assert_eq!(packed(directory.path(), members), Ok(()), "{members:?}");
+        }
+        let twice = ["manifest.json", "a.json", "./manifest.json"];
+        let problem = packed(directory.path(), twice).unwrap_err();
+        assert!(
+            problem.contains("it holds `manifest.json` more than once"),
+            "{problem}"
+        );
+        let problem = packed(directory.path(), ["a.json"]).unwrap_err();
+        assert!(
+            problem.contains("no file of `docker save`: there is no `manifest.json` in it"),
+            "{problem}"
+        );
     }
 
     #[test]
@@ -125,7 +185,10 @@ mod tests {
                 "more or less than one image",
             ),
             (r#"[{"Config":1}]"#, "names no image"),
-            (r#"[{"Config":"--to-command=sh"}]"#, "or was cut off"),
+            (
+                r#"[{"Config":"--to-command=sh"}]"#,
+                "there is no `--to-command=sh` in it",
+            ),
             ("{", "makes no sense"),
         ] {
             let problem = checked(&[("manifest.json", manifest)]).unwrap_err();

@@ -8,7 +8,8 @@
 //! `archive` is for hosts that reach no registry: a file of `docker save`, sent over the same
 //! SSH connection to hosts that lack the image. An archive carries no manifest digest, so
 //! `image_id` says what is in it. The archive's list of contents is looked at before Docker
-//! gets it: nothing is loaded from an archive of another image.
+//! gets it: nothing is loaded from an archive of another image. Tags that the archive brings
+//! along are made to point at its image, as `docker load` does it, whatever they pointed at.
 //!
 //! `tag` is a name for people on this host, kept pointing at this image.
 //!
@@ -22,11 +23,12 @@ use serde_json::Value;
 
 use super::Resource;
 use super::presence::Presence;
-use crate::host::docker_api::{self, Engine};
+use crate::host::docker_api::Engine;
 use crate::host::{Failure, Host};
 use crate::protocol::{Drift, Output, Source};
 
 mod archive;
+mod pull;
 mod reference;
 
 pub(super) use reference::{Digest, ImageRef, Pinned};
@@ -116,28 +118,6 @@ impl DockerImage {
         Duration::from_secs(self.timeout.into())
     }
 
-    fn pull(&self, host: &Host, image: &Pinned) -> Result<Output, Failure> {
-        let pull = docker_api::program(host)?
-            .args(["pull".to_owned(), image.to_string()])
-            .timeout(self.timeout());
-        pull.run().map_err(|failure| {
-            let Failure::Command(command) = &failure else {
-                return failure;
-            };
-            let said = command.output.stderr.trim();
-            let hint = super::docker_login::hint(said);
-            if said.is_empty() {
-                return failure;
-            }
-            let hint = if hint.is_empty() && is_denied(said) {
-                "\n    log in with docker_login before this task"
-            } else {
-                hint
-            };
-            Failure::Refused(format!("{image} was not pulled: {said}{hint}"))
-        })
-    }
-
     fn remove(engine: &Engine, id: &str) -> Result<(), Failure> {
         // Docker would remove the image under a stopped container.
         let containers = engine
@@ -160,12 +140,6 @@ impl DockerImage {
         // Forced only because it may have several names.
         engine.delete(&format!("/images/{id}?force=1"))
     }
-}
-
-fn is_denied(said: &str) -> bool {
-    ["unauthorized", "no basic auth credentials", "denied"]
-        .iter()
-        .any(|word| said.contains(word))
 }
 
 impl Resource for DockerImage {
@@ -279,11 +253,13 @@ impl Resource for DockerImage {
         }
         let mut output = None;
         if actual.id.is_none() {
-            output = Some(match (&self.archive, &self.image, &self.image_id) {
-                (Some(source), _, Some(id)) => archive::load(host, source, *id, self.timeout())?,
-                (_, Some(image), _) => self.pull(host, image)?,
+            match (&self.archive, &self.image, &self.image_id) {
+                (Some(source), _, Some(id)) => {
+                    output = Some(archive::load(host, source, *id, self.timeout())?);
+                }
+                (_, Some(image), _) => pull::pull(host, &engine, image, self.timeout())?,
                 _ => return Err(Failure::Refused(self.validate().err().unwrap_or_default())),
-            });
+            }
         }
         if let Some(tag) = &self.tag {
             let Some(id) = self.find(&engine)? else {

@@ -51,6 +51,15 @@ impl Pinned {
         &self.name
     }
 
+    /// The registry alone; Docker Hub is `docker.io`.
+    #[must_use]
+    pub fn registry(&self) -> &str {
+        match self.name.split_once('/') {
+            Some((first, _)) if first.contains([':', '.']) || first == "localhost" => first,
+            _ => "docker.io",
+        }
+    }
+
     /// Of the manifest.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -217,13 +226,24 @@ mod tests {
 
     #[test]
     fn what_names_one_image_is_accepted() {
-        for (text, name) in [
-            ("app@", "app"),
-            ("registry.lab:5000/team/app@", "registry.lab:5000/team/app"),
-            ("localhost:5000/app:1.4@", "localhost:5000/app"),
+        for (text, name, registry) in [
+            ("app@", "app", "docker.io"),
+            ("team/app@", "team/app", "docker.io"),
+            ("localhost/app@", "localhost/app", "localhost"),
+            (
+                "registry.lab:5000/team/app@",
+                "registry.lab:5000/team/app",
+                "registry.lab:5000",
+            ),
+            (
+                "localhost:5000/app:1.4@",
+                "localhost:5000/app",
+                "localhost:5000",
+            ),
         ] {
             let pinned: Pinned = format!("{text}{DIGEST}").parse().unwrap();
             assert_eq!(pinned.to_string(), format!("{name}@{DIGEST}"));
+            assert_eq!(pinned.registry(), registry);
         }
         assert!(matches!(DIGEST.parse(), Ok(ImageRef::Id(_))));
     }

@@ -90,22 +90,43 @@ impl Config {
         })
     }
 
+    /// The credential helper that Docker asks for the registry instead of looking at its entry,
+    /// after the setting that names it.
+    pub(super) fn helper(&self, key: &str) -> Option<(String, &str)> {
+        let own = self.document.get("credHelpers").map(|all| &all[key]);
+        if let Some(helper) = own.and_then(Value::as_str) {
+            return Some((format!("credHelpers.{key}"), helper));
+        }
+        let all = self.document.get("credsStore").and_then(Value::as_str);
+        all.filter(|helper| !helper.is_empty())
+            .map(|helper| ("credsStore".to_owned(), helper))
+    }
+
     /// # Errors
     /// [`Failure::Refused`] if a credential helper answers for the registry.
     pub(super) fn refuse_helper(&self, key: &str) -> Result<(), Failure> {
-        let own = &self.document.get("credHelpers").map(|all| &all[key]);
-        let (setting, helper) = match own.and_then(Value::as_str) {
-            Some(helper) => (format!("credHelpers.{key}"), helper),
-            None => match self.document.get("credsStore").and_then(Value::as_str) {
-                None | Some("") => return Ok(()),
-                Some(helper) => ("credsStore".to_owned(), helper),
-            },
+        let Some((setting, helper)) = self.helper(key) else {
+            return Ok(());
         };
         Err(Failure::Refused(format!(
             "{}: `{setting}` hands this registry to docker-credential-{helper}, so Docker would \
              not look at an entry; log in with that helper, or remove the setting",
             self.path.display()
         )))
+    }
+
+    /// The entry that Docker finds for a registry: keys were URLs once.
+    pub(super) fn found(&self, key: &str) -> Option<&Value> {
+        let auths = self.document.get("auths")?.as_object()?;
+        auths.get(key).or_else(|| {
+            let entry = auths.iter().find(|(found, _)| {
+                let host = found
+                    .trim_start_matches("https://")
+                    .trim_start_matches("http://");
+                host.split('/').next() == Some(key)
+            });
+            entry.map(|(_, entry)| entry)
+        })
     }
 
     /// What differs from `entry` (`None`: there is to be none).

@@ -5,7 +5,8 @@
 //! configured for the registry, Docker would never look at the entry, so it is refused.
 //!
 //! `ca` is the certificate authority that signed the registry's certificate. The engine reads
-//! it from `/etc/docker/certs.d/REGISTRY/ca.crt` at every contact, without a restart.
+//! it from `/etc/docker/certs.d/REGISTRY/ca.crt` at every contact, without a restart. A login
+//! without `ca` leaves what is there alone; `ca: { state: absent }` removes it.
 //!
 //! `verify` asks the registry, through the engine, whether it accepts the credentials: before
 //! they are written, and again at every check. A registry that cannot be asked is unknown, not
@@ -19,19 +20,21 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Resource;
 use super::hidden::Hidden;
 use super::presence::Presence;
+use super::{AnyResource, Footprint, Removal, Resource};
 use crate::host::docker_api::Engine;
 use crate::host::{Failure, Host, HostPath};
 use crate::protocol::{Drift, Output, Source};
 
 mod authority;
 mod config;
+mod presented;
 
-use authority::Authority;
 pub(super) use authority::hint;
+use authority::{Authority, Standing};
 use config::{Config, Entry};
+pub(super) use presented::presented;
 
 /// The credentials of one registry, in a user's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,20 +71,24 @@ pub struct DockerLogin {
 #[derive(Debug)]
 pub struct Found {
     config: Config,
-    /// Whether the authority's certificate is the declared one; `None` without a file.
-    authority: Option<bool>,
+    /// How the authority's certificate stands, where one is declared.
+    authority: Option<Standing>,
 }
 
 /// Docker Hub's entry has a name of its own.
 const HUB: &str = "https://index.docker.io/v1/";
 
+/// The key of a registry in `auths`.
+fn key_of(registry: &str) -> &str {
+    match registry {
+        "docker.io" | "index.docker.io" | HUB => HUB,
+        registry => registry,
+    }
+}
+
 impl DockerLogin {
-    /// The registry's key in `auths`.
     fn key(&self) -> &str {
-        match self.registry.as_str() {
-            "docker.io" | "index.docker.io" | HUB => HUB,
-            registry => registry,
-        }
+        key_of(&self.registry)
     }
 
     /// The declared entry; `None` with `state: absent`.
@@ -129,6 +136,10 @@ impl DockerLogin {
         }
     }
 
+    fn authority_drift(&self, actual: &Found) -> Option<Drift> {
+        self.ca.as_ref()?.drift(actual.authority?)
+    }
+
     fn authority_path(&self) -> PathBuf {
         Path::new("/etc/docker/certs.d")
             .join(&self.registry)
@@ -159,6 +170,9 @@ impl Resource for DockerLogin {
 
 - name: no login at Docker Hub left
   docker_login: { registry: docker.io, user: deploy, state: absent }
+
+- name: a registry that is gone
+  docker_login: { registry: old.example.com, state: absent, ca: { state: absent } }
 ";
 
     type Actual = Found;
@@ -208,12 +222,29 @@ impl Resource for DockerLogin {
             .collect()
     }
 
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint {
+            absence: AnyResource::DockerLogin(Self {
+                registry: self.registry.clone(),
+                username: None,
+                password: None,
+                user: self.user.clone(),
+                config_path: self.config_path.clone(),
+                ca: None,
+                verify: false,
+                state: Presence::Absent,
+            }),
+            made_with: "login",
+            removal: Removal::Prune,
+        })
+    }
+
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
         let config = Config::read(host, &self.config_path(host)?, self.uid(host)?)?;
         config.refuse_helper(self.key())?;
         let authority = match &self.ca {
-            Some(ca) => ca.observe(host, &self.authority_path())?,
-            None => Some(true),
+            Some(ca) => Some(ca.observe(host, &self.authority_path())?),
+            None => None,
         };
         let found = Found { config, authority };
         if self.verify && self.drift(&found).is_empty() {
@@ -223,12 +254,8 @@ impl Resource for DockerLogin {
     }
 
     fn drift(&self, actual: &Found) -> Vec<Drift> {
-        let mut drift = Vec::new();
-        match (&self.ca, actual.authority) {
-            (Some(_), None) => drift.push(Drift::create("ca", "installed")),
-            (Some(_), Some(false)) => drift.push(Drift::update("ca", "declared", "another")),
-            _ => {}
-        }
+        let authority = self.authority_drift(actual);
+        let mut drift: Vec<_> = authority.into_iter().collect();
         drift.extend(actual.config.drift(self.key(), self.entry().as_ref()));
         drift
     }
@@ -236,7 +263,7 @@ impl Resource for DockerLogin {
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
         let path = self.authority_path();
         let installed = match &self.ca {
-            Some(ca) if actual.authority != Some(true) => Some(ca.install(host, &path)?),
+            Some(ca) if self.authority_drift(actual).is_some() => Some(ca.install(host, &path)?),
             _ => None,
         };
         // After the authority: without it the registry cannot be asked.
@@ -245,7 +272,7 @@ impl Resource for DockerLogin {
         {
             // A wrong authority would break the logins of others too.
             if let Some(previous) = installed {
-                Authority::take_back(host, &path, previous.as_deref())?;
+                Authority::take_back(host, &path, &previous)?;
             }
             return Err(failure);
         }

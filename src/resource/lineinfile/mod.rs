@@ -12,9 +12,9 @@
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
 use super::content::{content_drift, put_in_place, validate_words};
 use super::permissions::Declared;
+use super::{Footprint, Removal, Resource};
 use crate::host::{Draft, Failure, FileKind, FileMode, Host, HostPath, Metadata};
 use crate::protocol::{Change, Drift, Output};
 
@@ -237,6 +237,15 @@ impl Resource for Lineinfile {
         self.validate
             .as_deref()
             .map_or(Ok(()), |command| validate_words(command).map(drop))
+    }
+
+    /// The file is somebody's; that there is a line of ours in it keeps it from being removed.
+    fn footprint(&self) -> Option<Footprint> {
+        let footprint = Footprint::of_path(&self.path, "state")?;
+        Some(Footprint {
+            removal: Removal::Never,
+            ..footprint
+        })
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {

@@ -30,6 +30,7 @@ fn set(packages: &[Nevra]) -> Rpm {
     Rpm {
         packages: packages.iter().map(package).collect(),
         signature: Signature::Required,
+        verify: Verify::Quick,
         versionlock: true,
         state: Presence::Present,
     }
@@ -39,6 +40,7 @@ fn found(installed: &[Nevra]) -> Found {
     Found {
         installed: installed.to_vec(),
         locks: Vec::new(),
+        changed: BTreeMap::new(),
     }
 }
 
@@ -79,6 +81,21 @@ fn shows_from_and_to_of_every_package() {
         nevra("docker-ce-cli", 1, "20.10.24"),
     ];
     assert_eq!(declared.drift(&found(&same)), []);
+}
+
+#[test]
+fn files_that_somebody_changed_are_drift_of_their_package() {
+    let engine = nevra("docker-ce", 3, "20.10.24");
+    let declared = set(std::slice::from_ref(&engine));
+    let files: Vec<_> = (1..=7).map(|n| format!("missing /usr/bin/{n}")).collect();
+    let mut actual = found(std::slice::from_ref(&engine));
+    actual.changed = BTreeMap::from([("docker-ce".to_owned(), files)]);
+    let shown = "missing /usr/bin/1; missing /usr/bin/2; missing /usr/bin/3; \
+                 missing /usr/bin/4; missing /usr/bin/5; and 2 more";
+    assert_eq!(
+        declared.drift(&actual),
+        [Drift::update("docker-ce (files)", "as packaged", shown)]
+    );
 }
 
 #[test]

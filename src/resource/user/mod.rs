@@ -14,8 +14,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
 use super::presence::Presence;
+use super::{AnyResource, Footprint, Removal, Resource};
 use crate::host::{Command, Failure, FileKind, Host, HostPath};
 use crate::protocol::{Drift, Output};
 
@@ -221,6 +221,27 @@ impl Resource for User {
             }
         }
         Ok(())
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint {
+            absence: AnyResource::User(Self {
+                name: self.name.clone(),
+                uid: None,
+                group: None,
+                groups: None,
+                append: false,
+                home: None,
+                create_home: None,
+                shell: None,
+                comment: None,
+                system: false,
+                state: Presence::Absent,
+                remove: false,
+            }),
+            made_with: "state",
+            removal: Removal::ByHand,
+        })
     }
 
     fn observe(&self, host: &Host) -> Result<Option<Found>, Failure> {

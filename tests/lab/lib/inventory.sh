@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # The inventory of the machines that run, for fleet and for Ansible alike. Sourced after machines.sh and registry.sh.
 
-# write_inventory writes hosts.yml, group_vars/all.yml and the known_hosts file they point to; without machines it removes them.
+# write_inventory writes hosts.yml, group_vars and the known_hosts file they point to; without machines it removes them.
 write_inventory() {
     mkdir -p "$LAB_STATE"
     (
         flock 8
         if [[ -z $(running) ]]; then
-            rm -f "$LAB_INVENTORY/hosts.yml" "$LAB_INVENTORY/group_vars/all.yml" "$LAB_STATE/known_hosts"
+            rm -f "$LAB_INVENTORY/hosts.yml" "$LAB_INVENTORY"/group_vars/{all,lab}.yml "$LAB_STATE/known_hosts"
             exit 0
         fi
         mkdir -p "$LAB_INVENTORY/group_vars"
@@ -15,6 +15,7 @@ write_inventory() {
         hosts_yml | replace "$LAB_INVENTORY/hosts.yml"
         # Only `up` knows the packages; `down` leaves what `up` wrote.
         [[ -z ${LAB_RPMS:-} ]] || group_vars_yml | replace "$LAB_INVENTORY/group_vars/all.yml"
+        replace "$LAB_INVENTORY/group_vars/lab.yml" <"$LAB_DIR/standard-host.yml"
     ) 8>"$LAB_STATE/inventory.lock"
 }
 

@@ -108,6 +108,7 @@ registry_vars_yml() {
         cat <<YAML
   $name:
     ref: "registry.lab:$port/$tag"
+    pull: "registry.lab:$port/${tag%:*}@$digest"
     digest: "$digest"
     image_id: "$id"
     archive: { tag: "$tag", src: "$archive", sha256: $(sum_of "$LAB_CONTAINERS" "$archive"), size: $(stat -c %s "$archive") }

@@ -8,12 +8,17 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::host::{Failure, Host, Link, Pending, facts};
+use crate::host::{Failure, Host, Ledger, Link, Pending, census, facts};
 use crate::protocol::wire::WireError;
 use crate::protocol::{
     Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
 };
 use crate::resource::{AnyResource, Resource, dispatch};
+
+mod access;
+mod orphan;
+
+use access::gain_access;
 
 /// Why the conversation ended without [`Event::Done`].
 #[derive(Debug, thiserror::Error)]
@@ -37,20 +42,8 @@ pub fn serve(
     state: &Path,
 ) -> Result<(), ServeError> {
     let mut link = Link::new(reader, writer);
-    let pending = match Pending::load(state) {
-        Ok(pending) => pending,
-        Err(failure) => {
-            link.send(&Event::Fatal {
-                message: failure.to_string(),
-            })?;
-            return Err(failure.into());
-        }
-    };
     let facts = Box::new(facts::collect());
-    link.send(&Event::Hello {
-        facts,
-        pending: pending.names().cloned().collect(),
-    })?;
+    link.send(&Event::Hello { facts })?;
     let begin = match link.receive() {
         Ok(Some(Message::Begin(begin))) => begin,
         // Only the facts were wanted.
@@ -62,7 +55,27 @@ pub fn serve(
         Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
         Err(error) => return give_up(&mut link, error),
     };
-    let mut run = Run::new(Host::new(link, state.to_owned(), begin), pending);
+    let access = match gain_access(&mut link, state, &begin) {
+        Ok(Some(access)) => access,
+        Ok(None) => return Ok(()),
+        Err(error) => return give_up(&mut link, error),
+    };
+    // Only now: a run that was waited for may have changed what is pending.
+    let pending = match Pending::load(state) {
+        Ok(pending) => pending,
+        Err(failure) => return give_up(&mut link, failure),
+    };
+    // Only a playbook owns things.
+    let owned = begin.playbook.as_ref().map(|_| Ledger::load(state));
+    let ledger = match owned.transpose() {
+        Ok(ledger) => ledger,
+        Err(failure) => return give_up(&mut link, failure),
+    };
+    link.send(&Event::Begun {
+        pending: pending.names().cloned().collect(),
+        running: access.running,
+    })?;
+    let mut run = Run::new(Host::new(link, state.to_owned(), begin), pending, ledger);
     run.work_through().inspect_err(|error| {
         // If nobody listens any more, the missing `Done` says the same.
         let _ = run.host.send(&Event::Fatal {
@@ -71,11 +84,12 @@ pub fn serve(
     })
 }
 
-fn give_up(link: &mut Link, error: WireError) -> Result<(), ServeError> {
+fn give_up(link: &mut Link, error: impl Into<ServeError>) -> Result<(), ServeError> {
+    let error = error.into();
     link.send(&Event::Fatal {
         message: error.to_string(),
     })?;
-    Err(error.into())
+    Err(error)
 }
 
 /// Where fleet keeps what must outlive a run: `/var/lib/fleet` for root, `~/.cache/fleet` for
@@ -96,6 +110,8 @@ pub fn state_directory() -> Option<PathBuf> {
 struct Run {
     host: Host,
     pending: Pending,
+    /// What fleet made here, when a playbook is run.
+    ledger: Option<Ledger>,
     /// An earlier task differed: what is missing now may be there after apply.
     earlier_drift: bool,
     /// Handlers that check foretells.
@@ -105,10 +121,11 @@ struct Run {
 }
 
 impl Run {
-    fn new(host: Host, pending: Pending) -> Self {
+    fn new(host: Host, pending: Pending, ledger: Option<Ledger>) -> Self {
         Self {
             host,
             pending,
+            ledger,
             earlier_drift: false,
             foretold: BTreeSet::new(),
             stopped: false,
@@ -116,10 +133,18 @@ impl Run {
     }
 
     fn work_through(&mut self) -> Result<(), ServeError> {
+        if self.host.mode() == Mode::Apply {
+            self.host.empty_staging();
+        }
         loop {
             match self.host.receive()? {
                 Some(Message::Task(task)) => self.task(&task)?,
                 Some(Message::Dismiss { handler }) => self.dismiss(handler)?,
+                Some(Message::Orphans(declared)) => self.orphans(&declared)?,
+                Some(Message::Census) => {
+                    let census = Box::new(census::take());
+                    self.host.send(&Event::Census { census })?;
+                }
                 Some(Message::End) => break,
                 Some(_) => return Err(WireError::Unexpected("something out of turn").into()),
                 None => return Err(WireError::CutOff("a plan").into()),
@@ -136,6 +161,7 @@ impl Run {
         let mut work = self.outcome(task);
         let outcome = &mut work.outcome;
         outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let would_change = outcome.would_change();
         if task.no_log {
             outcome.hide();
         } else if task.sensitive {
@@ -161,7 +187,7 @@ impl Run {
         if self.host.mode() == Mode::Apply && changed {
             self.pending.add(&task.notify, self.host.run_id())?;
         }
-        if status == Status::Drift {
+        if would_change {
             self.earlier_drift = true;
             self.foretold.extend(task.notify.iter().cloned());
         }
@@ -223,15 +249,18 @@ impl Run {
                 Err(failure) => self.failed(drift, &failure).into(),
             };
         }
+        if self.host.mode() == Mode::Apply
+            && let Err(failure) = self.own(task, &drift)
+        {
+            return self.failed(drift, &failure).into();
+        }
         match (self.host.mode(), drift.is_empty()) {
             (_, true) if !every_time => Outcome::default().into(),
             (Mode::Check, true) => Work::would_run("runs every time; check does not run it"),
-            (Mode::Check, false) => Outcome {
-                status: Status::Drift,
-                drift,
-                ..Outcome::default()
+            (Mode::Check, false) => Outcome::drifted(drift).into(),
+            (Mode::Apply, false) if drift.iter().all(Drift::is_only_reported) => {
+                Outcome::drifted(drift).into()
             }
-            .into(),
             (Mode::Apply, _) => self.change(task, resource, &actual, drift),
         }
     }
@@ -367,4 +396,55 @@ fn in_words(drift: &[Drift]) -> String {
         })
         .collect();
     words.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    /// Finds what nobody repairs.
+    #[derive(Serialize, Deserialize)]
+    struct Audit;
+
+    impl Resource for Audit {
+        const KIND: &'static str = "audit";
+        const EXAMPLE: &'static str = "";
+        type Actual = ();
+
+        fn id(&self) -> String {
+            String::new()
+        }
+
+        fn observe(&self, _: &Host) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn drift(&self, (): &()) -> Vec<Drift> {
+            vec![Drift::reported("door", "closed", "open")]
+        }
+
+        fn apply(&self, _: &Host, (): &()) -> Result<Option<Output>, Failure> {
+            panic!("what is only reported is never applied");
+        }
+    }
+
+    #[test]
+    fn what_is_only_reported_is_drift_in_apply_too_and_no_failure() {
+        let base = tempfile::tempdir().unwrap();
+        let host = Host::offline(base.path());
+        assert_eq!(host.mode(), Mode::Apply);
+        let mut run = Run::new(host, Pending::load(base.path()).unwrap(), None);
+        let task: Task = serde_json::from_value(serde_json::json!({
+            "id": 0, "notify": ["restart"],
+            "resource": { "kind": "file", "declared": { "path": "/" } }
+        }))
+        .unwrap();
+        let work = run.reconcile(&task, &Audit);
+        assert_eq!(work.outcome.status, Status::Drift);
+        assert_eq!(work.outcome.drift.len(), 1);
+        assert!(!work.outcome.would_change());
+        assert!(!run.pending.any(&task.notify), "nobody is notified");
+    }
 }

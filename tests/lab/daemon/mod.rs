@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, Run};
+use crate::machine::Machine;
+
+mod engine_versions;
+mod killed;
 
 const VERSION: &str = "20.10.24";
 
@@ -16,7 +19,11 @@ fn a_daemon_follows_its_declaration_and_containers_live_on() {
     a_reload_is_planned_and_restarts_nothing(&machine);
     a_restart_under_live_restore_keeps_the_container(&machine);
     a_daemon_older_than_its_configuration_is_drift(&machine);
+    a_daemon_that_runs_with_other_settings_is_drift(&machine);
+    files_the_unit_reads_are_its_configuration_too(&machine);
     what_cannot_start_is_rolled_back(&machine);
+    what_hangs_is_given_up_and_rolled_back(&machine);
+    what_would_not_take_effect_is_refused(&machine);
     what_would_not_start_is_refused(&machine);
     assert_eq!(container(&machine), started, "it never stopped");
 
@@ -128,6 +135,55 @@ fn a_daemon_older_than_its_configuration_is_drift(machine: &Machine) {
     nothing_left_to_do(machine, &playbook);
 }
 
+fn a_daemon_that_runs_with_other_settings_is_drift(machine: &Machine) {
+    let playbook = playbook(machine, &base());
+    let other = with(&[("log-driver", json!("journald")), ("log-opts", Value::Null)]);
+    // The file is as declared, and older than the daemon.
+    machine.sh(&format!(
+        "cd /etc/docker; cp -p daemon.json /root/j; echo '{other}' > daemon.json
+         systemctl restart docker; cp -p /root/j daemon.json"
+    ));
+    let check = machine
+        .fleet(&["check", &playbook, "--format", "json"])
+        .exits(2);
+    assert_eq!(
+        check.findings(),
+        [
+            "docker_daemon docker: running log-driver json-file ← journald",
+            "docker_daemon docker: daemon restart (live-restore keeps 1 running container) \
+             ← runs with other settings (log-driver)"
+        ]
+    );
+    let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+    nothing_left_to_do(machine, &playbook);
+}
+
+fn files_the_unit_reads_are_its_configuration_too(machine: &Machine) {
+    let reads = format!(
+        "{}    sysconfig: {{ docker: 'OPTIONS=--debug' }}\n    drop_ins:\n      10-options.conf: |\n        \
+         [Service]\n        EnvironmentFile=/etc/sysconfig/docker\n        ExecStart=\n        \
+         ExecStart=/usr/bin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $OPTIONS\n",
+        daemon(&base())
+    );
+    let playbook = machine.playbook(&reads);
+    let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+    assert_eq!(machine.sh("docker info --format '{{.Debug}}'"), "true\n");
+    nothing_left_to_do(machine, &playbook);
+
+    let twice = machine.playbook(&reads.replace("--debug", "--live-restore"));
+    let run = machine
+        .fleet(&["apply", &twice, "-y", "--format", "json"])
+        .exits(2);
+    let message = "`live-restore` is also a flag of the unit docker.service (`--live-restore`)";
+    assert!(run.failure().contains(message), "{}", run.failure());
+
+    let undone = format!("{}    drop_ins: {{}}\n", daemon(&base()));
+    let playbook = machine.playbook(&undone);
+    let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+    assert_eq!(machine.sh("docker info --format '{{.Debug}}'"), "false\n");
+    nothing_left_to_do(machine, &playbook);
+}
+
 fn what_cannot_start_is_rolled_back(machine: &Machine) {
     let before = machine.sh("cat /etc/docker/daemon.json");
     let playbook = playbook(machine, &with(&[("storage-driver", json!("nowhere"))]));
@@ -147,6 +203,62 @@ fn what_cannot_start_is_rolled_back(machine: &Machine) {
     nothing_left_to_do(machine, &good);
 }
 
+fn what_hangs_is_given_up_and_rolled_back(machine: &Machine) {
+    let before = machine.sh("cat /etc/docker/daemon.json; ls /etc/systemd/system");
+    let hanging = format!(
+        "{}    timeout: 10\n    drop_ins:\n      10-hangs.conf: |\n        [Service]\n        ExecStart=\n        \
+         ExecStart=/bin/bash -c 'trap \"\" TERM; while :; do sleep 1; done'\n",
+        daemon(&with(&[("debug", json!(true))]))
+    );
+    let run = machine
+        .fleet(&[
+            "apply",
+            &machine.playbook(&hanging),
+            "-y",
+            "--format",
+            "json",
+        ])
+        .exits(2);
+    let failure = run.failure();
+    for part in [
+        "the files of before are back and it runs with them",
+        "was stopped after 10 s without an end",
+    ] {
+        assert!(failure.contains(part), "{part}: {failure}");
+    }
+    assert_eq!(
+        machine.sh("cat /etc/docker/daemon.json; ls /etc/systemd/system"),
+        before
+    );
+    nothing_left_to_do(machine, &playbook(machine, &base()));
+}
+
+fn what_would_not_take_effect_is_refused(machine: &Machine) {
+    let playbook = playbook(machine, &with(&[("bip", json!("10.9.0.1/24"))]));
+    let process = process(machine);
+    let check = machine
+        .fleet(&["check", &playbook, "--format", "json"])
+        .exits(2);
+    assert_eq!(
+        check.findings(),
+        [
+            "docker_daemon docker: daemon.json bip 10.9.0.1/24 ← absent",
+            "docker_daemon docker: daemon restart (refused while live-restore keeps 1 running \
+             container: web) ← runs with other settings (bip)",
+        ]
+    );
+    let run = machine
+        .fleet(&["apply", &playbook, "-y", "--format", "json"])
+        .exits(2);
+    assert_eq!(
+        run.failure(),
+        "`bip` would not take effect while containers run: with live-restore the daemon keeps the \
+         network they are on; stop them (web), apply, and start them again"
+    );
+    assert_eq!(self::process(machine), process);
+    nothing_left_to_do(machine, &self::playbook(machine, &base()));
+}
+
 fn what_would_not_start_is_refused(machine: &Machine) {
     let before = machine.sh("cat /etc/docker/daemon.json; ls /etc/systemd/system");
     let process = process(machine);
@@ -158,6 +270,10 @@ fn what_would_not_start_is_refused(machine: &Machine) {
         (
             with(&[("log-opts", json!({ "max-file": 3 }))]),
             "write `max-file: \"3\"`",
+        ),
+        (
+            with(&[("bip", json!("10.9.0.1"))]),
+            "`bip` takes an IPv4 address with the length of its network",
         ),
     ] {
         let playbook = playbook(machine, &config);
@@ -229,77 +345,15 @@ fn without_live_restore_the_plan_names_what_stops(machine: &Machine) {
         findings.contains("daemon restart (stops 1 running container: web)"),
         "{findings}"
     );
-}
 
-#[test]
-fn a_helper_killed_at_every_step_of_a_change_leads_to_the_same_daemon() {
-    let machine = Machine::pristine();
-    let sets = machine.variable("lab_engine_sets");
-    let engine = format!("- name: Engine\n  rpm:\n    packages: {}\n", sets[VERSION]);
-    let first = machine.playbook(&format!("{engine}{}", daemon(&base())));
-    let _ = machine.fleet(&["apply", &first, "-y"]).exits(0);
-    let started = start_container(&machine);
-
-    // The first call of systemctl that changes something dies before it, and takes the helper
-    // along; the next does its work first; then the second call dies before; and so on.
-    machine.sh(r#"cat > /usr/local/sbin/systemctl <<'END'
-#!/bin/bash
-case "$*" in *show*) exec /usr/bin/systemctl "$@";; esac
-if mkdir "/root/before $*" 2>/dev/null; then kill -9 $PPID; exit 1; fi
-/usr/bin/systemctl "$@"; status=$?
-if mkdir "/root/after $*" 2>/dev/null; then kill -9 $PPID; fi
-exit $status
-END
-chmod +x /usr/local/sbin/systemctl"#);
-    let hosts = with(&[
-        ("hosts", json!(["fd://"])),
-        ("debug", json!(true)),
-        ("log-driver", json!("journald")),
-        ("log-opts", Value::Null),
-    ]);
-    let cleared = format!(
-        "{}    drop_ins:\n      10-hosts.conf: |\n        [Service]\n        ExecStart=\n        \
-         ExecStart=/usr/bin/dockerd --containerd=/run/containerd/containerd.sock\n",
-        daemon(&hosts)
-    );
-    let restarts = machine.playbook(&cleared);
-    assert_eq!(
-        killed_until_done(&machine, &restarts),
-        4,
-        "daemon-reload and restart"
-    );
-    assert_eq!(
-        machine.sh("docker info --format '{{.Debug}} {{.LoggingDriver}}'; cat /proc/$(pidof dockerd)/cmdline | tr '\\0' ' '"),
-        "true journald\n/usr/bin/dockerd --containerd=/run/containerd/containerd.sock "
-    );
-
-    machine.sh("rmdir /root/before* /root/after*");
-    let process = process(&machine);
-    let reloads = machine.playbook(&cleared.replace("\"debug\":true", "\"debug\":false"));
-    assert_eq!(killed_until_done(&machine, &reloads), 2, "reload");
-    assert_eq!(machine.sh("docker info --format '{{.Debug}}'"), "false\n");
-    assert_eq!(
-        self::process(&machine),
-        process,
-        "a reload stays one, however often it is begun"
-    );
-    assert_eq!(container(&machine), started);
-
-    machine.sh("rm /usr/local/sbin/systemctl");
-    nothing_left_to_do(&machine, &reloads);
-}
-
-/// Applies until nothing kills the helper any more; answers how often it was killed.
-fn killed_until_done(machine: &Machine, playbook: &str) -> usize {
-    for killed in 0..20 {
-        let run: Run = machine.fleet(&["apply", playbook, "-y", "--format", "json"]);
-        if run.json()["exit_code"] == 0 {
-            return killed;
-        }
-        // What the killed helper had begun may still be ending.
-        machine.sh("while pgrep -f /usr/local/sbin/systemctl > /dev/null; do sleep 0.1; done");
-    }
-    panic!("no end in sight");
+    // Nor does it keep the network they were on.
+    let mut moved = with(&[("live-restore", json!(false))]);
+    moved["bip"] = json!("10.9.0.1/24");
+    let playbook = self::playbook(machine, &moved);
+    let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+    nothing_left_to_do(machine, &playbook);
+    machine.sh("ip -4 addr show docker0 | grep -F 10.9.0.1/24");
+    machine.sh("docker inspect web --format '{{.State.Running}}' | grep false");
 }
 
 /// Runs one container from an image made of the machine's own files.

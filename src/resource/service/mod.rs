@@ -17,14 +17,21 @@
 //! reads them before anything else is done; `daemon_reload: no` leaves that to someone else.
 //! What runs already goes on with the old files until it is restarted.
 //!
+//! `current: yes` asks for more than up: what runs is what is on the disk. A main process whose
+//! program was replaced, or that was started before the unit's files or one of `config_files`
+//! were last changed, is drift, and the unit is restarted. It takes the place of a handler that
+//! restarts, and cannot be lost. Where a handler restarts the unit too, that happens twice.
+//!
 //! A masked unit cannot be started or enabled: say `masked: no` if that is meant.
 
 use serde::{Deserialize, Serialize};
 
 use super::Resource;
 use crate::host::systemctl::{self, Unit};
-use crate::host::{Failure, Host};
+use crate::host::{Failure, Host, HostPath};
 use crate::protocol::{Drift, Output};
+
+mod current;
 
 /// A systemd unit: whether it runs, and whether it starts at boot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +53,21 @@ pub struct Service {
     /// given.
     #[serde(default = "yes")]
     pub daemon_reload: bool,
+    /// What runs is what is on the disk: restarted if its program, unit files or `config_files`
+    /// were changed after it was started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub current: bool,
+    /// With `current`: files that it reads only when it starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_files: Vec<HostPath>,
+}
+
+/// What was found of a [`Service`].
+#[derive(Clone, Debug)]
+pub struct Found {
+    unit: Unit,
+    /// What on the disk is newer than the process that runs.
+    newer: Vec<String>,
 }
 
 /// What a [`Service`] does now.
@@ -102,6 +124,38 @@ impl Service {
         self.daemon_reload && unit.stale
     }
 
+    /// What differs in what systemd says.
+    fn unit_drift(&self, unit: &Unit) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        if self.is_stale(unit) {
+            drift.push(Drift::update(
+                "daemon_reload",
+                "unit files as on the disk",
+                "older unit files",
+            ));
+        }
+        if let Some(masked) = self.masked
+            && masked != is_masked(unit)
+        {
+            drift.push(Drift::update("masked", yes_no(masked), yes_no(!masked)));
+        }
+        if let Some(enabled) = self.enabled
+            && enabled != is_enabled(unit)
+        {
+            drift.push(Drift::update("enabled", yes_no(enabled), &unit.file));
+        }
+        match self.state {
+            Some(ServiceState::Started) if !unit.is_up() => {
+                drift.push(Drift::update("state", "started", unit.state()));
+            }
+            Some(ServiceState::Stopped) if !unit.is_down() => {
+                drift.push(Drift::update("state", "stopped", unit.state()));
+            }
+            _ => {}
+        }
+        drift
+    }
+
     /// Refuses what systemd would refuse in less clear words, before anything is changed.
     fn check_possible(&self, unit: &Unit) -> Result<(), Failure> {
         let name = self.unit();
@@ -146,6 +200,9 @@ impl Resource for Service {
 - name: the engine runs, also after a reboot
   service: { name: docker, state: started, enabled: yes }
 
+- name: the scheduler runs, and with its present configuration
+  service: { name: crond, state: started, current: yes, config_files: [/etc/sysconfig/crond] }
+
 - name: restart docker
   service: { name: docker, state: restarted, daemon_reload: yes }
 
@@ -153,7 +210,7 @@ impl Resource for Service {
   service: { name: firewalld.service, state: stopped, enabled: no, masked: yes }
 ";
 
-    type Actual = Unit;
+    type Actual = Found;
 
     fn id(&self) -> String {
         self.unit()
@@ -174,6 +231,12 @@ impl Resource for Service {
                 self.name.replacen('@', "@1", 1)
             ));
         }
+        if self.current && self.state != Some(ServiceState::Started) {
+            return Err("`current` goes with `state: started` only".to_owned());
+        }
+        if !self.config_files.is_empty() && !self.current {
+            return Err("`config_files` goes with `current: yes` only".to_owned());
+        }
         if self.masked == Some(true) && self.wants_up() {
             return Err("a unit with `masked: yes` cannot be started".to_owned());
         }
@@ -190,7 +253,7 @@ impl Resource for Service {
         )
     }
 
-    fn observe(&self, _: &Host) -> Result<Unit, Failure> {
+    fn observe(&self, _: &Host) -> Result<Found, Failure> {
         let name = self.unit();
         let unit = systemctl::settled(&name)?;
         match unit.load.as_str() {
@@ -213,41 +276,26 @@ impl Resource for Service {
                  else (a SysV script); leave `enabled` out"
             )));
         }
-        Ok(unit)
+        let newer = if self.current && unit.is_up() {
+            current::newer_than_process(&name, &unit, &self.config_files)?
+        } else {
+            Vec::new()
+        };
+        Ok(Found { unit, newer })
     }
 
-    fn drift(&self, unit: &Unit) -> Vec<Drift> {
-        let mut drift = Vec::new();
-        if self.is_stale(unit) {
-            drift.push(Drift::update(
-                "daemon_reload",
-                "unit files as on the disk",
-                "older unit files",
-            ));
-        }
-        if let Some(masked) = self.masked
-            && masked != is_masked(unit)
-        {
-            drift.push(Drift::update("masked", yes_no(masked), yes_no(!masked)));
-        }
-        if let Some(enabled) = self.enabled
-            && enabled != is_enabled(unit)
-        {
-            drift.push(Drift::update("enabled", yes_no(enabled), &unit.file));
-        }
-        match self.state {
-            Some(ServiceState::Started) if !unit.is_up() => {
-                drift.push(Drift::update("state", "started", unit.state()));
-            }
-            Some(ServiceState::Stopped) if !unit.is_down() => {
-                drift.push(Drift::update("state", "stopped", unit.state()));
-            }
-            _ => {}
+    fn drift(&self, found: &Found) -> Vec<Drift> {
+        let mut drift = self.unit_drift(&found.unit);
+        if !found.newer.is_empty() {
+            let newer = found.newer.join(", ");
+            let actual = format!("started before a change of {newer}");
+            drift.push(Drift::update("current", "what is on the disk", actual));
         }
         drift
     }
 
-    fn apply(&self, _: &Host, unit: &Unit) -> Result<Option<Output>, Failure> {
+    fn apply(&self, _: &Host, found: &Found) -> Result<Option<Output>, Failure> {
+        let unit = &found.unit;
         self.check_possible(unit)?;
         let name = self.unit();
         let mut output = None;
@@ -267,6 +315,9 @@ impl Resource for Service {
                 output = Some(systemctl::bring_up("start", &name)?);
             }
             Some(ServiceState::Restarted) => {
+                output = Some(systemctl::bring_up("restart", &name)?);
+            }
+            Some(ServiceState::Started) if !found.newer.is_empty() => {
                 output = Some(systemctl::bring_up("restart", &name)?);
             }
             Some(ServiceState::Reloaded) => {
@@ -291,139 +342,4 @@ fn yes_no(value: bool) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(json: &str) -> Service {
-        serde_json::from_str(json).unwrap()
-    }
-
-    fn unit(active: &str, file: &str) -> Unit {
-        Unit {
-            load: "loaded".to_owned(),
-            active: active.to_owned(),
-            sub: "x".to_owned(),
-            file: file.to_owned(),
-            ..Unit::default()
-        }
-    }
-
-    #[test]
-    fn compares_running_and_enabled() {
-        let declared = service(r#"{"name": "docker", "state": "started", "enabled": true}"#);
-        assert_eq!(declared.drift(&unit("active", "enabled")), []);
-        assert_eq!(declared.drift(&unit("reloading", "enabled")), []);
-        assert_eq!(
-            declared.drift(&unit("failed", "disabled")),
-            [
-                Drift::update("enabled", "yes", "disabled"),
-                Drift::update("state", "started", "failed (x)")
-            ]
-        );
-        // Until the next boot only.
-        assert_eq!(declared.drift(&unit("active", "enabled-runtime")).len(), 1);
-        assert_eq!(declared.drift(&unit("activating", "enabled")).len(), 1);
-
-        let declared = service(r#"{"name": "docker", "state": "stopped", "enabled": false}"#);
-        for file in ["disabled", "static", "indirect", "masked", "linked"] {
-            assert_eq!(declared.drift(&unit("inactive", file)), [], "{file}");
-        }
-        assert_eq!(declared.drift(&unit("failed", "disabled")), []);
-        assert_eq!(declared.drift(&unit("active", "enabled")).len(), 2);
-    }
-
-    #[test]
-    fn unit_files_newer_than_what_systemd_knows_are_drift() {
-        let stale = Unit {
-            stale: true,
-            ..unit("active", "enabled")
-        };
-        let drift = service(r#"{"name": "docker", "state": "started"}"#).drift(&stale);
-        assert_eq!(drift[0].attribute, "daemon_reload");
-        assert_eq!(
-            service(r#"{"name": "docker", "daemon_reload": false}"#).drift(&stale),
-            []
-        );
-    }
-
-    #[test]
-    fn actions_run_every_time_and_are_no_drift() {
-        for state in ["restarted", "reloaded"] {
-            let declared = service(&format!(r#"{{"name": "docker", "state": "{state}"}}"#));
-            assert!(declared.runs_every_time());
-            assert_eq!(declared.drift(&unit("inactive", "enabled")), []);
-        }
-        assert!(!service(r#"{"name": "docker", "state": "started"}"#).runs_every_time());
-    }
-
-    #[test]
-    fn refuses_what_systemd_cannot_do() {
-        let check = |json: &str, unit: &Unit| {
-            service(json)
-                .check_possible(unit)
-                .map_err(|failure| failure.to_string())
-        };
-        let masked = Unit {
-            load: "masked".to_owned(),
-            ..unit("inactive", "masked")
-        };
-        let start = r#"{"name": "docker", "state": "started"}"#;
-        let error = check(start, &masked).unwrap_err();
-        assert!(
-            error.starts_with("the unit `docker.service` is masked"),
-            "{error}"
-        );
-        assert!(
-            error.ends_with("add `masked: no` if it is to be"),
-            "{error}"
-        );
-        assert_eq!(
-            check(r#"{"name": "docker", "state": "stopped"}"#, &masked),
-            Ok(())
-        );
-        let unmask = r#"{"name": "docker", "state": "started", "masked": false}"#;
-        assert_eq!(check(unmask, &masked), Ok(()));
-
-        let enable = r#"{"name": "dbus", "enabled": true}"#;
-        let error = check(enable, &unit("active", "static")).unwrap_err();
-        assert!(error.contains("`dbus.service` is `static`"), "{error}");
-        assert_eq!(check(enable, &unit("active", "disabled")), Ok(()));
-    }
-
-    #[test]
-    fn names_are_units() {
-        for (name, unit) in [
-            ("docker", "docker.service"),
-            ("docker.socket", "docker.socket"),
-            ("getty@tty1", "getty@tty1.service"),
-            ("my.app", "my.app.service"),
-        ] {
-            let declared = service(&format!(r#"{{"name": "{name}"}}"#));
-            assert_eq!(
-                (declared.validate(), declared.id().as_str()),
-                (Ok(()), unit)
-            );
-        }
-        for (json, expected) in [
-            (r#"{"name": ""}"#, "is not the name of a unit"),
-            (r#"{"name": "--now"}"#, "is not the name of a unit"),
-            (r#"{"name": "a b"}"#, "is not the name of a unit"),
-            (r#"{"name": "a*"}"#, "is not the name of a unit"),
-            (
-                r#"{"name": "getty@"}"#,
-                "`getty@` is a template; name an instance of it, like `getty@1`",
-            ),
-            (
-                r#"{"name": "a", "masked": true, "state": "started"}"#,
-                "cannot be started",
-            ),
-            (
-                r#"{"name": "a", "masked": true, "enabled": true}"#,
-                "cannot be `enabled: yes`",
-            ),
-        ] {
-            let error = service(json).validate().unwrap_err();
-            assert!(error.contains(expected), "{json}: {error}");
-        }
-    }
-}
+mod tests;

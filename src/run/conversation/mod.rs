@@ -9,16 +9,30 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 
 use crate::playbook::Body;
+use crate::protocol::wire::LINE_LIMIT;
 use crate::protocol::{
-    Begin, Content, Event, Facts, HandlerName, Judge, Message, Outcome, Sha256, Task, TaskId,
+    Advance, Begin, Census, Content, Declared, Event, Facts, HandlerName, Holder, Judge, Message,
+    Orphan, Outcome, Sha256, Step, Task, TaskId,
 };
 use crate::transport::{Channel, Ending, TransportError};
+
+use super::counted::Counted;
+use super::lock;
 
 /// How long a task may take to end once its time is up.
 const MARGIN: Duration = Duration::from_mins(1);
 
 /// The slowest connection that contents are sent over, in bytes per second.
 const SLOWEST: u64 = 16 * 1024;
+
+/// How many bytes of events may wait while something is sent: as much as the helper lets wait.
+const INBOX_LIMIT: usize = LINE_LIMIT;
+
+/// How often a task may ask for contents: each is asked for once or twice, and none has so many.
+const NEEDS_LIMIT: u32 = 10_000;
+
+/// How often a helper may say how far a task is: it does so once a second, and none takes a day.
+const ADVANCES_LIMIT: u32 = 24 * 60 * 60;
 
 /// Why the conversation with a helper ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +55,9 @@ pub(super) enum Lost {
     /// The helper itself could not go on.
     #[error("{0}")]
     Fatal(String),
+    /// Another run writes to the host, and did not end in time.
+    #[error("{}", lock::in_words(.0.as_ref()))]
+    Locked(Option<Holder>),
 }
 
 /// What a helper said about its host when it started.
@@ -48,14 +65,24 @@ pub(super) struct Hello {
     pub facts: Facts,
     /// Handlers that an earlier, interrupted run left pending.
     pub pending: Vec<HandlerName>,
+    /// Another run that changes the host, when this one only looks.
+    pub running: Option<Holder>,
 }
 
 /// Told about every task as the helper gets to it.
 pub(super) trait Listener {
     /// Work on a task has begun.
     fn started(&mut self, id: TaskId);
+    /// Work on a task has come so far.
+    fn advanced(&mut self, id: TaskId, advance: Advance);
     /// A task is over.
     fn finished(&mut self, id: TaskId, outcome: Outcome);
+    /// Something has no owner any more.
+    fn orphan(&mut self, orphan: Orphan);
+    /// Another run holds the host's lock: the host is waited for.
+    fn waiting(&mut self, holder: Option<&Holder>);
+    /// The wait is over.
+    fn begun(&mut self);
 }
 
 /// A running helper and what may still be asked of the controller.
@@ -64,12 +91,21 @@ pub(super) struct Conversation<'a, L> {
     listener: &'a mut L,
     /// What the host may ask for.
     bodies: HashMap<Sha256, Body>,
-    /// Events read while something was being sent.
-    inbox: VecDeque<Event>,
+    /// Events read while something was being sent, and the bytes of each.
+    inbox: VecDeque<(usize, Event)>,
+    waiting: usize,
     sent: TaskId,
+    /// The task the helper is at, if it has said so.
+    at: Option<TaskId>,
+    /// How often contents were asked for since the last task was over.
+    needs: u32,
+    /// How often the helper said how far it is since then.
+    advances: u32,
     /// How many tasks are over; the helper answers in order.
     finished: TaskId,
     silence: Duration,
+    /// The host was asked what nothing declares any more.
+    asked_for_orphans: bool,
 }
 
 impl<'a, L: Listener> Conversation<'a, L> {
@@ -87,9 +123,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
             listener,
             bodies: HashMap::new(),
             inbox: VecDeque::new(),
+            waiting: 0,
             sent: 0,
+            at: None,
+            needs: 0,
+            advances: 0,
             finished: 0,
             silence,
+            asked_for_orphans: false,
         };
         match conversation.greet(begin).await {
             Ok(hello) => Ok((conversation, hello)),
@@ -98,15 +139,34 @@ impl<'a, L: Listener> Conversation<'a, L> {
     }
 
     async fn greet(&mut self, begin: Begin) -> Result<Hello, Lost> {
+        let wait = begin.claim.as_ref().map_or(0, |claim| claim.wait_ms);
         // Said without waiting for the host's first words: one round trip less.
         self.say(&Message::Begin(begin)).await?;
-        match self.hear().await? {
-            Event::Hello { facts, pending } => Ok(Hello {
-                facts: *facts,
-                pending,
-            }),
+        let facts = match self.hear().await? {
+            Event::Hello { facts } => *facts,
+            Event::Fatal { message } => return Err(Lost::Fatal(message)),
+            _ => return Err(Lost::OutOfTurn("no greeting")),
+        };
+        let mut event = self.hear().await?;
+        if let Event::Waiting { holder } = event {
+            self.listener.waiting(holder.as_ref());
+            let limit = Duration::from_millis(wait) + MARGIN;
+            let usual = std::mem::replace(&mut self.silence, limit);
+            event = self.hear().await?;
+            self.silence = usual;
+        }
+        match event {
+            Event::Begun { pending, running } => {
+                self.listener.begun();
+                Ok(Hello {
+                    facts,
+                    pending,
+                    running,
+                })
+            }
+            Event::Locked { holder } => Err(Lost::Locked(holder)),
             Event::Fatal { message } => Err(Lost::Fatal(message)),
-            _ => Err(Lost::OutOfTurn("no greeting")),
+            _ => Err(Lost::OutOfTurn("no beginning")),
         }
     }
 
@@ -145,6 +205,22 @@ impl<'a, L: Listener> Conversation<'a, L> {
     /// Takes a handler's notification back: its condition is false.
     pub(super) async fn dismiss(&mut self, handler: HandlerName) -> Result<(), Lost> {
         self.say(&Message::Dismiss { handler }).await
+    }
+
+    /// Asks what the playbook made and does not declare; the answers come with the end.
+    pub(super) async fn ask_for_orphans(&mut self, declared: Declared) -> Result<(), Lost> {
+        self.asked_for_orphans = true;
+        self.say(&Message::Orphans(declared)).await
+    }
+
+    /// Asks what is on the host.
+    pub(super) async fn census(&mut self) -> Result<Census, Lost> {
+        self.say(&Message::Census).await?;
+        match self.hear().await? {
+            Event::Census { census } => Ok(*census),
+            Event::Fatal { message } => Err(Lost::Fatal(message)),
+            _ => Err(Lost::OutOfTurn("no census")),
+        }
     }
 
     /// Waits until a task and all before it are over.
@@ -194,9 +270,18 @@ impl<'a, L: Listener> Conversation<'a, L> {
         tokio::pin!(sending);
         loop {
             tokio::select! {
+                // Listening first would be by chance, and what was said too early be taken or
+                // refused by chance.
+                biased;
                 sent = &mut sending => return Ok(sent.map_err(|_| Lost::Deaf(self.silence))??),
-                event = receiver.next_event() => match event? {
-                    Some(event) => self.inbox.push_back(event),
+                event = receiver.next_sized_event() => match event? {
+                    Some((size, _)) if self.waiting + size > INBOX_LIMIT => {
+                        return Err(Lost::OutOfTurn("more than can be heard at once"));
+                    }
+                    Some((size, event)) => {
+                        self.waiting += size;
+                        self.inbox.push_back((size, event));
+                    }
                     None => return Err(Lost::Ended),
                 },
             }
@@ -204,7 +289,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
     }
 
     async fn hear(&mut self) -> Result<Event, Lost> {
-        if let Some(event) = self.inbox.pop_front() {
+        if let Some(event) = self.heard() {
             return Ok(event);
         }
         tokio::time::timeout(self.silence, self.channel.next_event())
@@ -213,9 +298,16 @@ impl<'a, L: Listener> Conversation<'a, L> {
             .ok_or(Lost::Ended)
     }
 
+    /// What has arrived first.
+    fn heard(&mut self) -> Option<Event> {
+        let (size, event) = self.inbox.pop_front()?;
+        self.waiting -= size;
+        Some(event)
+    }
+
     /// Deals with what has arrived, without waiting for more.
     async fn answer(&mut self) -> Result<(), Lost> {
-        while let Some(event) = self.inbox.pop_front() {
+        while let Some(event) = self.heard() {
             self.handle(event).await?;
         }
         Ok(())
@@ -223,19 +315,50 @@ impl<'a, L: Listener> Conversation<'a, L> {
 
     async fn handle(&mut self, event: Event) -> Result<(), Lost> {
         match event {
-            Event::Started { id } => self.listener.started(id),
+            // Once each, and contents only so often: a host that always has something to say
+            // would never be silent, and never done.
+            Event::Started { id }
+                if id != self.finished || id >= self.sent || self.at == Some(id) =>
+            {
+                return Err(Lost::OutOfTurn("the beginning of another task"));
+            }
+            Event::Started { id } => {
+                self.at = Some(id);
+                self.listener.started(id);
+            }
+            Event::Advanced(_) if self.advances >= ADVANCES_LIMIT => {
+                return Err(Lost::OutOfTurn("that it comes on, again and again"));
+            }
+            Event::Advanced(advance) => {
+                self.advances += 1;
+                self.listener.advanced(self.finished, advance);
+            }
             // In order and each once, or a task could pass for done that never was.
             Event::Finished { id, .. } if id != self.finished || id >= self.sent => {
                 return Err(Lost::OutOfTurn("the end of another task"));
             }
             Event::Finished { id, outcome } => {
                 self.finished += 1;
+                self.needs = 0;
+                self.advances = 0;
                 self.listener.finished(id, outcome);
             }
-            Event::Need { sha256 } => self.supply(sha256).await?,
+            Event::Orphan(orphan) if self.asked_for_orphans => self.listener.orphan(*orphan),
+            Event::Orphan(_) => return Err(Lost::OutOfTurn("an orphan")),
+            Event::Need { .. } if self.needs >= NEEDS_LIMIT => {
+                return Err(Lost::OutOfTurn("a question for contents, again and again"));
+            }
+            Event::Need { sha256 } => {
+                self.needs += 1;
+                self.supply(sha256).await?;
+            }
             Event::Fatal { message } => return Err(Lost::Fatal(message)),
             Event::Done { .. } => return Err(Lost::OutOfTurn("an end before its last task")),
             Event::Hello { .. } => return Err(Lost::OutOfTurn("a second greeting")),
+            Event::Begun { .. } | Event::Waiting { .. } | Event::Locked { .. } => {
+                return Err(Lost::OutOfTurn("a second beginning"));
+            }
+            Event::Census { .. } => return Err(Lost::OutOfTurn("a census nobody asked for")),
         }
         Ok(())
     }
@@ -270,6 +393,12 @@ impl<'a, L: Listener> Conversation<'a, L> {
         reader: impl AsyncRead + Unpin,
     ) -> Result<(), Lost> {
         let limit = self.silence + Duration::from_secs(size / SLOWEST);
+        let (listener, id) = (&mut *self.listener, self.finished);
+        let reader = Counted::new(reader, |done| {
+            let step = Step::Send;
+            let total = size;
+            listener.advanced(id, Advance { step, done, total });
+        });
         let sending = self.channel.send_content(sha256, size, reader);
         let sent = tokio::time::timeout(limit, sending).await;
         Ok(sent.map_err(|_| Lost::Deaf(limit))??)
@@ -282,118 +411,4 @@ async fn open(path: &Path) -> std::io::Result<(u64, tokio::fs::File)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-
-    use super::*;
-    use crate::protocol::{Mode, wire};
-    use crate::resource::AnyResource;
-
-    struct Deaf;
-
-    impl Listener for Deaf {
-        fn started(&mut self, _: TaskId) {}
-        fn finished(&mut self, _: TaskId, _: Outcome) {}
-    }
-
-    fn begin() -> Begin {
-        Begin {
-            mode: Mode::Check,
-            diff: false,
-            run_id: "test".to_owned(),
-        }
-    }
-
-    fn hello() -> Event {
-        Event::Hello {
-            facts: Box::default(),
-            pending: Vec::new(),
-        }
-    }
-
-    fn task(id: TaskId) -> Task {
-        let declared = serde_json::json!({ "kind": "command", "declared": { "cmd": "true" } });
-        let resource: AnyResource = serde_json::from_value(declared).unwrap();
-        Task::new(id, resource)
-    }
-
-    /// Two ends of a conversation; what is written to the second is heard by the controller.
-    fn host(room: usize) -> (Channel, DuplexStream, DuplexStream) {
-        let (stdin, far_stdin) = tokio::io::duplex(room);
-        let (stdout, far_stdout) = tokio::io::duplex(1024 * 1024);
-        (Channel::over(stdin, stdout), far_stdin, far_stdout)
-    }
-
-    /// What becomes of one task on a host that says this, and then nothing more.
-    async fn told(events: &[Event]) -> Result<(), String> {
-        let (channel, mut stdin, mut stdout) = host(64 * 1024);
-        for event in events {
-            stdout.write_all(&wire::encode(event)).await.unwrap();
-        }
-        tokio::spawn(async move { stdin.read_to_end(&mut Vec::new()).await });
-        let mut listener = Deaf;
-        let silence = Duration::from_secs(5);
-        let begun = Conversation::begin(channel, &mut listener, silence, begin()).await;
-        let (mut conversation, _) = begun.map_err(|(lost, _)| lost.to_string())?;
-        let sent = conversation.send(task(0)).await;
-        sent.map_err(|lost| lost.to_string())?;
-        let finished = conversation.finish().await;
-        finished.map_err(|(lost, _)| lost.to_string())
-    }
-
-    fn finished(id: TaskId) -> Event {
-        Event::Finished {
-            id,
-            outcome: Outcome::default(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_host_that_says_what_it_was_not_asked_is_not_believed() {
-        const DONE: Event = Event::Done { cpu_ms: 0 };
-        let out_of_turn = |what| Err(format!("the helper said something out of turn: {what}"));
-        for (events, expected) in [
-            (vec![hello(), finished(0), DONE], Ok(())),
-            (vec![DONE], out_of_turn("no greeting")),
-            (vec![hello(), hello()], out_of_turn("a second greeting")),
-            (
-                vec![hello(), DONE],
-                out_of_turn("an end before its last task"),
-            ),
-            (
-                vec![hello(), finished(TaskId::MAX)],
-                out_of_turn("the end of another task"),
-            ),
-            (
-                vec![hello(), finished(0), finished(1), DONE],
-                out_of_turn("the end of another task"),
-            ),
-        ] {
-            assert_eq!(told(&events).await, expected, "{events:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_host_that_stops_reading_is_given_up() {
-        let (channel, _stdin, mut stdout) = host(256);
-        stdout.write_all(&wire::encode(&hello())).await.unwrap();
-        let mut listener = Deaf;
-        let silence = Duration::from_millis(50);
-        let Ok((mut conversation, _)) =
-            Conversation::begin(channel, &mut listener, silence, begin()).await
-        else {
-            panic!("it greeted")
-        };
-        let mut id = 0;
-        let lost = loop {
-            if let Err(lost) = conversation.send(task(id)).await {
-                break lost;
-            }
-            id += 1;
-        };
-        assert_eq!(
-            lost.to_string(),
-            "the helper did not take what was sent to it for 0 s"
-        );
-    }
-}
+mod tests;

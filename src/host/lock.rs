@@ -1,0 +1,170 @@
+//! One writer per host: a lock that dies with its holder.
+//!
+//! The file says who holds it, but only the kernel's lock on it counts: a killed helper leaves
+//! its name behind and no lock. The file is never removed, or two runs could each lock one of
+//! the same name. Programs that tasks start do not inherit it (`O_CLOEXEC`), so that something
+//! that stays running on the host does not keep it.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+
+use super::Failure;
+use super::staging::make_private_directory;
+use crate::protocol::{Claim, Holder};
+
+/// More than any record of ours.
+const RECORD_LIMIT: u64 = 64 * 1024;
+
+/// A check that looks has the lock for a moment, and who has just taken it has no name yet: the
+/// lock is tried so often, with a pause each time, before it counts as held.
+const GLANCES: usize = 3;
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// The host's lock, held until this is dropped or the process ends.
+#[derive(Debug)]
+pub(crate) struct HostLock {
+    file: File,
+}
+
+impl HostLock {
+    /// Takes the lock, without waiting for another run; the inner error is the run that has it.
+    pub(crate) fn take(
+        state: &Path,
+        claim: &Claim,
+        run_id: &str,
+    ) -> Result<Result<Self, Option<Holder>>, Failure> {
+        make_private_directory(state)?;
+        let path = state.join("lock");
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+            .map(File::from)
+            .map_err(|errno| Failure::io("open", &path, errno))?;
+        let mut holder = None;
+        for _ in 0..GLANCES {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
+                    let mut lock = Self { file };
+                    lock.sign(claim, run_id);
+                    return Ok(Ok(lock));
+                }
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+                Err(errno) => return Err(Failure::io("lock", &path, errno)),
+            }
+            holder = record(&mut file);
+            thread::sleep(GLANCE);
+        }
+        Ok(Err(holder))
+    }
+
+    /// Says who holds it. A full disk may swallow the name; the lock holds all the same, and an
+    /// apply may be what frees the disk.
+    fn sign(&mut self, claim: &Claim, run_id: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let holder = Holder {
+            who: claim.who.clone(),
+            run_id: run_id.to_owned(),
+            since: now.unwrap_or_default().as_secs(),
+            pid: std::process::id(),
+        };
+        let text = serde_json::to_vec(&holder).expect("texts and numbers");
+        let _ = self.file.set_len(0);
+        let _ = self.file.seek(SeekFrom::Start(0));
+        let _ = self.file.write_all(&text);
+    }
+}
+
+impl Drop for HostLock {
+    fn drop(&mut self) {
+        // An empty file tells a check that it need not even look at the lock.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// The apply that runs on this host now, if one does. A host on which the last one ended in
+/// order is not even touched by a lock; only a name that was left behind is verified.
+pub(crate) fn running_apply(state: &Path) -> Result<Option<Holder>, Failure> {
+    let path = state.join("lock");
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = match rustix::fs::open(&path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(Failure::io("open", &path, errno)),
+    };
+    let Some(holder) = record(&mut file) else {
+        return Ok(None);
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        // Given back at once, with the file.
+        Ok(()) => Ok(None),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(Some(holder)),
+        Err(errno) => Err(Failure::io("look at the lock", &path, errno)),
+    }
+}
+
+/// What the holder wrote; `None` if nothing can be read of it.
+fn record(file: &mut File) -> Option<Holder> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
+    file.take(RECORD_LIMIT).read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn claim(who: &str) -> Claim {
+        Claim {
+            who: who.to_owned(),
+            wait_ms: 0,
+        }
+    }
+
+    fn take(state: &Path, who: &str) -> Result<HostLock, Option<Holder>> {
+        HostLock::take(state, &claim(who), who).unwrap()
+    }
+
+    #[test]
+    fn has_one_holder_at_a_time_who_is_named() {
+        let base = tempfile::tempdir().unwrap();
+        let state = base.path().join("state");
+        assert_eq!(running_apply(&state).unwrap(), None);
+        assert!(!state.exists(), "looking makes nothing");
+
+        let first = take(&state, "a@ctl").unwrap();
+        let holder = take(&state, "b@ctl").unwrap_err().unwrap();
+        assert_eq!((&*holder.who, holder.pid), ("a@ctl", std::process::id()));
+        assert_eq!(running_apply(&state).unwrap(), Some(holder));
+
+        drop(first);
+        assert_eq!(running_apply(&state).unwrap(), None);
+        assert!(take(&state, "b@ctl").is_ok());
+    }
+
+    #[test]
+    fn a_name_without_a_lock_holds_nothing() {
+        let base = tempfile::tempdir().unwrap();
+        let dead = r#"{"who":"dead@ctl","run_id":"r","since":1,"pid":1}"#;
+        for left_behind in [dead, "", "{", "\0\u{ff}"] {
+            fs::write(base.path().join("lock"), left_behind).unwrap();
+            assert_eq!(running_apply(base.path()).unwrap(), None, "{left_behind}");
+            assert!(take(base.path(), "a@ctl").is_ok(), "{left_behind}");
+        }
+    }
+
+    #[test]
+    fn a_lock_without_a_name_holds() {
+        let base = tempfile::tempdir().unwrap();
+        let held = take(base.path(), "a@ctl").unwrap();
+        held.file.set_len(0).unwrap();
+        assert_eq!(take(base.path(), "b@ctl").unwrap_err(), None);
+    }
+}

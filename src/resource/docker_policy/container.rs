@@ -1,0 +1,328 @@
+//! The rules over containers, on Docker's descriptions of them.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::finding::{Finding, Subject, text, words};
+use super::rule::Rule;
+use super::settings::Settings;
+use super::{DockerPolicy, heap};
+use crate::resource::docker_container::size::Size;
+
+/// Sockets that make whoever reaches them root of the host.
+const SOCKETS: [&str; 3] = [
+    "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+];
+
+/// Directories of the host's system.
+const SENSITIVE: [&str; 9] = [
+    "/", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sys", "/usr",
+];
+
+/// Log drivers that write files without a limit of their own.
+const UNLIMITED_LOGS: &str = "json-file";
+
+/// A container's name as `docker ps` shows it.
+pub(super) fn name(container: &Value) -> String {
+    let name = text(&container["Name"]).trim_start_matches('/');
+    if name.is_empty() {
+        return text(&container["Id"]).chars().take(12).collect();
+    }
+    name.to_owned()
+}
+
+/// Everything that breaks a rule, in the order of the rules.
+pub(super) fn findings(
+    policy: &DockerPolicy,
+    settings: &Settings,
+    host_memory: Option<u64>,
+    container: &Value,
+) -> Vec<Finding> {
+    let subject = Subject::Container(name(container));
+    let host = &container["HostConfig"];
+    let mut found = Vec::new();
+    let mut add = |rule, expected: String, actual: String| {
+        found.push(Finding::new(rule, &subject, expected, actual));
+    };
+    if let Some(actual) = tag(container) {
+        add(Rule::DigestPinned, "an image by digest".to_owned(), actual);
+    }
+    if let Some((expected, actual)) = memory(policy, host) {
+        add(Rule::Memory, expected, actual);
+    }
+    if let Some((expected, actual)) = heap::too_large(container, host_memory) {
+        add(Rule::JvmHeap, expected, actual);
+    }
+    if host["Privileged"] == true {
+        add(Rule::Privileged, "false".to_owned(), "true".to_owned());
+    }
+    let added = words(&host["CapAdd"]);
+    if !added.is_empty() {
+        add(
+            Rule::Capabilities,
+            "Docker's defaults".to_owned(),
+            added.join(", "),
+        );
+    }
+    for (rule, key) in [
+        (Rule::HostNetwork, "NetworkMode"),
+        (Rule::HostPid, "PidMode"),
+        (Rule::HostIpc, "IpcMode"),
+        (Rule::HostUts, "UTSMode"),
+        (Rule::HostUserns, "UsernsMode"),
+    ] {
+        if host[key] == "host" {
+            add(rule, "its own".to_owned(), "the host's".to_owned());
+        }
+    }
+    mounts(container, &mut add);
+    let devices: Vec<_> = list(&host["Devices"])
+        .map(|device| text(&device["PathOnHost"]))
+        .collect();
+    if !devices.is_empty() {
+        add(Rule::Devices, "none".to_owned(), devices.join(", "));
+    }
+    ports(policy, container, &mut add);
+    logs(policy, host, &mut add);
+    let restart = restart(&host["RestartPolicy"]);
+    if !policy.restart.contains(&restart) {
+        add(Rule::Restart, policy.restart.join(" or "), restart);
+    }
+    if host["PidsLimit"].as_i64().is_none_or(|limit| limit <= 0) {
+        add(Rule::Pids, "a limit".to_owned(), "not limited".to_owned());
+    }
+    let cpu = ["NanoCpus", "CpuQuota", "CpuShares"];
+    // 1024 shares are the default said aloud.
+    if cpu
+        .iter()
+        .all(|key| matches!(host[key].as_i64(), None | Some(..=0 | 1024)))
+    {
+        add(
+            Rule::Cpus,
+            "a limit or a share".to_owned(),
+            "not limited".to_owned(),
+        );
+    }
+    if host["ReadonlyRootfs"] != true {
+        add(
+            Rule::ReadOnlyRoot,
+            "read-only".to_owned(),
+            "writable".to_owned(),
+        );
+    }
+    process(settings, container, &mut add);
+    found.extend(unconfined(&subject, host));
+    found
+}
+
+/// What a container was made from, unless that is one image for good.
+fn tag(container: &Value) -> Option<String> {
+    let image = text(&container["Config"]["Image"]);
+    let by_id = image.starts_with("sha256:")
+        || (image.len() >= 12 && image.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    (!image.contains("@sha256:") && !by_id).then(|| image.to_owned())
+}
+
+fn memory(policy: &DockerPolicy, host: &Value) -> Option<(String, String)> {
+    let limit = host["Memory"].as_u64().filter(|bytes| *bytes > 0);
+    match (limit, policy.memory_max) {
+        (None, None) => Some(("a limit".to_owned(), "not limited".to_owned())),
+        (None, Some(most)) => Some((format!("at most {most}"), "not limited".to_owned())),
+        (Some(limit), Some(most)) if Size(limit) > most => {
+            Some((format!("at most {most}"), Size(limit).to_string()))
+        }
+        (Some(_), _) => None,
+    }
+}
+
+fn mounts(container: &Value, add: &mut impl FnMut(Rule, String, String)) {
+    let mut seen = BTreeSet::new();
+    for mount in list(&container["Mounts"]).filter(|mount| mount["Type"] != "volume") {
+        let source = text(&mount["Source"]);
+        let writable = mount["RW"] != false;
+        let access = if writable { "writable" } else { "read-only" };
+        let shown = format!("{source} ({access})");
+        if !seen.insert((source, writable)) {
+            continue;
+        }
+        // Read-only does not help: connecting to a socket writes no file.
+        if reaches_a_socket(source) {
+            add(Rule::DockerSocket, "not mounted".to_owned(), shown.clone());
+        }
+        if writable && SENSITIVE.contains(&without_slash(source)) {
+            add(Rule::SensitiveMounts, "not mounted".to_owned(), shown);
+        }
+        let propagation = text(&mount["Propagation"]);
+        if matches!(propagation, "shared" | "rshared") {
+            add(
+                Rule::SharedMounts,
+                "private".to_owned(),
+                format!("{source} ({propagation})"),
+            );
+        }
+    }
+}
+
+/// Whether a mounted path is one of the sockets or a directory above one.
+fn reaches_a_socket(source: &str) -> bool {
+    let source = without_slash(source);
+    let source = match source.strip_prefix("/var/run") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("/run{rest}"),
+        // `/var` has the link `run` in it, but what that leads to is not mounted with it.
+        _ => source.to_owned(),
+    };
+    source.starts_with('/')
+        && SOCKETS
+            .iter()
+            .any(|socket| std::path::Path::new(socket).starts_with(&source))
+}
+
+fn without_slash(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" if path.starts_with('/') => "/",
+        path => path,
+    }
+}
+
+fn ports(policy: &DockerPolicy, container: &Value, add: &mut impl FnMut(Rule, String, String)) {
+    let Some(ranges) = &policy.published_ports else {
+        return;
+    };
+    let mut outside = BTreeSet::new();
+    // What it asked for, and what it got while it runs: a port may be left to the engine.
+    for ports in [
+        &container["HostConfig"]["PortBindings"],
+        &container["NetworkSettings"]["Ports"],
+    ] {
+        for (inner, bindings) in ports.as_object().into_iter().flatten() {
+            for binding in list(bindings) {
+                let port = text(&binding["HostPort"]);
+                let Ok(number @ 1..) = port.parse::<u16>() else {
+                    continue;
+                };
+                if !ranges.iter().any(|range| range.contains(number)) {
+                    outside.insert((number, inner.clone()));
+                }
+            }
+        }
+    }
+    if !outside.is_empty() {
+        let expected: Vec<_> = ranges.iter().map(ToString::to_string).collect();
+        let actual: Vec<_> = outside
+            .iter()
+            .map(|(port, inner)| format!("{port} (for {inner})"))
+            .collect();
+        let expected = if expected.is_empty() {
+            "none".to_owned()
+        } else {
+            expected.join(", ")
+        };
+        add(Rule::PublishedPorts, expected, actual.join(", "));
+    }
+}
+
+fn logs(policy: &DockerPolicy, host: &Value, add: &mut impl FnMut(Rule, String, String)) {
+    let log = &host["LogConfig"];
+    let driver = text(&log["Type"]);
+    if !policy.log_drivers.iter().any(|allowed| allowed == driver) {
+        add(
+            Rule::LogDriver,
+            policy.log_drivers.join(" or "),
+            driver.to_owned(),
+        );
+    }
+    if driver != UNLIMITED_LOGS {
+        return;
+    }
+    let said = text(&log["Config"]["max-size"]);
+    let size = size(said);
+    let too_large = match (size, policy.log_max_size) {
+        (None, _) => true,
+        (Some(size), most) => most.is_some_and(|most| size > most),
+    };
+    if too_large {
+        let expected = policy.log_max_size.map_or_else(
+            || "a max-size".to_owned(),
+            |most| format!("a max-size of at most {most}"),
+        );
+        let actual = if said.is_empty() { "not limited" } else { said };
+        add(Rule::LogLimits, expected, actual.to_owned());
+    }
+}
+
+/// The size of a log file, if it is one; −1 means no limit.
+pub(super) fn size(text: &str) -> Option<Size> {
+    text.parse().ok().filter(|size| *size > Size(0))
+}
+
+/// How a container is restarted, as it is written in `docker run`.
+fn restart(policy: &Value) -> String {
+    match (text(&policy["Name"]), &policy["MaximumRetryCount"]) {
+        ("", _) => "no".to_owned(),
+        ("on-failure", tries) if tries.as_u64().is_some_and(|tries| tries > 0) => {
+            format!("on-failure:{tries}")
+        }
+        (name, _) => name.to_owned(),
+    }
+}
+
+/// What the process in the container may do, and whether it is looked after.
+fn process(settings: &Settings, container: &Value, add: &mut impl FnMut(Rule, String, String)) {
+    let config = &container["Config"];
+    let kept_down = words(&container["HostConfig"]["SecurityOpt"])
+        .iter()
+        .any(|option| {
+            matches!(
+                *option,
+                "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true"
+            )
+        });
+    if !kept_down && !settings.is_on("no-new-privileges") {
+        add(
+            Rule::NewPrivileges,
+            "no-new-privileges".to_owned(),
+            "not set".to_owned(),
+        );
+    }
+    let test = words(&config["Healthcheck"]["Test"]);
+    if matches!(test.first(), None | Some(&"NONE")) {
+        add(
+            Rule::Healthcheck,
+            "a health check".to_owned(),
+            "none".to_owned(),
+        );
+    }
+    let user = text(&config["User"]);
+    if matches!(user.split(':').next(), Some("" | "0" | "root")) {
+        let actual = if user.is_empty() { "root" } else { user };
+        add(Rule::RootUser, "another user".to_owned(), actual.to_owned());
+    }
+}
+
+/// Which of the ways to confine it are switched off.
+fn unconfined(subject: &Subject, host: &Value) -> Vec<Finding> {
+    // Docker itself adds `label=disable` then; the cause is a finding of its own.
+    let implied =
+        host["Privileged"] == true || host["PidMode"] == "host" || host["IpcMode"] == "host";
+    let off = |option: &&str| {
+        let option = option.replacen(':', "=", 1);
+        Some(match option.as_str() {
+            "apparmor=unconfined" => "5.2",
+            "label=disable" if !implied => "5.3",
+            "seccomp=unconfined" => "5.22",
+            _ => return None,
+        })
+    };
+    words(&host["SecurityOpt"])
+        .iter()
+        .filter_map(|option| Some((off(option)?, *option)))
+        .map(|(cis, option)| Finding::new(Rule::Confinement, subject, "confined", option).cis(cis))
+        .collect()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}

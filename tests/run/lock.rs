@@ -1,0 +1,170 @@
+//! Two controllers at once.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Site;
+
+/// An apply of `play.yml` that has begun its endless task, and does not end before the test.
+fn busy(site: &Site) -> std::process::Child {
+    let here = format!("here={}", site.path("").display());
+    let child = site
+        .command(&["apply", "play.yml", "--yes", "-e", &here])
+        .env("USER", "first")
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !site.path("begun").exists() {
+        assert!(Instant::now() < deadline, "the first apply does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+fn site() -> Site {
+    Site::with_tasks(
+        r#"
+    - shell: "echo run >> {{ here }}/begun; while ! test -e {{ here }}/enough; do sleep 0.05; done"
+"#,
+    )
+}
+
+fn end(site: &Site, child: std::process::Child) {
+    fs::write(site.path("enough"), "").unwrap();
+    let ended = site.end_of(child);
+    assert_eq!(ended.code, 0, "{}", ended.all());
+}
+
+#[test]
+fn one_writes_and_the_other_exits_5_naming_it() {
+    let site = site();
+    let first = busy(&site);
+    let second = site.play("apply", &["--lock-timeout", "0"]);
+    assert_eq!(second.code, 5, "{}", second.all());
+    for expected in [
+        "locked by another run",
+        "an apply by first@",
+        "--lock-timeout",
+    ] {
+        assert!(second.stdout.contains(expected), "{}", second.all());
+    }
+    let (document, code) = site.json("apply", &["--lock-timeout", "10ms"]);
+    assert_eq!(code, 5);
+    assert_eq!(document["hosts"][0]["error"]["class"], "locked");
+    end(&site, first);
+    assert_eq!(site.read("begun"), "run\n");
+}
+
+#[test]
+fn the_other_waits_its_time_and_then_has_its_turn() {
+    let site = site();
+    let first = busy(&site);
+    let here = format!("here={}", site.path("").display());
+    let mut second = site.start(&[
+        "apply",
+        "play.yml",
+        "--yes",
+        "-e",
+        &here,
+        "--lock-timeout",
+        "1m",
+    ]);
+    let mut said = BufReader::new(second.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(
+        line.starts_with("node1: waits for the end of an apply by first@"),
+        "{line}"
+    );
+    assert_eq!(site.read("begun"), "run\n");
+    end(&site, first);
+    let second = site.end_of(second);
+    assert_eq!(second.code, 0, "{}", second.all());
+    assert_eq!(site.read("begun"), "run\nrun\n");
+}
+
+#[test]
+fn a_check_takes_no_lock_and_says_that_an_apply_runs() {
+    let site = site();
+    let first = busy(&site);
+    let check = site.check();
+    assert_eq!(check.code, 0, "{}", check.all());
+    assert!(
+        check.stdout.contains("  an apply by first@"),
+        "{}",
+        check.stdout
+    );
+    let (document, _) = site.json("check", &[]);
+    let running = &document["hosts"][0]["running"];
+    assert!(
+        running["who"].as_str().unwrap().starts_with("first@"),
+        "{running}"
+    );
+    assert_eq!(site.play("check", &["-q"]).stdout, "");
+    end(&site, first);
+    assert!(!site.check().stdout.contains("an apply by"));
+}
+
+#[test]
+fn the_lock_is_free_when_its_helper_was_killed() {
+    let site = site();
+    let mut first = busy(&site);
+    let holder: serde_json::Value = serde_json::from_str(&site.read("state/lock")).unwrap();
+    let helper = i32::try_from(holder["pid"].as_u64().unwrap()).unwrap();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    kill_process(Pid::from_raw(helper).unwrap(), Signal::KILL).unwrap();
+    fs::write(site.path("enough"), "").unwrap();
+    let second = site.play("apply", &["--lock-timeout", "0"]);
+    assert_eq!(second.code, 0, "{}", second.all());
+}
+
+/// With one place, a host that waits must not keep the others from theirs.
+#[test]
+fn a_host_that_waits_delays_no_other() {
+    let site = site();
+    let first = busy(&site);
+    let site = site
+        .file(
+            "inventory/hosts.yml",
+            "all:\n  hosts:\n    node1: {ansible_connection: local}\n    \
+             node2: {ansible_connection: local, ansible_become: true}\n",
+        )
+        .tasks("    - file: {path: \"{{ here }}/{{ inventory_hostname }}\", state: directory}\n");
+    // This sudo leads to a machine with a state, and a lock, of its own.
+    let site = site.file(
+        "bin/sudo",
+        "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done; shift\n\
+         FLEET_STATE_DIR=${FLEET_STATE_DIR}2 exec \"$@\"\n",
+    );
+    fs::set_permissions(site.path("bin/sudo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let here = format!("here={}", site.path("").display());
+    let path = format!("{}:/usr/bin:/bin", site.path("bin").display());
+    let second = site
+        .command(&[
+            "apply",
+            "play.yml",
+            "--yes",
+            "-e",
+            &here,
+            "-f",
+            "1",
+            "--lock-timeout",
+            "1m",
+        ])
+        .env("PATH", path)
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !site.path("node2").exists() {
+        assert!(Instant::now() < deadline, "node2 waits for node1");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!site.path("node1").exists());
+    end(&site, first);
+    assert_eq!(site.end_of(second).code, 0);
+}
