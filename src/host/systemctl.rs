@@ -167,6 +167,7 @@ pub fn daemon_reload() -> Result<Output, Failure> {
 /// # Errors
 /// With the last lines of the unit's journal, whose reason systemctl itself does not tell.
 pub fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
+    forget_starts(name);
     watched(name, tell(verb, name))
 }
 
@@ -175,7 +176,16 @@ pub fn bring_up(verb: &str, name: &str) -> Result<Output, Failure> {
 /// # Errors
 /// As [`bring_up`].
 pub(crate) fn bring_up_within(verb: &str, name: &str, limit: Duration) -> Result<Output, Failure> {
+    forget_starts(name);
     watched(name, tell_within(verb, name, limit))
+}
+
+/// Has systemd forget how often a unit was started lately. After a few starts in a row (Docker's unit:
+/// three in a minute) it refuses further ones, which is meant against a program that crashes, and
+/// would hit an apply that comes soon after another.
+fn forget_starts(name: &str) {
+    // About a unit that it has not in memory it knows nothing, and says so as an error.
+    let _ = tell("reset-failed", name);
 }
 
 fn watched(name: &str, told: Result<Output, Failure>) -> Result<Output, Failure> {

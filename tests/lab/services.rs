@@ -57,6 +57,20 @@ fn a_unit_that_systemd_starts_over_and_over_has_not_started() {
 }
 
 #[test]
+fn a_unit_that_systemd_would_not_start_again_so_soon_is_started() {
+    let machine = Machine::pristine();
+    install(&machine, "sleeps", "/bin/sleep infinity");
+    machine.sh(
+        "mkdir /etc/systemd/system/sleeps.service.d
+         printf '[Unit]\\nStartLimitIntervalSec=1h\\nStartLimitBurst=1\\n' > /etc/systemd/system/sleeps.service.d/limit.conf
+         systemctl daemon-reload; systemctl start sleeps; ! systemctl restart sleeps",
+    );
+    let playbook = machine.playbook("- name: Sleeps\n  service: { name: sleeps, state: started }");
+    let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+    machine.sh("systemctl is-active -q sleeps");
+}
+
+#[test]
 fn a_masked_unit_is_started_only_when_it_is_unmasked_by_declaration() {
     let machine = Machine::pristine();
     install(&machine, "sleeps", "/bin/sleep infinity");

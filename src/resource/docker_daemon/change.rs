@@ -204,11 +204,6 @@ fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
 /// Starts or restarts the daemon and waits until it answers, at most `limit` for systemd's word:
 /// its unit sets no limit, so one that hangs would start for ever.
 fn restart(limit: Duration) -> Result<Output, Failure> {
-    if !systemctl::settled(UNIT)?.is_up() {
-        // Systemd counts failed starts and refuses further ones for a while; about a unit that it
-        // has not in memory it knows nothing, and says so as an error.
-        let _ = systemctl::tell("reset-failed", UNIT);
-    }
     let output = systemctl::bring_up_within("restart", UNIT, limit)?;
     docker::info()?;
     Ok(output)
