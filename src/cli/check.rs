@@ -64,7 +64,7 @@ pub(super) fn plainly(session: &mut Session, args: &PlaybookArgs) -> Result<Verd
     check(session, args, &FindingArgs::default())
 }
 
-/// Says what an apply would do. No drift is waived here, as an apply waives none.
+/// Says what an apply would do. Waived is what an apply waives: findings that no change removes.
 pub(super) fn plan(session: &mut Session, args: &PlaybookArgs) -> Result<Verdict, Error> {
     let request = session.request(Command::Plan, args)?;
     if let Some(code) = session.list(&request, &args.targets, &args.tags)? {
@@ -80,10 +80,7 @@ fn check(
     args: &PlaybookArgs,
     findings: &FindingArgs,
 ) -> Result<Verdict, Error> {
-    let mut request = session.request(Command::Check, args)?;
-    if let Some(file) = &findings.waivers {
-        request.waivers = Some(file.clone());
-    }
+    let request = session.request(Command::Check, args)?;
     if let Some(code) = session.list(&request, &args.targets, &args.tags)? {
         return Ok(code.into());
     }

@@ -23,7 +23,7 @@ use crate::run::{Job, Login, Options, Over, Ownership, Run, Work as RunWork};
 use crate::secret::Vault;
 use crate::template::Secrets;
 use crate::transport::{self, Helpers, Transport};
-use crate::waiver::{Coverage, Register, Waivers};
+use crate::waiver::{Coverage, Reach, Register, Waivers};
 
 /// How long a host may say nothing, beyond what its tasks declare: longer than any command may
 /// take without a time limit of its own.
@@ -77,7 +77,11 @@ pub(super) fn run(
 
 /// Marks what is waived, and notes the waivers that somebody should look at.
 fn waive(report: &mut RunReport, request: &Request, loaded: &Loaded) {
-    let mut register = Register::new(&loaded.waivers, &loaded.inventory, report.started_at);
+    let reach = match request.command {
+        Command::Check => Reach::Everything,
+        _ => Reach::OnlyReported,
+    };
+    let mut register = Register::new(&loaded.waivers, &loaded.inventory, report.started_at, reach);
     for host in &mut report.hosts {
         register.waive(host);
     }

@@ -138,13 +138,6 @@ pub(super) struct TaskSelection {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Findings")]
 pub(super) struct FindingArgs {
-    /// Go by these waivers instead of `waivers.yml` beside the playbook
-    ///
-    /// Waived drift is shown apart and does not make the exit code 2. A waiver that is expired,
-    /// or that nothing needed, is named.
-    #[arg(long, value_name = "FILE")]
-    pub waivers: Option<std::path::PathBuf>,
-
     /// Leave out drift milder than this
     ///
     /// It is counted, not shown, and does not make the exit code 2. What failed or could not be
@@ -271,6 +264,14 @@ pub(super) struct PlaybookArgs {
     #[command(flatten)]
     pub tags: TaskSelection,
 
+    /// Go by these waivers instead of `waivers.yml` beside the playbook
+    ///
+    /// Waived drift is shown apart and does not make the exit code 2. `fleet check` names a
+    /// waiver that is expired or that nothing needed. `fleet plan` and `fleet apply` go by
+    /// waivers only for what no change removes, such as the findings of `docker_policy`.
+    #[arg(long, value_name = "FILE", help_heading = "Findings")]
+    pub waivers: Option<std::path::PathBuf>,
+
     #[command(flatten)]
     pub report: ReportOptions,
 }
@@ -282,6 +283,7 @@ impl PlaybookArgs {
             playbook,
             targets,
             tags: TaskSelection::default(),
+            waivers: None,
             report: ReportOptions::default(),
         }
     }

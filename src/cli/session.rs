@@ -77,10 +77,10 @@ impl Session {
             tags,
             skip_tags,
             diff: args.report.diff,
-            waivers: match command {
-                Command::Check => locks::beside(&args.playbook, waiver::WAIVER_FILE),
-                _ => None,
-            },
+            waivers: args
+                .waivers
+                .clone()
+                .or_else(|| locks::beside(&args.playbook, waiver::WAIVER_FILE)),
             ..request
         })
     }

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A waiver changes what is said about drift and nothing else: `check` shows what is waived apart
-//! and does not exit with 2 for it. `plan` and `apply` know no waivers: they say and do what is
-//! declared.
+//! and does not exit with 2 for it. `plan` and `apply` say and do what is declared, whoever accepted
+//! that it differs; they go by waivers only where there is nothing to do: for what an audit found.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::yaml::{self, Limits, Node};
 
 mod register;
 
-pub use register::{Coverage, Register};
+pub use register::{Coverage, Reach, Register};
 
 /// The file's name, beside the playbooks.
 pub const WAIVER_FILE: &str = "waivers.yml";

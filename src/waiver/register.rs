@@ -14,6 +14,16 @@ use crate::report::{Difference, HostReport, ResourceReport, RunReport, WaiverIss
 #[derive(Debug)]
 pub struct Register<'w> {
     entries: Vec<Entry<'w>>,
+    reach: Reach,
+}
+
+/// Which differences waivers are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All: of a check, which changes nothing.
+    Everything,
+    /// Those that no change removes: of an apply, which changes the rest whoever accepted it.
+    OnlyReported,
 }
 
 #[derive(Debug)]
@@ -36,7 +46,7 @@ pub struct Coverage<'a> {
 impl<'w> Register<'w> {
     /// Finds the hosts of each waiver. One is expired once its last day is over in UTC.
     #[must_use]
-    pub fn new(waivers: &'w Waivers, inventory: &Inventory, now: Timestamp) -> Self {
+    pub fn new(waivers: &'w Waivers, inventory: &Inventory, now: Timestamp, reach: Reach) -> Self {
         let today = now.to_zoned(TimeZone::UTC).date();
         let entry = |waiver: &'w Waiver| Entry {
             waiver,
@@ -52,18 +62,23 @@ impl<'w> Register<'w> {
         };
         Self {
             entries: waivers.waivers.iter().map(entry).collect(),
+            reach,
         }
     }
 
     /// Waives what may be on one host. Where several waivers fit, the first is named.
     pub fn waive(&mut self, host: &mut HostReport) {
         let name = host.host.clone();
+        let reach = self.reach;
         let mut here: Vec<_> = self
             .entries
             .iter_mut()
             .filter(|entry| entry.hosts.contains(&name))
             .collect();
         host.waive(|resource, found| {
+            if reach == Reach::OnlyReported && !found.drift.is_only_reported() {
+                return None;
+            }
             let mut waived = None;
             for entry in &mut here {
                 if entry.waiver.fits(resource, found) {
@@ -81,9 +96,13 @@ impl<'w> Register<'w> {
     ///
     /// An expired one is named when it would still have covered something, or could have. An
     /// unused one is named only if that is certain: every host it is for gave a complete result,
-    /// no task was left out, and the playbook has a task of its kind.
+    /// no task was left out, and the playbook has a task of its kind. Of what else waivers are
+    /// good for, an apply says nothing.
     #[must_use]
     pub fn remarks(&self, report: &RunReport, coverage: &Coverage<'_>) -> Vec<WaiverRemark> {
+        if self.reach == Reach::OnlyReported {
+            return Vec::new();
+        }
         let complete: BTreeSet<&str> = report
             .hosts
             .iter()

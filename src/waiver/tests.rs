@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostics;
 use crate::inventory::Inventory;
 use crate::protocol::{Drift, Status};
 use crate::report::fixture::{differences, host, resource, run, unreachable};
-use crate::report::{Command, HostReport, ResourceReport, RunReport, WaiverIssue};
+use crate::report::{Command, HostReport, HostStatus, ResourceReport, RunReport, WaiverIssue};
 use crate::secret::Vault;
 
 /// Waivers from these lines; what a line leaves out is given a value that holds.
@@ -63,7 +63,7 @@ fn check(
     partial: bool,
 ) -> (Vec<String>, Vec<(String, WaiverIssue)>) {
     let waivers = waivers(lines);
-    let mut register = Register::new(&waivers, &inventory(), at(NOW));
+    let mut register = Register::new(&waivers, &inventory(), at(NOW), Reach::Everything);
     let mut report = run(Command::Check, hosts);
     report
         .hosts
@@ -167,7 +167,7 @@ fn a_waiver_holds_to_the_end_of_its_day_in_utc() {
         ("2026-11-22T00:00:00Z", false),
         ("2026-11-21T22:00:00-05:00", false),
     ] {
-        let mut register = Register::new(&waivers, &inventory(), at(now));
+        let mut register = Register::new(&waivers, &inventory(), at(now), Reach::Everything);
         let mut node = host("web1", [file("/etc/a", &["mode"])]);
         register.waive(&mut node);
         assert_eq!(node.counts.waived == 1, holds, "{now}");
@@ -182,11 +182,39 @@ fn the_first_waiver_that_holds_is_named() {
         "hosts: web1",
         "hosts: all",
     ]);
-    let mut register = Register::new(&waivers, &inventory(), at(NOW));
+    let mut register = Register::new(&waivers, &inventory(), at(NOW), Reach::Everything);
     let mut node = host("web1", [file("/etc/a", &["mode"])]);
     register.waive(&mut node);
     let waived = node.resources[0].drift[0].waived.as_ref().unwrap();
     assert!(waived.place.ends_with("waivers.yml:2"), "{}", waived.place);
+}
+
+/// What an apply would repair is never waived there: its report would call done what is left to do.
+#[test]
+fn an_apply_goes_by_waivers_only_for_what_no_change_removes() {
+    let waivers = waivers(&["hosts: all"]);
+    let inventory = inventory();
+    let mut register = Register::new(&waivers, &inventory, at(NOW), Reach::OnlyReported);
+    let audited = ResourceReport {
+        id: "docker".to_owned(),
+        drift: differences([Drift::reported("container web privileged", "false", "true")]),
+        ..resource(Status::Drift)
+    };
+    let mut report = run(
+        Command::Apply,
+        vec![
+            host("web1", [audited.clone()]),
+            host("web2", [audited, file("/etc/motd", &["mode"])]),
+        ],
+    );
+    report
+        .hosts
+        .iter_mut()
+        .for_each(|host| register.waive(host));
+    assert_eq!(open(&report), ["web2 /etc/motd mode"]);
+    assert_eq!(report.hosts[0].status(), HostStatus::InSync);
+    assert_eq!(report.hosts[1].status(), HostStatus::Drifted);
+    assert_eq!(register.remarks(&report, &Coverage::default()), []);
 }
 
 proptest! {

@@ -13,6 +13,7 @@ const PLAIN: &str = r#"{
     "docker_storage_devices": [],
     "docker_engine_config": {
         "storage-driver": "overlay2", "live-restore": true,
+        "icc": false, "no-new-privileges": true, "userland-proxy": false,
         "log-driver": "json-file", "log-opts": {"max-size": "100m", "max-file": "5"}
     },
     "registry_auth_logins": [], "base_images": [], "java_services": []
@@ -148,6 +149,8 @@ fn check_finds_exactly_this_drift_and_touches_nothing(machine: &Machine) {
             WITHOUT_POOL[0],
             WITHOUT_POOL[1],
             "docker_daemon docker: state started ← inactive (dead)",
+            // Without an engine nothing can be told of containers.
+            "docker_policy docker: unknown",
         ]
     );
     same(&before, &state(machine));

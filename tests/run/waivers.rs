@@ -70,7 +70,7 @@ fn what_is_all_waived_exits_with_0_and_is_silent_when_asked_to_be() {
 }
 
 #[test]
-fn plan_and_apply_know_no_waivers() {
+fn plan_and_apply_say_and_do_what_is_declared_whoever_waived_it() {
     let site = site(ALL);
     let plan = site.play("plan", &[]);
     assert_eq!(plan.code, 2, "{}", plan.all());
@@ -110,11 +110,11 @@ fn an_expired_waiver_is_named_and_its_drift_is_back() {
 }
 
 #[test]
-fn a_wrong_waiver_stops_the_check_before_any_host_is_contacted() {
+fn a_wrong_waiver_stops_everything_before_any_host_is_contacted() {
     let site = site("- {hosts: all, reason: r, expires: 2999-01-01}\n");
-    for verb in ["check", "validate"] {
-        let here = format!("here={}", site.path("").display());
-        let ended = site.fleet(&[verb, "play.yml", "-e", &here]);
+    let here = format!("here={}", site.path("").display());
+    for arguments in [&["check"][..], &["validate"], &["plan"], &["apply", "-y"]] {
+        let ended = site.fleet(&[arguments, &["play.yml", "-e", &here]].concat());
         assert_eq!(ended.code, 1, "{}", ended.all());
         assert!(
             ended.stderr.contains("a waiver needs `owner`"),
@@ -122,8 +122,10 @@ fn a_wrong_waiver_stops_the_check_before_any_host_is_contacted() {
             ended.all()
         );
     }
-    // What knows no waivers is not stopped by them.
-    assert_eq!(site.play("plan", &[]).code, 2);
-    let missing = site.play("check", &["--waivers", "none.yml"]);
-    assert_eq!(missing.code, 1, "{}", missing.all());
+    for verb in ["check", "plan"] {
+        let missing = site.play(verb, &["--waivers", "none.yml"]);
+        assert_eq!(missing.code, 1, "{}", missing.all());
+    }
+    // `/dev/null` is a file without waivers.
+    assert_eq!(site.play("plan", &["--waivers", "/dev/null"]).code, 2);
 }

@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::{Failure, FileMode, Host, Permissions};
+use crate::host::{Failure, FileKind, FileMode, Host, Permissions};
 use crate::protocol::{Drift, Source};
 use crate::resource::presence::Presence;
 
 /// The longest bundle of certificates, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
+/// No secret, and nothing to write to: CIS 3.8.
+const MODE: FileMode = FileMode::from_bits(0o444);
+
 const READABLE: Permissions = Permissions {
     uid: None,
     gid: None,
-    mode: Some(FileMode::FILE),
+    mode: Some(MODE),
 };
 
 /// The certificate of an authority, in PEM; one of `src`, `content` and `state: absent`.
@@ -38,6 +41,8 @@ pub struct Authority {
 pub(super) enum Standing {
     /// The declared one.
     Declared,
+    /// The declared one, in a file of another mode.
+    Mode(FileMode),
     /// Another one.
     Other,
     /// No file.
@@ -76,10 +81,15 @@ impl Authority {
             (Some(source), _) => crate::protocol::Sha256::of(&found) == source.content()?.sha256,
             (None, content) => found == content.as_deref().unwrap_or_default().as_bytes(),
         };
-        Ok(if declared && self.state == Presence::Present {
-            Standing::Declared
-        } else {
-            Standing::Other
+        if !declared || self.state == Presence::Absent {
+            return Ok(Standing::Other);
+        }
+        Ok(match host.metadata(path)? {
+            // Through a link it is another file, whose mode is not ours.
+            Some(found) if found.kind == FileKind::File && found.mode != MODE => {
+                Standing::Mode(found.mode)
+            }
+            _ => Standing::Declared,
         })
     }
 
@@ -90,6 +100,9 @@ impl Authority {
             (Presence::Present, Standing::Nothing) => Some(Drift::create("ca", "installed")),
             (Presence::Present, Standing::Other) => {
                 Some(Drift::update("ca", "declared", "another"))
+            }
+            (Presence::Present, Standing::Mode(mode)) => {
+                Some(Drift::update("ca mode", MODE.to_string(), mode.to_string()))
             }
             (Presence::Absent, _) => Some(Drift::remove("ca", "installed")),
         }
@@ -197,6 +210,25 @@ mod tests {
             before = authority.content.map(String::into_bytes);
         }
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn nobody_may_write_to_a_certificate() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::offline(directory.path());
+        let path = directory.path().join("ca.crt");
+        let authority = declared(serde_json::json!({ "content": ONE }));
+        std::fs::write(&path, ONE).unwrap();
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&path, permissions).unwrap();
+        let standing = authority.observe(&host, &path).unwrap();
+        let drift = authority.drift(standing).unwrap();
+        assert_eq!(
+            (&*drift.attribute, &*drift.expected, &*drift.actual),
+            ("ca mode", "0444", "0644")
+        );
+        let _ = authority.install(&host, &path).unwrap();
+        assert_eq!(authority.observe(&host, &path).unwrap(), Standing::Declared);
     }
 
     #[test]

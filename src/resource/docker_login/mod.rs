@@ -5,7 +5,7 @@
 //! configured for the registry, Docker would never look at the entry, so it is refused.
 //!
 //! `ca` is the certificate authority that signed the registry's certificate. The engine reads
-//! it from `/etc/docker/certs.d/REGISTRY/ca.crt` at every contact, without a restart. A login
+//! it from `/etc/docker/certs.d/REGISTRY/ca.crt` (mode 0444) at every contact, without a restart. A login
 //! without `ca` leaves what is there alone; `ca: { state: absent }` removes it.
 //!
 //! `verify` asks the registry, through the engine, whether it accepts the credentials: before

@@ -112,6 +112,26 @@ fn what_cannot_be_meant_is_refused() {
     }
 }
 
+/// What fleet's own roles and inventories make of a host passes the audit that ends the playbook.
+#[test]
+fn every_daemon_json_here_keeps_the_rules() {
+    for path in [
+        "roles/docker_engine/defaults/main.yml",
+        "inventory/example/standard.yml",
+        "inventory/example/staging/group_vars/all/20-environment.yml",
+        "tests/lab/standard-host.yml",
+    ] {
+        let text = fs::read_to_string(path).unwrap();
+        let node = yaml::parse(path, &text, &yaml::Limits::default()).unwrap();
+        let declared = node.get("docker_engine_config").expect(path);
+        let observed = Observed {
+            daemon_json: yaml::from_node(declared).unwrap(),
+            ..Observed::default()
+        };
+        assert_eq!(DockerPolicy::default().drift(&observed), [], "{path}");
+    }
+}
+
 /// A policy with everything on.
 fn everything() -> DockerPolicy {
     serde_json::from_value(json!({
