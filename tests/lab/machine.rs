@@ -53,8 +53,9 @@ impl Machine {
 
     /// The same with something to read on standard input.
     pub(crate) fn sh_reading(&self, input: &str, command: &str) -> String {
-        let mut child = lab("ssh")
-            .args([Self::NAME, command])
+        let mut child = self
+            .shell()
+            .arg(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,6 +72,13 @@ impl Machine {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A shell of root's on the machine, or whatever command is added to it.
+    pub(crate) fn shell(&self) -> Command {
+        let mut command = lab("ssh");
+        command.arg(Self::NAME);
+        command
     }
 
     /// Runs fleet, in release as users have it, on the lab's inventory.

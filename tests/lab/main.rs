@@ -12,6 +12,7 @@ mod become_root;
 mod containers;
 mod controller_killed;
 mod daemon;
+mod drift;
 mod faults;
 mod handlers;
 mod host_init;

@@ -31,6 +31,7 @@ const RULES: &[Rule] = &[
     }),
     ("cpus", |side| cpus(&side["HostConfig"]["NanoCpus"])),
     ("pids", |side| pids(&side["HostConfig"]["PidsLimit"])),
+    ("privileges", |side| privileges(&side["HostConfig"])),
 ];
 
 /// What differs and needs the container to be made again.
@@ -287,6 +288,31 @@ fn cpus(nano: &Value) -> String {
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         Some(nano) => (nano as f64 / 1e9).to_string(),
     }
+}
+
+/// What a container can be given beyond what any declaration gives.
+fn privileges(host: &Value) -> String {
+    let mut given = words(&host["CapAdd"]);
+    if host["Privileged"] == true {
+        given.push("privileged".to_owned());
+    }
+    for (key, of_host) in [
+        ("PidMode", "the host's processes"),
+        ("IpcMode", "the host's shared memory"),
+        ("UTSMode", "the host's name"),
+    ] {
+        if host[key] == "host" {
+            given.push(of_host.to_owned());
+        }
+    }
+    let devices = host["Devices"].as_array().into_iter().flatten();
+    given.extend(devices.filter_map(|device| device["PathOnHost"].as_str().map(str::to_owned)));
+    let confinement = words(&host["SecurityOpt"]).into_iter();
+    given.extend(confinement.filter(|option| option.contains("unconfined")));
+    if given.is_empty() {
+        return "none".to_owned();
+    }
+    set(given)
 }
 
 fn pids(limit: &Value) -> String {

@@ -2,7 +2,9 @@
 //!
 //! A container cannot be changed, only replaced. It is replaced when something declared differs
 //! from what Docker says about it; what the image or the daemon adds (its command, its labels,
-//! its log driver) is no difference. What was taken out of the declaration is one.
+//! its log driver) is no difference. What was taken out of the declaration is one, and so is what
+//! cannot be declared and makes a container more than one: that it is privileged, has further
+//! capabilities or devices, or sees the host's processes.
 //!
 //! The new container is made before the old one is stopped, so that what Docker refuses stops
 //! nothing; if the new one does not start, the old one takes its place again. A run that is

@@ -162,6 +162,34 @@ fn what_is_no_longer_declared_is_a_difference() {
 }
 
 #[test]
+fn what_makes_a_container_more_than_one_is_a_difference() {
+    let declared = container(json!({}));
+    for (given, expected) in [
+        (json!({ "Privileged": true }), "privileged"),
+        (json!({ "CapAdd": ["SYS_ADMIN"] }), "SYS_ADMIN"),
+        (json!({ "PidMode": "host" }), "the host's processes"),
+        (json!({ "IpcMode": "host" }), "the host's shared memory"),
+        (json!({ "UTSMode": "host" }), "the host's name"),
+        (
+            json!({ "Devices": [{ "PathOnHost": "/dev/sda" }] }),
+            "/dev/sda",
+        ),
+        (
+            json!({ "SecurityOpt": ["no-new-privileges", "seccomp=unconfined"] }),
+            "seccomp=unconfined",
+        ),
+    ] {
+        let mut actual = made_from(&declared);
+        let host = &mut actual.container.as_mut().unwrap()["HostConfig"];
+        for (key, value) in given.as_object().unwrap() {
+            host[key] = value.clone();
+        }
+        let replaced = Drift::new(Change::Replace, "privileges", "none", expected);
+        assert_eq!(declared.drift(&actual), [replaced]);
+    }
+}
+
+#[test]
 fn the_image_is_compared_by_what_it_is() {
     let declared = container(json!({}));
     let mut actual = made_from(&declared);

@@ -1,0 +1,238 @@
+//! Drifts planted on real machines: each is found as what it is, nothing is found that was not
+//! planted, and what can be repaired is.
+//!
+//! The drifts are data (`host-drifts.yml`, `docker-drifts.yml`); `README.md` says what the words
+//! in there mean. They are planted one by one, each on top of those before it, and checked one by
+//! one: a check must find what the one before found, what was planted since, and nothing else.
+//! Where the next drift is about something that has drifted already, it waits for the next round.
+//! So the last check of the first round is that of everything that can stand together. A round ends
+//! with its repair, and with a check that finds nothing and prints nothing.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::host_state::{quiet, same, state};
+use crate::machine::{Machine, Run};
+
+mod case;
+mod shell;
+mod table;
+
+use case::{Drift, Repair};
+use shell::Shell;
+use table::Row;
+
+#[test]
+fn on_the_host() {
+    let machine = Machine::pristine();
+    let _ = machine
+        .fleet(&["apply", "tests/lab/drift/packages.yml", "-y"])
+        .exits(0);
+    play(&machine, "host", "tests/lab/drift/host.yml");
+}
+
+#[test]
+fn on_the_docker_host() {
+    let machine = Machine::pristine();
+    let plays = ["playbooks/host-init.yml", "tests/lab/drift/docker.yml"];
+    let plays = plays.map(|path| std::fs::read_to_string(path).unwrap());
+    let playbook = machine.write("docker-host.yml", &plays.concat());
+    play(&machine, "docker", &playbook);
+}
+
+/// Plants the drifts of one file on a machine that the playbook has made.
+fn play(machine: &Machine, name: &str, playbook: &str) {
+    let variables = machine.fleet(&["inventory", "--host", "node1"]).exits(0);
+    let file = format!("tests/lab/drift/{name}-drifts.yml");
+    let mut drifts = Drift::read(Path::new(&file), &variables.json());
+    if let Ok(part) = std::env::var("FLEET_LAB_DRIFTS") {
+        drifts.retain(|drift| drift.name.contains(&part));
+    }
+    let mut host = Host {
+        machine,
+        shell: Shell::open(machine),
+        playbook,
+    };
+    host.apply(&[]);
+    host.is_as_declared();
+
+    let mut rows = Vec::new();
+    let mut waiting: Vec<_> = drifts.iter().collect();
+    while !waiting.is_empty() {
+        let (now, later) = those_beside_each_other(waiting);
+        let mut round = host.plant(&now);
+        if rows.is_empty() {
+            host.looking_changes_nothing();
+        }
+        host.repair(&mut round);
+        rows.extend(round);
+        waiting = later;
+    }
+    let table = table::table(&format!("Drifts on the {name}"), &rows);
+    #[expect(clippy::print_stdout, reason = "the table is what this is for")]
+    {
+        print!("{table}");
+    }
+    assert!(rows.iter().all(Row::is_right), "see above");
+}
+
+/// Those that can stand beside each other, and the others, both in the order of the file.
+fn those_beside_each_other(drifts: Vec<&Drift>) -> (Vec<&Drift>, Vec<&Drift>) {
+    let (mut now, mut later) = (Vec::<&Drift>::new(), Vec::new());
+    for drift in drifts {
+        if now.iter().any(|other| drift.is_about_the_same_as(other)) {
+            later.push(drift);
+        } else {
+            now.push(drift);
+        }
+    }
+    (now, later)
+}
+
+/// A machine and the playbook that says what it is to be.
+struct Host<'m> {
+    machine: &'m Machine,
+    shell: Shell,
+    playbook: &'m str,
+}
+
+impl Host<'_> {
+    /// Plants one drift after the other, and looks after each.
+    fn plant<'d>(&mut self, drifts: &[&'d Drift]) -> Vec<Row<'d>> {
+        let mut before = Vec::new();
+        let mut rows = Vec::new();
+        for drift in drifts {
+            if let Some(declared) = &drift.declared {
+                self.apply(&["-e", &declared.to_string()]);
+            }
+            if let Some(command) = &drift.plant {
+                self.shell.run(command);
+            }
+            if drift.interrupted {
+                let _ = self.fleet("apply", &["-y"]).exits(2);
+            }
+            let after = self.check();
+            rows.push(Row {
+                drift,
+                found: without(&after, &before),
+                lost: without(&before, &after),
+                left: Vec::new(),
+            });
+            before = after;
+        }
+        rows
+    }
+
+    /// Not even where there is much to be seen.
+    fn looking_changes_nothing(&self) {
+        quiet(self.machine);
+        let before = state(self.machine);
+        let _ = self.fleet("check", &["-D"]).exits(2);
+        same(&before, &state(self.machine));
+    }
+
+    /// Takes all of them away again, each in its way.
+    fn repair(&mut self, rows: &mut [Row<'_>]) {
+        for row in rows.iter() {
+            if let Some(undo) = &row.drift.undo {
+                self.shell.run(undo);
+            }
+        }
+        self.apply(&[]);
+        let pruned = |row: &&Row<'_>| row.drift.repair == Repair::Prune;
+        let orphans: Vec<_> = rows
+            .iter()
+            .filter(pruned)
+            .flat_map(|row| row.drift.finds.clone())
+            .collect();
+        if !orphans.is_empty() {
+            let left = self.check();
+            assert_eq!(
+                without(&orphans, &left),
+                Vec::<String>::new(),
+                "not asked for"
+            );
+            self.apply(&["--prune"]);
+        }
+        let left = self.check();
+        if left.is_empty() {
+            self.is_as_declared();
+        }
+        for row in rows.iter_mut() {
+            row.left = left
+                .iter()
+                .filter(|finding| row.found.contains(finding))
+                .cloned()
+                .collect();
+        }
+        let strange = without(
+            &left,
+            &rows
+                .iter()
+                .flat_map(|row| row.left.clone())
+                .collect::<Vec<_>>(),
+        );
+        assert_eq!(strange, Vec::<String>::new(), "nobody planted this");
+    }
+
+    #[track_caller]
+    fn apply(&self, more: &[&str]) {
+        let _ = self.fleet("apply", &[&["-y"], more].concat()).exits(0);
+    }
+
+    fn fleet(&self, verb: &str, more: &[&str]) -> Run {
+        self.machine.fleet(&[&[verb, self.playbook], more].concat())
+    }
+
+    /// What check finds.
+    fn check(&self) -> Vec<String> {
+        findings(&self.fleet("check", &["--format", "json"]).json())
+    }
+
+    /// Nothing is found, and nothing is said.
+    #[track_caller]
+    fn is_as_declared(&self) {
+        let check = self.fleet("check", &["-q"]).exits(0);
+        assert_eq!((check.stdout(), check.stderr()), Default::default());
+    }
+}
+
+/// Everything in the report that is not ok, as the files of drifts have it.
+fn findings(report: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut findings = Vec::new();
+    for resource in report["hosts"][0]["resources"].as_array().unwrap() {
+        let thing = format!("{} {}", text(&resource["kind"]), text(&resource["id"]));
+        let drift = resource["drift"].as_array().unwrap();
+        if drift.is_empty() {
+            let (status, message) = (text(&resource["status"]), text(&resource["message"]));
+            findings.push(format!("{thing}: {status} {message}"));
+        }
+        for drift in drift {
+            let [attribute, expected, actual, severity] =
+                ["attribute", "expected", "actual", "severity"].map(|key| text(&drift[key]));
+            let severity = match severity.as_str() {
+                "medium" => String::new(),
+                severity => format!(" ({severity})"),
+            };
+            findings.push(format!(
+                "{thing}: {attribute} {expected} ← {actual}{severity}"
+            ));
+        }
+    }
+    findings
+}
+
+/// What is in `all` and not in `some`.
+fn without(all: &[String], some: &[String]) -> Vec<String> {
+    let mut rest = some.to_vec();
+    let mut left = Vec::new();
+    for finding in all {
+        match rest.iter().position(|other| other == finding) {
+            Some(position) => drop(rest.remove(position)),
+            None => left.push(finding.clone()),
+        }
+    }
+    left
+}
