@@ -134,6 +134,11 @@ impl Host {
         Self::new(Link::new(io::empty(), io::sink()), state.to_owned(), begin)
     }
 
+    /// The conversation goes on without this view of the host.
+    pub(crate) fn into_link(self) -> Link {
+        self.link.into_inner()
+    }
+
     /// Whether changes are wanted. Not for kinds: they never know.
     pub(crate) fn mode(&self) -> Mode {
         self.begin.mode

@@ -11,14 +11,14 @@ use std::time::Instant;
 use crate::host::{Failure, Host, Ledger, Link, Pending, census, facts};
 use crate::protocol::wire::WireError;
 use crate::protocol::{
-    Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
+    Begin, Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
 };
 use crate::resource::{AnyResource, Resource, dispatch};
 
 mod access;
 mod orphan;
 
-use access::gain_access;
+use access::{Access, gain_access};
 
 /// Why the conversation ended without [`Event::Done`].
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,8 @@ pub enum ServeError {
     Host(#[from] Failure),
 }
 
-/// Holds one conversation: greets, works through the tasks as they come, says goodbye.
+/// Holds one conversation: greets, works through the tasks as they come, says goodbye; and again
+/// for the next play, if the controller has told it to wait for one.
 /// `state` is fleet's own directory on the host; it is made when something must be kept.
 ///
 /// # Errors
@@ -42,9 +43,8 @@ pub fn serve(
     state: &Path,
 ) -> Result<(), ServeError> {
     let mut link = Link::new(reader, writer);
-    let facts = Box::new(facts::collect());
-    link.send(&Event::Hello { facts })?;
-    let begin = match link.receive() {
+    greet(&mut link)?;
+    let mut begin = match link.receive() {
         Ok(Some(Message::Begin(begin))) => begin,
         // Only the facts were wanted.
         Ok(None | Some(Message::End)) => {
@@ -60,6 +60,36 @@ pub fn serve(
         Ok(None) => return Ok(()),
         Err(error) => return give_up(&mut link, error),
     };
+    loop {
+        let Some(paused) = play(link, state, begin, &access)? else {
+            return Ok(());
+        };
+        link = paused;
+        begin = match link.receive() {
+            Ok(Some(Message::Begin(begin))) => begin,
+            // The run ended early, or somewhere else.
+            Ok(None) => return Ok(()),
+            Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
+            Err(error) => return give_up(&mut link, error),
+        };
+        // What the last play changed may be a fact.
+        greet(&mut link)?;
+    }
+}
+
+fn greet(link: &mut Link) -> Result<(), WireError> {
+    let facts = Box::new(facts::collect());
+    link.send(&Event::Hello { facts })
+}
+
+/// Works through the tasks of one play, or of all that only look. The link comes back if there
+/// will be more.
+fn play(
+    mut link: Link,
+    state: &Path,
+    begin: Begin,
+    access: &Access,
+) -> Result<Option<Link>, ServeError> {
     // Only now: a run that was waited for may have changed what is pending.
     let pending = match Pending::load(state) {
         Ok(pending) => pending,
@@ -73,18 +103,30 @@ pub fn serve(
     };
     link.send(&Event::Begun {
         pending: pending.names().cloned().collect(),
-        running: access.running,
+        running: access.running.clone(),
     })?;
     let mut run = Run::new(Host::new(link, state.to_owned(), begin), pending, ledger);
-    run.work_through().inspect_err(|error| {
-        // If nobody listens any more, the missing `Done` says the same.
-        let _ = run.host.send(&Event::Fatal {
-            message: error.to_string(),
-        });
-    })
+    match run.work_through() {
+        Ok(Next::End) => Ok(None),
+        Ok(Next::Play) => Ok(Some(run.host.into_link())),
+        Err(error) => {
+            // If nobody listens any more, the missing `Done` says the same.
+            let _ = run.host.send(&Event::Fatal {
+                message: error.to_string(),
+            });
+            Err(error)
+        }
+    }
 }
 
-fn give_up(link: &mut Link, error: impl Into<ServeError>) -> Result<(), ServeError> {
+/// What comes after a play.
+#[derive(Clone, Copy)]
+enum Next {
+    End,
+    Play,
+}
+
+fn give_up<T>(link: &mut Link, error: impl Into<ServeError>) -> Result<T, ServeError> {
     let error = error.into();
     link.send(&Event::Fatal {
         message: error.to_string(),
@@ -132,11 +174,11 @@ impl Run {
         }
     }
 
-    fn work_through(&mut self) -> Result<(), ServeError> {
+    fn work_through(&mut self) -> Result<Next, ServeError> {
         if self.host.mode() == Mode::Apply {
             self.host.empty_staging();
         }
-        loop {
+        let next = loop {
             match self.host.receive()? {
                 Some(Message::Task(task)) => self.task(&task)?,
                 Some(Message::Dismiss { handler }) => self.dismiss(handler)?,
@@ -145,14 +187,16 @@ impl Run {
                     let census = Box::new(census::take());
                     self.host.send(&Event::Census { census })?;
                 }
-                Some(Message::End) => break,
+                Some(Message::End) => break Next::End,
+                Some(Message::Pause) => break Next::Play,
                 Some(_) => return Err(WireError::Unexpected("something out of turn").into()),
                 None => return Err(WireError::CutOff("a plan").into()),
             }
-        }
-        Ok(self.host.send(&Event::Done {
+        };
+        self.host.send(&Event::Done {
             cpu_ms: facts::cpu_ms(),
-        })?)
+        })?;
+        Ok(next)
     }
 
     fn task(&mut self, task: &Task) -> Result<(), ServeError> {
