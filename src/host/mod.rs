@@ -32,6 +32,7 @@ pub(crate) mod rpm;
 mod staging;
 pub mod systemctl;
 mod tree;
+mod unheard;
 
 pub use command::{Command, CommandEnd, CommandFailure};
 pub use draft::Draft;
@@ -46,6 +47,7 @@ pub(crate) use pending::Pending;
 pub use staging::Staged;
 pub(crate) use staging::make_private_directory;
 pub(crate) use tree::unescape;
+pub(crate) use unheard::{Place, Unheard, UnheardResult, now};
 
 use accounts::{Accounts, Database};
 

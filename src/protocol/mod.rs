@@ -12,6 +12,7 @@
 //! controller  Task … Task …  Judge …  End               (Pause: a next Begin will come)
 //! helper      Started, Advanced, Need { sha256 }, Finished { … } …  Done
 //! controller  Content { sha256, size } + raw bytes      (only when asked by Need)
+//! controller  Heard                                     (only when asked by Finished)
 //! ```
 //!
 //! A stream that ends without [`Event::Done`] is a failure of that host, whatever came before.
@@ -71,6 +72,11 @@ pub enum Message {
     Dismiss {
         /// The handler.
         handler: HandlerName,
+    },
+    /// The end of a task was heard, as asked by [`Event::Finished`]'s `keep`.
+    Heard {
+        /// The task.
+        id: TaskId,
     },
     /// The bytes asked for cannot be sent (the file vanished or changed on the controller).
     ContentUnavailable {
@@ -158,10 +164,13 @@ pub struct Task {
     /// when the task was [`Skipped`](Status::Skipped).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub judged: bool,
-    /// Report no value, diff or output of this task (`no_log`). Not set where the controller
-    /// needs them: then it is the one that keeps them to itself.
+    /// Report no value, diff or output of this task (`no_log`), unless they are
+    /// [needed](Task::needed): then the controller is the one that keeps them to itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_log: bool,
+    /// Something is decided by the values or the output of this task (`register`, a verdict).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needed: bool,
     /// What is declared holds a secret: its differences are reported without their values, as
     /// what was there before is one too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -188,6 +197,7 @@ impl Task {
             ignore_errors: false,
             judged: false,
             no_log: false,
+            needed: false,
             sensitive: false,
             read_only: false,
             origin: None,
@@ -257,6 +267,10 @@ pub enum Event {
         id: TaskId,
         /// What came of it.
         outcome: Outcome,
+        /// It would run again if nobody heard this: the host keeps it until it is told
+        /// [`Message::Heard`], beyond the end of the connection.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
     /// Something without an owner was found; the answer to [`Message::Orphans`].
     Orphan(Box<Orphan>),

@@ -214,8 +214,12 @@ fn broken(lost: &Lost, ending: &Ending) -> HostError {
         (Lost::Fatal(_), _) | (_, Exit::Status(_) | Exit::Killed) => ErrorClass::Stopped,
         (_, Exit::Lost | Exit::Running) => ErrorClass::Lost,
     };
+    let hint = (class == ErrorClass::Lost).then_some(
+        "hint: the step that runs there ends all the same; the next apply reads what came of it",
+    );
     let lines = std::iter::once(format!("{lost} (the helper {})", ending.exit))
-        .chain(ending.stderr.iter().map(|line| format!("  {line}")));
+        .chain(ending.stderr.iter().map(|line| format!("  {line}")))
+        .chain(hint.map(str::to_owned));
     HostError {
         class,
         message: lines.collect::<Vec<_>>().join("\n"),

@@ -9,6 +9,7 @@ mod formats;
 mod handlers;
 mod interrupt;
 mod lock;
+mod lost_connection;
 mod memory;
 mod orphans;
 mod registered;

@@ -346,11 +346,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
             Event::Finished { id, .. } if id != self.finished || id >= self.sent => {
                 return Err(Lost::OutOfTurn("the end of another task"));
             }
-            Event::Finished { id, outcome } => {
+            Event::Finished { id, outcome, keep } => {
                 self.finished += 1;
                 self.needs = 0;
                 self.advances = 0;
                 self.listener.finished(id, outcome);
+                if keep {
+                    self.say(&Message::Heard { id }).await?;
+                }
             }
             Event::Orphan(orphan) if self.asked_for_orphans => self.listener.orphan(*orphan),
             Event::Orphan(_) => return Err(Lost::OutOfTurn("an orphan")),
