@@ -32,6 +32,7 @@ pub(crate) mod rpm;
 mod staging;
 pub mod systemctl;
 mod tree;
+mod unheard;
 
 pub use command::{Command, CommandEnd, CommandFailure};
 pub use draft::Draft;
@@ -46,6 +47,7 @@ pub(crate) use pending::Pending;
 pub use staging::Staged;
 pub(crate) use staging::make_private_directory;
 pub(crate) use tree::unescape;
+pub(crate) use unheard::{Place, Unheard, UnheardResult, now};
 
 use accounts::{Accounts, Database};
 
@@ -132,6 +134,11 @@ impl Host {
             playbook: None,
         };
         Self::new(Link::new(io::empty(), io::sink()), state.to_owned(), begin)
+    }
+
+    /// The conversation goes on without this view of the host.
+    pub(crate) fn into_link(self) -> Link {
+        self.link.into_inner()
     }
 
     /// Whether changes are wanted. Not for kinds: they never know.

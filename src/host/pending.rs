@@ -2,6 +2,9 @@
 //!
 //! A name is written before the change that notifies it is made and removed after its handler
 //! succeeded, so neither a killed helper nor a lost connection can lose it.
+//!
+//! A role's handler is the same whichever playbook uses the role, and any of them may run it. A
+//! play's own handler is its playbook's alone: another one may give the same name to something else.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,12 +19,17 @@ use crate::protocol::HandlerName;
 #[derive(Debug)]
 pub(crate) struct Pending {
     path: PathBuf,
-    names: BTreeMap<HandlerName, String>,
+    playbook: Option<String>,
+    /// A play's own handlers with their playbook before them.
+    names: BTreeMap<String, String>,
 }
 
+/// Between a handler's name and whose it is.
+const OF: &str = " : ";
+
 impl Pending {
-    /// Reads what earlier runs left pending. Changes nothing.
-    pub(crate) fn load(state: &Path) -> Result<Self, Failure> {
+    /// Reads what earlier runs left pending, to be seen as `playbook` sees it. Changes nothing.
+    pub(crate) fn load(state: &Path, playbook: Option<&str>) -> Result<Self, Failure> {
         let path = state.join("pending.json");
         let names = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
@@ -34,15 +42,39 @@ impl Pending {
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(source) => return Err(Failure::io("read", &path, source)),
         };
-        Ok(Self { path, names })
+        Ok(Self {
+            path,
+            playbook: playbook.map(str::to_owned),
+            names,
+        })
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &HandlerName> {
-        self.names.keys()
+    /// What is pending: other playbooks' own handlers with their playbook before them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = HandlerName> {
+        self.names.keys().map(|key| {
+            let own = self.playbook.as_deref().and_then(|playbook| {
+                let rest = key.strip_prefix(playbook)?;
+                rest.strip_prefix(OF)
+            });
+            own.unwrap_or(key).to_owned()
+        })
     }
 
     pub(crate) fn any(&self, names: &[HandlerName]) -> bool {
-        names.iter().any(|name| self.names.contains_key(name))
+        names
+            .iter()
+            .any(|name| self.names.contains_key(&self.key(name)))
+    }
+
+    /// What a handler is kept as.
+    fn key(&self, name: &str) -> String {
+        match &self.playbook {
+            // One without an owner is from before they had any.
+            Some(playbook) if !name.contains(OF) && !self.names.contains_key(name) => {
+                format!("{playbook}{OF}{name}")
+            }
+            _ => name.to_owned(),
+        }
     }
 
     /// Remembers names, on the disk when this returns. Answers which of them are new.
@@ -53,14 +85,14 @@ impl Pending {
     ) -> Result<Vec<HandlerName>, Failure> {
         let new: Vec<_> = names
             .iter()
-            .filter(|name| !self.names.contains_key(*name))
+            .filter(|name| !self.names.contains_key(&self.key(name)))
             .cloned()
             .collect();
         if new.is_empty() {
             return Ok(new);
         }
         let mut names = self.names.clone();
-        names.extend(new.iter().map(|name| (name.clone(), run_id.to_owned())));
+        names.extend(new.iter().map(|name| (self.key(name), run_id.to_owned())));
         self.save(names)?;
         Ok(new)
     }
@@ -71,11 +103,13 @@ impl Pending {
             return Ok(());
         }
         let mut names = self.names.clone();
-        names.retain(|name, _| !forgotten.contains(name));
+        for name in forgotten {
+            names.remove(&self.key(name));
+        }
         self.save(names)
     }
 
-    fn save(&mut self, names: BTreeMap<HandlerName, String>) -> Result<(), Failure> {
+    fn save(&mut self, names: BTreeMap<String, String>) -> Result<(), Failure> {
         if names.is_empty() {
             fs::remove_file(&self.path)
                 .map_err(|source| Failure::io("remove", &self.path, source))?;
@@ -105,14 +139,14 @@ mod tests {
     }
 
     fn on_disk(state: &Path) -> Vec<HandlerName> {
-        Pending::load(state).unwrap().names().cloned().collect()
+        Pending::load(state, None).unwrap().names().collect()
     }
 
     #[test]
     fn is_on_the_disk_after_every_step() {
         let base = tempfile::tempdir().unwrap();
         let state = base.path().join("state");
-        let mut pending = Pending::load(&state).unwrap();
+        let mut pending = Pending::load(&state, None).unwrap();
         assert!(!state.exists(), "looking changes nothing");
 
         assert_eq!(
@@ -131,10 +165,39 @@ mod tests {
     }
 
     #[test]
+    fn a_plays_own_handler_is_its_playbooks_and_a_roles_is_everybodys() {
+        let base = tempfile::tempdir().unwrap();
+        let load = |playbook| Pending::load(base.path(), Some(playbook)).unwrap();
+        let seen = |playbook| load(playbook).names().collect::<Vec<_>>();
+        let both = names(&["docker : restart", "restart"]);
+        load("a.yml").add(&both, "run-1").unwrap();
+        assert_eq!(seen("a.yml"), names(&["restart", "docker : restart"]));
+        assert_eq!(
+            seen("b.yml"),
+            names(&["a.yml : restart", "docker : restart"])
+        );
+        assert!(!load("b.yml").any(&names(&["restart"])));
+        load("b.yml").add(&names(&["restart"]), "run-2").unwrap();
+        load("b.yml").remove(&both).unwrap();
+        assert_eq!(seen("a.yml"), names(&["restart"]));
+        assert_eq!(seen("b.yml"), names(&["a.yml : restart"]));
+    }
+
+    #[test]
+    fn what_was_kept_without_an_owner_is_run_by_whoever_has_it() {
+        let base = tempfile::tempdir().unwrap();
+        fs::write(base.path().join("pending.json"), r#"{"restart":"run-1"}"#).unwrap();
+        let mut pending = Pending::load(base.path(), Some("a.yml")).unwrap();
+        assert!(pending.any(&names(&["restart"])));
+        pending.remove(&names(&["restart"])).unwrap();
+        assert_eq!(on_disk(base.path()), names(&[]));
+    }
+
+    #[test]
     fn never_takes_a_damaged_journal_for_an_empty_one() {
         let base = tempfile::tempdir().unwrap();
         fs::write(base.path().join("pending.json"), "{\"a\":").unwrap();
-        let failure = Pending::load(base.path()).unwrap_err().to_string();
+        let failure = Pending::load(base.path(), None).unwrap_err().to_string();
         assert!(failure.contains("cannot be understood"), "{failure}");
     }
 }

@@ -9,9 +9,10 @@
 //! helper      Hello { facts }
 //! controller  Begin { mode, … }
 //! helper      Begun { pending, … }                      (Waiting, Locked: another run writes)
-//! controller  Task … Task …  Judge …  End
+//! controller  Task … Task …  Judge …  End               (Pause: a next Begin will come)
 //! helper      Started, Advanced, Need { sha256 }, Finished { … } …  Done
 //! controller  Content { sha256, size } + raw bytes      (only when asked by Need)
+//! controller  Heard                                     (only when asked by Finished)
 //! ```
 //!
 //! A stream that ends without [`Event::Done`] is a failure of that host, whatever came before.
@@ -22,6 +23,7 @@ use crate::resource::AnyResource;
 
 mod census;
 pub mod content;
+mod drift;
 pub mod facts;
 mod hidden;
 mod ownership;
@@ -30,6 +32,7 @@ pub mod wire;
 
 pub use census::{Census, Counted, Section};
 pub use content::{Content, Sha256, Source};
+pub use drift::{Change, Drift};
 pub use facts::Facts;
 pub use hidden::{HIDDEN, HIDDEN_REASON};
 pub use ownership::{Declared, Origin, Orphan};
@@ -52,7 +55,7 @@ pub type TaskId = u32;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "snake_case")]
 pub enum Message {
-    /// Starts a play's work. Sent once, before the first task.
+    /// Starts a play's work. Sent before the first task, and again after a [`Pause`](Message::Pause).
     Begin(Begin),
     /// One more thing to observe and, in [`Mode::Apply`], to bring about.
     Task(Box<Task>),
@@ -70,6 +73,11 @@ pub enum Message {
         /// The handler.
         handler: HandlerName,
     },
+    /// The end of a task was heard, as asked by [`Event::Finished`]'s `keep`.
+    Heard {
+        /// The task.
+        id: TaskId,
+    },
     /// The bytes asked for cannot be sent (the file vanished or changed on the controller).
     ContentUnavailable {
         /// Names the bytes.
@@ -83,6 +91,9 @@ pub enum Message {
     Census,
     /// No more tasks: finish and say [`Event::Done`].
     End,
+    /// The same, but another [`Begin`](Message::Begin) of the same run will come, to be answered
+    /// with a new [`Event::Hello`]. Until then the host's lock is kept.
+    Pause,
 }
 
 /// How a conversation is to be run.
@@ -153,10 +164,13 @@ pub struct Task {
     /// when the task was [`Skipped`](Status::Skipped).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub judged: bool,
-    /// Report no value, diff or output of this task (`no_log`). Not set where the controller
-    /// needs them: then it is the one that keeps them to itself.
+    /// Report no value, diff or output of this task (`no_log`), unless they are
+    /// [needed](Task::needed): then the controller is the one that keeps them to itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_log: bool,
+    /// Something is decided by the values or the output of this task (`register`, a verdict).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needed: bool,
     /// What is declared holds a secret: its differences are reported without their values, as
     /// what was there before is one too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -183,6 +197,7 @@ impl Task {
             ignore_errors: false,
             judged: false,
             no_log: false,
+            needed: false,
             sensitive: false,
             read_only: false,
             origin: None,
@@ -252,6 +267,10 @@ pub enum Event {
         id: TaskId,
         /// What came of it.
         outcome: Outcome,
+        /// It would run again if nobody heard this: the host keeps it until it is told
+        /// [`Message::Heard`], beyond the end of the connection.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     },
     /// Something without an owner was found; the answer to [`Message::Orphans`].
     Orphan(Box<Orphan>),
@@ -367,108 +386,6 @@ pub enum Status {
     Unknown,
     /// It was not looked at: a condition or guard was false, or the host had failed before.
     Skipped,
-}
-
-/// One difference between declared and observed state, ready to show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Drift {
-    /// What differs: `mode`, `content`, `state`, …
-    pub attribute: String,
-    /// What is declared.
-    pub expected: String,
-    /// What was found; empty when it does not exist.
-    pub actual: String,
-    /// What kind of change removes the difference.
-    #[serde(default)]
-    pub change: Change,
-    /// How bad it is, where the kind knows better than the task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub severity: Option<Severity>,
-    /// The values are secret and already replaced by a placeholder.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sensitive: bool,
-    /// A unified diff, when asked for and both sides are text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diff: Option<String>,
-}
-
-/// The kind of change that removes a difference; decides the symbol in a plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// `+`: it does not exist and will be made.
-    Create,
-    /// `~`: it exists and will be changed in place.
-    #[default]
-    Update,
-    /// `-`: it exists and will be removed.
-    Remove,
-    /// `-/+`: it must be removed and made again.
-    Replace,
-    /// `*`: none. It is reported, by apply too, which leaves it as it is: the finding of an
-    /// audit. The differences of one resource are all of this kind, or none is.
-    Nothing,
-}
-
-impl Drift {
-    /// A difference that is removed by changing `attribute` in place.
-    pub fn update(
-        attribute: impl Into<String>,
-        expected: impl Into<String>,
-        actual: impl Into<String>,
-    ) -> Self {
-        Self::new(Change::Update, attribute, expected, actual)
-    }
-
-    /// Something declared that does not exist.
-    pub fn create(attribute: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self::new(Change::Create, attribute, expected, "absent")
-    }
-
-    /// Something that exists and is declared absent.
-    pub fn remove(attribute: impl Into<String>, actual: impl Into<String>) -> Self {
-        Self::new(Change::Remove, attribute, "absent", actual)
-    }
-
-    /// A difference with an explicit kind of change.
-    pub fn new(
-        change: Change,
-        attribute: impl Into<String>,
-        expected: impl Into<String>,
-        actual: impl Into<String>,
-    ) -> Self {
-        Self {
-            attribute: attribute.into(),
-            expected: expected.into(),
-            actual: actual.into(),
-            change,
-            severity: None,
-            sensitive: false,
-            diff: None,
-        }
-    }
-
-    /// Something found that is repaired elsewhere, or by nobody.
-    pub fn reported(
-        attribute: impl Into<String>,
-        expected: impl Into<String>,
-        actual: impl Into<String>,
-    ) -> Self {
-        Self::new(Change::Nothing, attribute, expected, actual)
-    }
-
-    /// Whether no change of fleet's removes it.
-    #[must_use]
-    pub fn is_only_reported(&self) -> bool {
-        self.change == Change::Nothing
-    }
-
-    /// Says how bad it is, instead of what the task says.
-    #[must_use]
-    pub fn severity(mut self, severity: Severity) -> Self {
-        self.severity = Some(severity);
-        self
-    }
 }
 
 /// What a command left behind, bounded in size.

@@ -4,11 +4,10 @@
 //! drifted, could not tell. A change that does not show in the read-back is a failure.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::host::{Failure, Host, Ledger, Link, Pending, census, facts};
+use crate::host::{Failure, Host, Ledger, Pending, Place, census, facts};
 use crate::protocol::wire::WireError;
 use crate::protocol::{
     Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
@@ -16,81 +15,14 @@ use crate::protocol::{
 use crate::resource::{AnyResource, Resource, dispatch};
 
 mod access;
+mod conversation;
+mod delivery;
 mod orphan;
 
-use access::gain_access;
+pub use conversation::{ServeError, serve};
 
-/// Why the conversation ended without [`Event::Done`].
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The stream broke or made no sense.
-    #[error(transparent)]
-    Wire(#[from] WireError),
-    /// The helper cannot work on this host.
-    #[error(transparent)]
-    Host(#[from] Failure),
-}
-
-/// Holds one conversation: greets, works through the tasks as they come, says goodbye.
-/// `state` is fleet's own directory on the host; it is made when something must be kept.
-///
-/// # Errors
-/// When it cannot go on. The controller has been told, if it is still there.
-pub fn serve(
-    reader: impl Read + 'static,
-    writer: impl Write + 'static,
-    state: &Path,
-) -> Result<(), ServeError> {
-    let mut link = Link::new(reader, writer);
-    let facts = Box::new(facts::collect());
-    link.send(&Event::Hello { facts })?;
-    let begin = match link.receive() {
-        Ok(Some(Message::Begin(begin))) => begin,
-        // Only the facts were wanted.
-        Ok(None | Some(Message::End)) => {
-            return Ok(link.send(&Event::Done {
-                cpu_ms: facts::cpu_ms(),
-            })?);
-        }
-        Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
-        Err(error) => return give_up(&mut link, error),
-    };
-    let access = match gain_access(&mut link, state, &begin) {
-        Ok(Some(access)) => access,
-        Ok(None) => return Ok(()),
-        Err(error) => return give_up(&mut link, error),
-    };
-    // Only now: a run that was waited for may have changed what is pending.
-    let pending = match Pending::load(state) {
-        Ok(pending) => pending,
-        Err(failure) => return give_up(&mut link, failure),
-    };
-    // Only a playbook owns things.
-    let owned = begin.playbook.as_ref().map(|_| Ledger::load(state));
-    let ledger = match owned.transpose() {
-        Ok(ledger) => ledger,
-        Err(failure) => return give_up(&mut link, failure),
-    };
-    link.send(&Event::Begun {
-        pending: pending.names().cloned().collect(),
-        running: access.running,
-    })?;
-    let mut run = Run::new(Host::new(link, state.to_owned(), begin), pending, ledger);
-    run.work_through().inspect_err(|error| {
-        // If nobody listens any more, the missing `Done` says the same.
-        let _ = run.host.send(&Event::Fatal {
-            message: error.to_string(),
-        });
-    })
-}
-
-fn give_up(link: &mut Link, error: impl Into<ServeError>) -> Result<(), ServeError> {
-    let error = error.into();
-    link.send(&Event::Fatal {
-        message: error.to_string(),
-    })?;
-    Err(error)
-}
+use conversation::Next;
+use delivery::Delivery;
 
 /// Where fleet keeps what must outlive a run: `/var/lib/fleet` for root, `~/.cache/fleet` for
 /// others, `$FLEET_STATE_DIR` where that is set. `None` for a user without a home directory.
@@ -106,10 +38,11 @@ pub fn state_directory() -> Option<PathBuf> {
     home.is_absolute().then(|| home.join(".cache/fleet"))
 }
 
-/// One conversation after its beginning.
-struct Run {
+/// One play, or all plays that only look, after the beginning.
+struct Run<'r> {
     host: Host,
     pending: Pending,
+    delivery: &'r mut Delivery,
     /// What fleet made here, when a playbook is run.
     ledger: Option<Ledger>,
     /// An earlier task differed: what is missing now may be there after apply.
@@ -120,11 +53,17 @@ struct Run {
     stopped: bool,
 }
 
-impl Run {
-    fn new(host: Host, pending: Pending, ledger: Option<Ledger>) -> Self {
+impl<'r> Run<'r> {
+    fn new(
+        host: Host,
+        pending: Pending,
+        ledger: Option<Ledger>,
+        delivery: &'r mut Delivery,
+    ) -> Self {
         Self {
             host,
             pending,
+            delivery,
             ledger,
             earlier_drift: false,
             foretold: BTreeSet::new(),
@@ -132,37 +71,47 @@ impl Run {
         }
     }
 
-    fn work_through(&mut self) -> Result<(), ServeError> {
+    fn work_through(&mut self) -> Result<Next, ServeError> {
         if self.host.mode() == Mode::Apply {
             self.host.empty_staging();
         }
-        loop {
+        let next = loop {
             match self.host.receive()? {
                 Some(Message::Task(task)) => self.task(&task)?,
                 Some(Message::Dismiss { handler }) => self.dismiss(handler)?,
+                Some(Message::Heard { id }) => self.delivery.heard(id)?,
                 Some(Message::Orphans(declared)) => self.orphans(&declared)?,
                 Some(Message::Census) => {
                     let census = Box::new(census::take());
                     self.host.send(&Event::Census { census })?;
                 }
-                Some(Message::End) => break,
+                Some(Message::End) => break Next::End,
+                Some(Message::Pause) => break Next::Play,
                 Some(_) => return Err(WireError::Unexpected("something out of turn").into()),
                 None => return Err(WireError::CutOff("a plan").into()),
             }
-        }
-        Ok(self.host.send(&Event::Done {
+        };
+        self.host.send(&Event::Done {
             cpu_ms: facts::cpu_ms(),
-        })?)
+        })?;
+        Ok(next)
     }
 
     fn task(&mut self, task: &Task) -> Result<(), ServeError> {
         self.host.send(&Event::Started { id: task.id })?;
         let begin = Instant::now();
-        let mut work = self.outcome(task);
+        let place = self.delivery.place(task);
+        let mut work = self.outcome(task, place.as_ref());
         let outcome = &mut work.outcome;
         outcome.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ran = matches!(outcome.status, Status::Changed | Status::Failed);
+        let keep = ran && self.host.mode() == Mode::Apply && place.is_some();
+        if let Some(place) = place.filter(|_| keep) {
+            self.delivery.hold(place, task, &work);
+        }
+        let outcome = &mut work.outcome;
         let would_change = outcome.would_change();
-        if task.no_log {
+        if task.no_log && !task.needed {
             outcome.hide();
         } else if task.sensitive {
             outcome.drift.iter_mut().for_each(Drift::conceal);
@@ -171,6 +120,7 @@ impl Run {
         self.host.send(&Event::Finished {
             id: task.id,
             outcome: work.outcome,
+            keep,
         })?;
 
         let (mut changed, mut failed) = (status == Status::Changed, status == Status::Failed);
@@ -208,7 +158,7 @@ impl Run {
         Ok(())
     }
 
-    fn outcome(&mut self, task: &Task) -> Work {
+    fn outcome(&mut self, task: &Task, place: Option<&Place>) -> Work {
         if self.stopped {
             return Work::skipped("not run: an earlier task failed");
         }
@@ -221,6 +171,9 @@ impl Run {
                 Mode::Apply if pending => {}
                 Mode::Check | Mode::Apply => return Work::skipped("not notified"),
             }
+        }
+        if let Some(work) = place.and_then(|place| self.delivery.recall(place, task)) {
+            return work;
         }
         dispatch!(&task.resource, resource => self.reconcile(task, resource))
     }
@@ -403,6 +356,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
+    use crate::protocol::Begin;
 
     /// Finds what nobody repairs.
     #[derive(Serialize, Deserialize)]
@@ -435,7 +389,13 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let host = Host::offline(base.path());
         assert_eq!(host.mode(), Mode::Apply);
-        let mut run = Run::new(host, Pending::load(base.path()).unwrap(), None);
+        let begin: Begin = serde_json::from_value(serde_json::json!({
+            "mode": "apply", "diff": false, "run_id": "test"
+        }))
+        .unwrap();
+        let mut delivery = Delivery::new(base.path(), &begin).unwrap();
+        let pending = Pending::load(base.path(), None).unwrap();
+        let mut run = Run::new(host, pending, None, &mut delivery);
         let task: Task = serde_json::from_value(serde_json::json!({
             "id": 0, "notify": ["restart"],
             "resource": { "kind": "file", "declared": { "path": "/" } }

@@ -10,7 +10,7 @@ use crate::protocol::{
 };
 use crate::resource::{AnyResource, Removal, Resource, dispatch};
 
-impl Run {
+impl Run<'_> {
     /// Writes down that the playbook declares what fleet made, or is about to make.
     pub(super) fn own(&mut self, task: &Task, drift: &[Drift]) -> Result<(), Failure> {
         let (Some(ledger), Some(origin)) = (&mut self.ledger, &task.origin) else {

@@ -1,6 +1,6 @@
 //! One host: opened, talked to, closed; whatever breaks becomes that host's error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use crate::playbook::{Globals, HostNames, Play, TagFilter};
 use crate::protocol::{Begin, HandlerName, Task};
 use crate::report::{ErrorClass, Gathering, HostError, Progress, ResourceReport};
 use crate::resource::AnyResource;
-use crate::transport::{Class, Ending, Exit, Target, Transport, Unreachable};
+use crate::transport::{Channel, Class, Ending, Exit, Target, Transport, Unreachable};
 
 use super::conversation::{Conversation, Lost};
 use super::drive::Drive;
@@ -28,6 +28,16 @@ pub(super) struct Context<'c> {
     /// After this, what the playbook declares on the host is known to the end.
     pub judges: bool,
 }
+
+impl Context<'_> {
+    /// Whether the host is to stay ours until a later play of the run.
+    fn goes_on(&self) -> bool {
+        self.begin.claim.is_some() && self.handlers.is_none()
+    }
+}
+
+/// Helpers that wait for the next play and keep their hosts' locks, by the user they became.
+pub(super) type Paused = BTreeMap<Option<String>, Channel>;
 
 /// What to do in one conversation.
 #[derive(Clone, Copy)]
@@ -50,7 +60,7 @@ pub(super) async fn converse(
     context: &Context<'_>,
     target: &Target,
     job: Job<'_>,
-    so_far: HostSoFar,
+    mut so_far: HostSoFar,
     transport: &Transport,
     listening: Listening<'_>,
 ) -> HostSoFar {
@@ -61,16 +71,24 @@ pub(super) async fn converse(
     } = listening;
     let started = Instant::now();
     progress.host_started(&so_far.report.host);
+    let mut paused = std::mem::take(&mut so_far.paused);
     let mut record = Record::new(so_far, context.options.keep, progress, waiting);
     let done = tokio::select! {
-        done = attempt(context, target, job, &mut record, transport) => done,
+        done = attempt(context, target, job, &mut record, &mut paused, transport) => done,
         _ = stopped.wait_for(|stopped| *stopped) => Err(interrupted()),
     };
     if let Err(error) = done {
         record.report.error.get_or_insert(error);
     }
     record.report.duration += started.elapsed();
-    record.end()
+    // A host that failed takes no part in later plays, and is free for others.
+    if record.report.error.is_some() || record.stopped() {
+        paused.clear();
+    }
+    HostSoFar {
+        paused,
+        ..record.end()
+    }
 }
 
 async fn attempt(
@@ -78,9 +96,14 @@ async fn attempt(
     target: &Target,
     job: Job<'_>,
     record: &mut Record<'_>,
+    paused: &mut Paused,
     transport: &Transport,
 ) -> Result<(), HostError> {
-    let channel = transport.open(target).await.map_err(unreachable)?;
+    let user = target.become_.as_ref().map(|become_| become_.user.clone());
+    let channel = match paused.remove(&user) {
+        Some(channel) => channel,
+        None => transport.open(target).await.map_err(unreachable)?,
+    };
     let (mut conversation, hello) = Conversation::begin(
         channel,
         record,
@@ -114,6 +137,14 @@ async fn attempt(
         }
     };
     match done {
+        Ok(()) if context.goes_on() && !conversation.listener().stopped() => {
+            let channel = conversation
+                .pause()
+                .await
+                .map_err(|(lost, ending)| broken(&lost, &ending))?;
+            paused.insert(user, channel);
+            Ok(())
+        }
         Ok(()) => conversation
             .finish()
             .await
@@ -183,8 +214,12 @@ fn broken(lost: &Lost, ending: &Ending) -> HostError {
         (Lost::Fatal(_), _) | (_, Exit::Status(_) | Exit::Killed) => ErrorClass::Stopped,
         (_, Exit::Lost | Exit::Running) => ErrorClass::Lost,
     };
+    let hint = (class == ErrorClass::Lost).then_some(
+        "hint: the step that runs there ends all the same; the next apply reads what came of it",
+    );
     let lines = std::iter::once(format!("{lost} (the helper {})", ending.exit))
-        .chain(ending.stderr.iter().map(|line| format!("  {line}")));
+        .chain(ending.stderr.iter().map(|line| format!("  {line}")))
+        .chain(hint.map(str::to_owned));
     HostError {
         class,
         message: lines.collect::<Vec<_>>().join("\n"),

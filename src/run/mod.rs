@@ -35,7 +35,7 @@ mod record;
 mod results;
 mod target;
 
-use host::{Context, Listening};
+use host::{Context, Listening, Paused};
 use interrupt::Interrupt;
 use lock::Waiting;
 
@@ -130,6 +130,7 @@ struct Assignment<'w> {
 struct HostSoFar {
     report: HostReport,
     declared: Declared,
+    paused: Paused,
 }
 
 /// Hears of hosts that are done, each in a report of its own.
@@ -316,6 +317,7 @@ impl<'w> Run<'w> {
                 let so_far = reports.remove(host).unwrap_or_else(|| HostSoFar {
                     report: HostReport::new(host),
                     declared: Declared::default(),
+                    paused: Paused::default(),
                 });
                 // A host that failed in an earlier play takes no part in later ones.
                 if matches!(

@@ -7,6 +7,7 @@ use crate::report::{Difference, HostReport, Keep, Progress, ResourceReport};
 
 use super::HostSoFar;
 use super::conversation::Listener;
+use super::host::Paused;
 use super::lock::{self, Place, Waiting};
 
 /// A task that was sent: what its report says before its outcome is known.
@@ -97,6 +98,7 @@ impl<'p> Record<'p> {
         HostSoFar {
             report: self.report,
             declared: self.declared,
+            paused: Paused::default(),
         }
     }
 

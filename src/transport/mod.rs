@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openssh::Session;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -143,6 +144,7 @@ impl Transport {
     /// # Errors
     /// If there is no safe directory for ssh's sockets; the message says where and why not.
     pub fn new(options: Options, helpers: Helpers) -> io::Result<Self> {
+        allow_many_connections();
         let runtime = RuntimeDirectory::create()?;
         let starts = Semaphore::new(options.starts.clamp(1, Semaphore::MAX_PERMITS));
         Ok(Self {
@@ -239,6 +241,19 @@ impl Transport {
             }
         }
     }
+}
+
+/// Hosts that wait for their next play keep their connections, and shells are modest by default.
+fn allow_many_connections() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, what does not fit is that host's failure to be reached.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
 }
 
 fn no_session(why: &str, master: &ssh::Master) -> Unreachable {

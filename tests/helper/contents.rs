@@ -54,7 +54,7 @@ fn answered(machine: &Machine, bytes: &[u8], answer: impl Fn(&Content) -> Vec<u8
                 asked = true;
             }
             Event::Started { id: 0 } => {}
-            Event::Finished { id: 0, outcome } => break outcome,
+            Event::Finished { id: 0, outcome, .. } => break outcome,
             event => panic!("unexpected {event:?}"),
         }
     };

@@ -62,23 +62,9 @@ fn a_controller_that_is_gone_stops_the_work() {
     helper.send(&Message::Task(Box::new(wait)));
     helper.send(&Message::Task(Box::new(touch)));
     while !matches!(helper.next(), Some(Event::Started { id: 0 })) {}
-    // Nobody reads any more: the other end of its stdout is closed.
-    let Helper { child, stdout, .. } = &mut helper;
-    let closed = std::mem::replace(stdout, BufReader::new(dead_pipe()));
-    drop(closed);
-    assert!(!child.wait().unwrap().success());
+    helper.close_ears();
+    assert!(!helper.child.wait().unwrap().success());
     assert!(!machine.path("x").exists(), "a task was begun for nobody");
-}
-
-/// A stream at its end.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the shortest way to a pipe of this type"
-)]
-fn dead_pipe() -> ChildStdout {
-    let mut child = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
-    child.wait().unwrap();
-    child.stdout.take().unwrap()
 }
 
 #[test]

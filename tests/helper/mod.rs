@@ -20,6 +20,7 @@ mod conversation;
 mod faults;
 mod handlers;
 mod lock;
+mod lost_connection;
 
 /// No test waits longer for a helper.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -119,7 +120,8 @@ fn begin(mode: Mode, claim: Option<Claim>) -> Message {
 struct Helper {
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    /// Until nobody listens any more.
+    stdout: Option<BufReader<ChildStdout>>,
     greeting: Option<Event>,
     beginning: Option<Event>,
     /// Dropped when the helper is: ends the watch over it.
@@ -145,7 +147,7 @@ impl Helper {
             }
         });
         let stdin = child.stdin.take();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map(BufReader::new);
         Self {
             child,
             stdin,
@@ -175,6 +177,10 @@ impl Helper {
         self.stdin = None;
     }
 
+    fn close_ears(&mut self) {
+        self.stdout = None;
+    }
+
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -182,7 +188,7 @@ impl Helper {
 
     /// The next event; `None` at the end of the stream.
     fn next(&mut self) -> Option<Event> {
-        let line = wire::read_line(&mut self.stdout).unwrap()?;
+        let line = wire::read_line(self.stdout.as_mut().unwrap()).unwrap()?;
         Some(wire::decode(&line).unwrap())
     }
 
@@ -190,7 +196,7 @@ impl Helper {
     fn finished(&mut self, task: TaskId) -> Outcome {
         loop {
             match self.next().expect("the task is over before the stream") {
-                Event::Finished { id, outcome } if id == task => return outcome,
+                Event::Finished { id, outcome, .. } if id == task => return outcome,
                 Event::Started { .. } => {}
                 event => panic!("unexpected {event:?}"),
             }

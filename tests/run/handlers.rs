@@ -162,3 +162,49 @@ fn check_foretells_what_would_run_and_runs_nothing() {
     assert_eq!(site.read("log"), "");
     assert!(!site.path("one").exists());
 }
+
+/// The same name in two playbooks is two handlers; of a role in both, one.
+#[test]
+fn a_plays_own_handler_is_not_run_by_another_playbook() {
+    let play = |tasks: &str, log: &str| {
+        format!(
+            "- hosts: all\n  roles: [shared]\n  tasks:\n{tasks}  handlers:\n    - name: restart\n      \
+             shell: \"echo {log} >> {{{{ here }}}}/log\"\n"
+        )
+    };
+    let breaks = "    - copy: {content: \"1\", dest: \"{{ here }}/one\"}\n      notify: restart\n    \
+                  - command: test -e {{ here }}/repaired\n      changed_when: false\n";
+    let site = Site::local()
+        .file("a.yml", &play(breaks, "a"))
+        .file(
+            "play.yml",
+            &play("    - command: \"true\"\n      changed_when: false\n", "b"),
+        )
+        .file(
+            "roles/shared/tasks/main.yml",
+            "- copy: {content: \"1\", dest: \"{{ here }}/two\"}\n  notify: reload\n",
+        )
+        .file(
+            "roles/shared/handlers/main.yml",
+            "- name: reload\n  shell: \"echo shared >> {{ here }}/log\"\n",
+        );
+    let here = format!("here={}", site.path("").display());
+    let a = ["apply", "a.yml", "--yes", "-e", &here];
+    assert_eq!(site.fleet(&a).code, 2);
+    assert_eq!(site.read("log"), "");
+
+    let ended = site.apply();
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    assert_eq!(site.read("log"), "shared\n", "only the role's");
+    let ended = site.check();
+    assert_eq!(ended.code, 2, "{}", ended.all());
+    assert!(
+        ended.stdout.contains("a.yml on node1 : restart"),
+        "{}",
+        ended.all()
+    );
+    let site = site.file("repaired", "");
+    assert_eq!(site.fleet(&a).code, 0);
+    assert_eq!(site.read("log"), "shared\na\n");
+    assert_eq!(site.check().code, 0);
+}

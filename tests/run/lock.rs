@@ -3,34 +3,30 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Site;
+use super::{Site, eventually};
 
 /// An apply of `play.yml` that has begun its endless task, and does not end before the test.
-fn busy(site: &Site) -> std::process::Child {
+fn busy(site: &Site, more: &[&str]) -> std::process::Child {
     let here = format!("here={}", site.path("").display());
+    let arguments = ["apply", "play.yml", "--yes", "-e", &here];
     let child = site
-        .command(&["apply", "play.yml", "--yes", "-e", &here])
+        .command(&[&arguments[..], more].concat())
         .env("USER", "first")
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !site.path("begun").exists() {
-        assert!(Instant::now() < deadline, "the first apply does not begin");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    eventually("the first apply begins", || site.path("begun").exists());
     child
 }
 
-fn site() -> Site {
-    Site::with_tasks(
-        r#"
+const BUSY: &str = r#"
     - shell: "echo run >> {{ here }}/begun; while ! test -e {{ here }}/enough; do sleep 0.05; done"
-"#,
-    )
+"#;
+
+fn site() -> Site {
+    Site::with_tasks(BUSY)
 }
 
 fn end(site: &Site, child: std::process::Child) {
@@ -42,7 +38,7 @@ fn end(site: &Site, child: std::process::Child) {
 #[test]
 fn one_writes_and_the_other_exits_5_naming_it() {
     let site = site();
-    let first = busy(&site);
+    let first = busy(&site, &[]);
     let second = site.play("apply", &["--lock-timeout", "0"]);
     assert_eq!(second.code, 5, "{}", second.all());
     for expected in [
@@ -62,7 +58,7 @@ fn one_writes_and_the_other_exits_5_naming_it() {
 #[test]
 fn the_other_waits_its_time_and_then_has_its_turn() {
     let site = site();
-    let first = busy(&site);
+    let first = busy(&site, &[]);
     let here = format!("here={}", site.path("").display());
     let mut second = site.start(&[
         "apply",
@@ -90,7 +86,7 @@ fn the_other_waits_its_time_and_then_has_its_turn() {
 #[test]
 fn a_check_takes_no_lock_and_says_that_an_apply_runs() {
     let site = site();
-    let first = busy(&site);
+    let first = busy(&site, &[]);
     let check = site.check();
     assert_eq!(check.code, 0, "{}", check.all());
     assert!(
@@ -112,7 +108,7 @@ fn a_check_takes_no_lock_and_says_that_an_apply_runs() {
 #[test]
 fn the_lock_is_free_when_its_helper_was_killed() {
     let site = site();
-    let mut first = busy(&site);
+    let mut first = busy(&site, &[]);
     let holder: serde_json::Value = serde_json::from_str(&site.read("state/lock")).unwrap();
     let helper = i32::try_from(holder["pid"].as_u64().unwrap()).unwrap();
     first.kill().unwrap();
@@ -123,47 +119,96 @@ fn the_lock_is_free_when_its_helper_was_killed() {
     assert_eq!(second.code, 0, "{}", second.all());
 }
 
-/// With one place, a host that waits must not keep the others from theirs.
-#[test]
-fn a_host_that_waits_delays_no_other() {
-    let site = site();
-    let first = busy(&site);
-    let site = site
+/// A run of two plays, of which the first is over on `node1` and not on `node2`, which has a
+/// state, and a lock, of its own. `node1` waits for its second play.
+fn between_plays() -> (Site, std::process::Child) {
+    let site = two_machines()
         .file(
-            "inventory/hosts.yml",
-            "all:\n  hosts:\n    node1: {ansible_connection: local}\n    \
-             node2: {ansible_connection: local, ansible_become: true}\n",
+            "play.yml",
+            r#"
+- hosts: all
+  tasks:
+    - shell: "echo run >> {{ here }}/{{ inventory_hostname }}"
+    - shell: "while ! test -e {{ here }}/enough; do sleep 0.05; done"
+      when: inventory_hostname == "node2"
+- hosts: node1
+  tasks:
+    - shell: "echo second >> {{ here }}/node1"
+"#,
         )
-        .tasks("    - file: {path: \"{{ here }}/{{ inventory_hostname }}\", state: directory}\n");
-    // This sudo leads to a machine with a state, and a lock, of its own.
-    let site = site.file(
+        .file(
+            "other.yml",
+            "- hosts: node1\n  tasks:\n    - shell: \"echo other >> {{ here }}/node1\"\n",
+        );
+    let mut command = on_two_machines(&site, &["play.yml"]);
+    let child = command.env("USER", "first").spawn().unwrap();
+    let written = || site.path("node1").exists() && site.path("node2").exists();
+    eventually("the first play begins", written);
+    (site, child)
+}
+
+fn on_two_machines(site: &Site, arguments: &[&str]) -> std::process::Command {
+    let here = format!("here={}", site.path("").display());
+    let common = ["apply", "--yes", "-e", &here];
+    let mut command = site.command(&[&common[..], arguments].concat());
+    let path = format!("{}:/usr/bin:/bin", site.path("bin").display());
+    command.env("PATH", path);
+    command
+}
+
+#[test]
+fn a_host_is_kept_from_the_first_play_to_the_last() {
+    let (site, first) = between_plays();
+    let other = ["other.yml", "--lock-timeout", "500ms"];
+    let second = site.end_of(on_two_machines(&site, &other).spawn().unwrap());
+    assert_eq!(second.code, 5, "{}", second.all());
+    assert!(second.stdout.contains("first@"), "{}", second.all());
+    end(&site, first);
+    assert_eq!(site.read("node1"), "run\nsecond\n");
+    let second = site.end_of(on_two_machines(&site, &other).spawn().unwrap());
+    assert_eq!(second.code, 0, "it is free again: {}", second.all());
+    assert_eq!(site.read("node1"), "run\nsecond\nother\n");
+}
+
+#[test]
+fn a_host_that_is_kept_for_a_later_play_is_free_when_the_controller_is_killed() {
+    let (site, mut first) = between_plays();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let other = ["other.yml", "--lock-timeout", "15s"];
+    let second = site.end_of(on_two_machines(&site, &other).spawn().unwrap());
+    assert_eq!(second.code, 0, "{}", second.all());
+    fs::write(site.path("enough"), "").unwrap();
+    assert_eq!(site.read("node1"), "run\nother\n");
+}
+
+/// `node2` is reached by a sudo that leads to a machine with a state, and a lock, of its own.
+fn two_machines() -> Site {
+    let site = Site::with_inventory(
+        "all:\n  hosts:\n    node1: {ansible_connection: local}\n    \
+         node2: {ansible_connection: local, ansible_become: true}\n",
+    )
+    .file(
         "bin/sudo",
         "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done; shift\n\
          FLEET_STATE_DIR=${FLEET_STATE_DIR}2 exec \"$@\"\n",
     );
     fs::set_permissions(site.path("bin/sudo"), fs::Permissions::from_mode(0o755)).unwrap();
-    let here = format!("here={}", site.path("").display());
-    let path = format!("{}:/usr/bin:/bin", site.path("bin").display());
-    let second = site
-        .command(&[
-            "apply",
-            "play.yml",
-            "--yes",
-            "-e",
-            &here,
-            "-f",
-            "1",
-            "--lock-timeout",
-            "1m",
-        ])
-        .env("PATH", path)
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !site.path("node2").exists() {
-        assert!(Instant::now() < deadline, "node2 waits for node1");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    site
+}
+
+/// With one place, a host that waits must not keep the others from theirs.
+#[test]
+fn a_host_that_waits_delays_no_other() {
+    let site = two_machines().tasks(BUSY);
+    let first = busy(&site, &["-l", "node1"]);
+    let site = site
+        .tasks("    - file: {path: \"{{ here }}/{{ inventory_hostname }}\", state: directory}\n");
+    let arguments = ["play.yml", "-f", "1", "--lock-timeout", "1m"];
+    let second = on_two_machines(&site, &arguments).spawn().unwrap();
+    eventually("node2 does not wait for node1", || {
+        site.path("node2").exists()
+    });
     assert!(!site.path("node1").exists());
     end(&site, first);
     assert_eq!(site.end_of(second).code, 0);

@@ -9,6 +9,7 @@ mod formats;
 mod handlers;
 mod interrupt;
 mod lock;
+mod lost_connection;
 mod memory;
 mod orphans;
 mod registered;
@@ -21,10 +22,20 @@ mod waivers;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::cli::Ended;
+
+/// Waits until something is so.
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// A directory with an inventory and playbooks, and hosts whose state is below it.
 pub(crate) struct Site {

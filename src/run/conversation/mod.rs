@@ -240,9 +240,18 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
     }
 
+    /// Tells the helper that the next play will come, and hears it out. Until then the host is
+    /// ours: the helper keeps its lock as long as the channel lives.
+    pub(super) async fn pause(mut self) -> Result<Channel, (Lost, Ending)> {
+        match self.hear_out(&Message::Pause).await {
+            Ok(()) => Ok(self.channel),
+            Err(lost) => Err((lost, self.abandon().await)),
+        }
+    }
+
     /// Tells the helper that nothing more comes, and hears it out.
     pub(super) async fn finish(mut self) -> Result<(), (Lost, Ending)> {
-        let heard = self.hear_out().await;
+        let heard = self.hear_out(&Message::End).await;
         let ending = self.channel.close().await;
         heard.map_err(|lost| (lost, ending))
     }
@@ -252,8 +261,8 @@ impl<'a, L: Listener> Conversation<'a, L> {
         self.channel.close().await
     }
 
-    async fn hear_out(&mut self) -> Result<(), Lost> {
-        self.say(&Message::End).await?;
+    async fn hear_out(&mut self, last: &Message) -> Result<(), Lost> {
+        self.say(last).await?;
         loop {
             match self.hear().await? {
                 Event::Done { .. } if self.finished == self.sent => return Ok(()),
@@ -337,11 +346,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
             Event::Finished { id, .. } if id != self.finished || id >= self.sent => {
                 return Err(Lost::OutOfTurn("the end of another task"));
             }
-            Event::Finished { id, outcome } => {
+            Event::Finished { id, outcome, keep } => {
                 self.finished += 1;
                 self.needs = 0;
                 self.advances = 0;
                 self.listener.finished(id, outcome);
+                if keep {
+                    self.say(&Message::Heard { id }).await?;
+                }
             }
             Event::Orphan(orphan) if self.asked_for_orphans => self.listener.orphan(*orphan),
             Event::Orphan(_) => return Err(Lost::OutOfTurn("an orphan")),

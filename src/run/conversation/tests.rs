@@ -85,6 +85,7 @@ fn finished(id: TaskId) -> Event {
     Event::Finished {
         id,
         outcome: Outcome::default(),
+        keep: false,
     }
 }
 

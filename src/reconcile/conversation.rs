@@ -1,0 +1,148 @@
+//! The conversation with the controller from the greeting to the goodbye, over all its plays.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::Run;
+use super::access::{Access, gain_access};
+use super::delivery::Delivery;
+use crate::host::{Failure, Host, Ledger, Link, Pending, facts};
+use crate::protocol::wire::WireError;
+use crate::protocol::{Begin, Event, Message};
+
+/// Why the conversation ended without [`Event::Done`].
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The stream broke or made no sense.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The helper cannot work on this host.
+    #[error(transparent)]
+    Host(#[from] Failure),
+}
+
+/// Holds one conversation: greets, works through the tasks as they come, says goodbye; and again
+/// for the next play, if the controller has told it to wait for one.
+/// `state` is fleet's own directory on the host; it is made when something must be kept.
+///
+/// # Errors
+/// When it cannot go on. The controller has been told, if it is still there.
+pub fn serve(
+    reader: impl Read + 'static,
+    writer: impl Write + 'static,
+    state: &Path,
+) -> Result<(), ServeError> {
+    let mut link = Link::new(reader, writer);
+    greet(&mut link)?;
+    let mut begin = match link.receive() {
+        Ok(Some(Message::Begin(begin))) => begin,
+        // Only the facts were wanted.
+        Ok(None | Some(Message::End)) => {
+            return Ok(link.send(&Event::Done {
+                cpu_ms: facts::cpu_ms(),
+            })?);
+        }
+        Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
+        Err(error) => return give_up(&mut link, error),
+    };
+    // Held to the end, whichever way it comes about.
+    let access = match gain_access(&mut link, state, &begin) {
+        Ok(Some(access)) => access,
+        Ok(None) => return Ok(()),
+        Err(error) => return give_up(&mut link, error),
+    };
+    let mut delivery = match Delivery::new(state, &begin) {
+        Ok(delivery) => delivery,
+        Err(failure) => return give_up(&mut link, failure),
+    };
+    loop {
+        let next;
+        (link, next) = play(link, state, begin, &access, &mut delivery)?;
+        begin = match after_play(&mut link, next, &mut delivery) {
+            Ok(Some(begin)) => begin,
+            Ok(None) => return Ok(delivery.keep()?),
+            Err(error) => {
+                delivery.keep()?;
+                return give_up(&mut link, error);
+            }
+        };
+        // What the last play changed may be a fact.
+        greet(&mut link)?;
+    }
+}
+
+/// Hears what is still to be said about a play, and the beginning of the next. `None` if there
+/// will be none: the run is over, or the connection is.
+fn after_play(
+    link: &mut Link,
+    next: Next,
+    delivery: &mut Delivery,
+) -> Result<Option<Begin>, ServeError> {
+    while matches!(next, Next::Play) || !delivery.is_over() {
+        match link.receive()? {
+            Some(Message::Heard { id }) => delivery.heard(id)?,
+            Some(Message::Begin(begin)) if delivery.is_over() => return Ok(Some(begin)),
+            Some(_) => return Err(WireError::Unexpected("no beginning").into()),
+            None => break,
+        }
+    }
+    Ok(None)
+}
+
+fn greet(link: &mut Link) -> Result<(), WireError> {
+    let facts = Box::new(facts::collect());
+    link.send(&Event::Hello { facts })
+}
+
+/// Works through the tasks of one play, or of all that only look.
+fn play(
+    mut link: Link,
+    state: &Path,
+    begin: Begin,
+    access: &Access,
+    delivery: &mut Delivery,
+) -> Result<(Link, Next), ServeError> {
+    // Only now: a run that was waited for may have changed what is pending.
+    let pending = match Pending::load(state, begin.playbook.as_deref()) {
+        Ok(pending) => pending,
+        Err(failure) => return give_up(&mut link, failure),
+    };
+    // Only a playbook owns things.
+    let owned = begin.playbook.as_ref().map(|_| Ledger::load(state));
+    let ledger = match owned.transpose() {
+        Ok(ledger) => ledger,
+        Err(failure) => return give_up(&mut link, failure),
+    };
+    link.send(&Event::Begun {
+        pending: pending.names().collect(),
+        running: access.running.clone(),
+    })?;
+    let host = Host::new(link, state.to_owned(), begin);
+    let mut run = Run::new(host, pending, ledger, delivery);
+    match run.work_through() {
+        Ok(next) => Ok((run.host.into_link(), next)),
+        Err(error) => {
+            // If nobody listens any more, the missing `Done` says the same.
+            let _ = run.host.send(&Event::Fatal {
+                message: error.to_string(),
+            });
+            run.delivery.give_up(&run.host)?;
+            Err(error)
+        }
+    }
+}
+
+/// What comes after a play.
+#[derive(Clone, Copy)]
+pub(super) enum Next {
+    End,
+    Play,
+}
+
+fn give_up<T>(link: &mut Link, error: impl Into<ServeError>) -> Result<T, ServeError> {
+    let error = error.into();
+    link.send(&Event::Fatal {
+        message: error.to_string(),
+    })?;
+    Err(error)
+}
