@@ -77,3 +77,17 @@
 //!
 //! `result`: `reverted` means the traffic is where it was before; `stopped` means it is not known to
 //! be (only with `auto_revert: false` or if taking back failed); `refused` means nothing was touched.
+
+mod balancer;
+mod call;
+mod describe;
+mod drive;
+mod file;
+mod health;
+mod journal;
+mod operation;
+mod plan;
+mod trouble;
+mod world;
+
+pub use file::SwapFile;
