@@ -21,11 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::AnyResource;
 
+pub mod balancer;
 mod census;
 pub mod content;
 mod drift;
 pub mod facts;
 mod hidden;
+mod output;
 mod ownership;
 mod severity;
 pub mod wire;
@@ -35,6 +37,7 @@ pub use content::{Content, Sha256, Source};
 pub use drift::{Change, Drift};
 pub use facts::Facts;
 pub use hidden::{HIDDEN, HIDDEN_REASON};
+pub use output::Output;
 pub use ownership::{Declared, Origin, Orphan};
 pub use severity::{Severity, UnknownSeverity};
 
@@ -57,6 +60,10 @@ pub type TaskId = u32;
 pub enum Message {
     /// Starts a play's work. Sent before the first task, and again after a [`Pause`](Message::Pause).
     Begin(Begin),
+    /// Starts a conversation about a load balancer instead, which ends with `End`.
+    Attend(Box<balancer::Attend>),
+    /// Asks a load balancer; the answer is [`Event::Balancer`].
+    Balancer(balancer::Ask),
     /// One more thing to observe and, in [`Mode::Apply`], to bring about.
     Task(Box<Task>),
     /// The controller's verdict on a task it sent with [`Task::judged`].
@@ -279,6 +286,11 @@ pub enum Event {
         /// Packages, kernel parameters, modules, settings.
         census: Box<Census>,
     },
+    /// What a load balancer says to [`Message::Balancer`].
+    Balancer {
+        /// What it says.
+        said: balancer::Answer,
+    },
     /// The helper itself cannot go on (full disk, unreadable plan). Ends the conversation.
     Fatal {
         /// What happened, in words for the report.
@@ -386,23 +398,4 @@ pub enum Status {
     Unknown,
     /// It was not looked at: a condition or guard was false, or the host had failed before.
     Skipped,
-}
-
-/// What a command left behind, bounded in size.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
-    /// Exit status; 128 + n when killed by signal n, as shells count.
-    pub rc: i32,
-    /// Standard output, lossy UTF-8, at most [`Output::LIMIT`] bytes.
-    pub stdout: String,
-    /// Standard error, lossy UTF-8, at most [`Output::LIMIT`] bytes.
-    pub stderr: String,
-    /// Whether either stream was longer and was cut.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub truncated: bool,
-}
-
-impl Output {
-    /// How many bytes of each stream are kept.
-    pub const LIMIT: usize = 256 * 1024;
 }

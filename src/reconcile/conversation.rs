@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Run;
 use super::access::{Access, gain_access};
+use super::balancer;
 use super::delivery::Delivery;
 use crate::host::{Failure, Host, Ledger, Link, Pending, facts};
 use crate::protocol::wire::WireError;
@@ -36,6 +37,10 @@ pub fn serve(
     greet(&mut link)?;
     let mut begin = match link.receive() {
         Ok(Some(Message::Begin(begin))) => begin,
+        Ok(Some(Message::Attend(attend))) => {
+            return balancer::attend(&mut link, state, &attend)
+                .or_else(|error| give_up(&mut link, error));
+        }
         // Only the facts were wanted.
         Ok(None | Some(Message::End)) => {
             return Ok(link.send(&Event::Done {

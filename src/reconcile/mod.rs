@@ -15,6 +15,7 @@ use crate::protocol::{
 use crate::resource::{AnyResource, Resource, dispatch};
 
 mod access;
+mod balancer;
 mod conversation;
 mod delivery;
 mod orphan;

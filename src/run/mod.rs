@@ -36,8 +36,9 @@ mod results;
 mod target;
 
 use host::{Context, Listening, Paused};
-use interrupt::Interrupt;
+pub use interrupt::Interrupt;
 use lock::Waiting;
+pub use lock::who;
 
 /// What to do, and where.
 #[derive(Debug)]
@@ -197,11 +198,7 @@ impl<'w> Run<'w> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let id = format!(
-            "{}-{:04x}",
-            jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
-            fastrand::u16(..)
-        );
+        let id = new_run_id();
         let handlers = match &work.job {
             Job::Plays { playbook, .. } => {
                 let handlers = playbook.plays.iter().flat_map(|play| &play.handlers);
@@ -405,6 +402,36 @@ impl<'w> Run<'w> {
             wait_ms: u64::try_from(wait).unwrap_or(u64::MAX),
         })
     }
+}
+
+/// Names a run: when it begins, and a little more.
+#[must_use]
+pub fn new_run_id() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("{now}-{:04x}", fastrand::u16(..))
+}
+
+/// Finds out how hosts are reached, outside of any play.
+///
+/// # Errors
+/// Everything wrong with their connection variables.
+pub fn targets(
+    globals: &Globals<'_>,
+    hosts: &[HostName],
+    login: &Login,
+) -> Result<Vec<Target>, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    let mut targets = Vec::new();
+    for host in hosts {
+        let found = globals.lookup(&globals.host(host), None, |variable| {
+            target::target(host, None, login, variable)
+        });
+        match found {
+            Ok(target) => targets.push(target),
+            Err(found) => errors.extend(found),
+        }
+    }
+    if errors.is_empty() { Ok(targets) } else { Err(errors) }
 }
 
 fn mark_last(stages: &mut [Vec<Assignment<'_>>]) {
