@@ -145,6 +145,13 @@ impl Sshd {
         }
     }
 
+    /// Ends it, and every connection.
+    pub(crate) fn stop(&mut self) {
+        self.cut_connections();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     /// The processes that serve connections.
     fn connections(&self) -> Vec<i32> {
         let id = self.process.id();

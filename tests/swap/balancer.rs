@@ -92,6 +92,11 @@ impl Balancer {
         }
     }
 
+    /// Its sshd ends, and every connection to it.
+    pub(crate) fn leave_the_network(&mut self) {
+        self.sshd.stop();
+    }
+
     /// Reloads HAProxy as the role's unit does: what was set at run time is written down first.
     pub(crate) fn reload(&self) {
         let saved = program("sh")
@@ -100,17 +105,18 @@ impl Balancer {
             .output()
             .unwrap();
         assert!(saved.status.success(), "{saved:?}");
-        self.reload_as_it_is();
+        self.reload_without_saving();
     }
 
     /// Reloads HAProxy behind everybody's back, without what any file remembers.
     pub(crate) fn reload_forgetting_everything(&self) {
         // There may be none yet.
         let _ = fs::remove_file(self.path("server-state"));
-        self.reload_as_it_is();
+        self.reload_without_saving();
     }
 
-    fn reload_as_it_is(&self) {
+    /// Reloads HAProxy with what the file remembers as it is.
+    pub(crate) fn reload_without_saving(&self) {
         let before = self.workers();
         kill_process(self.master(), Signal::USR2).unwrap();
         self.eventually("has reloaded", |balancer| {
@@ -118,7 +124,9 @@ impl Balancer {
                 .workers()
                 .iter()
                 .any(|worker| !before.contains(worker))
-                && balancer.answering_process().is_some_and(|id| !before.contains(&id))
+                && balancer
+                    .answering_process()
+                    .is_some_and(|id| !before.contains(&id))
         });
     }
 
@@ -138,14 +146,18 @@ impl Balancer {
 
     /// Sets a server's state, as a human does.
     pub(crate) fn set(&self, server: &str, state: &str) {
-        let answer = self.say(&format!("set server shop/{server} state {state}")).unwrap();
+        let answer = self
+            .say(&format!("set server shop/{server} state {state}"))
+            .unwrap();
         assert_eq!(answer.trim(), "");
     }
 
     /// All servers, in the order of the configuration.
     pub(crate) fn servers(&self) -> std::io::Result<Vec<Server>> {
         let answer = self.say("show stat")?;
-        let rows = answer.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let rows = answer
+            .lines()
+            .map(|line| line.split(',').collect::<Vec<_>>());
         Ok(rows
             .filter(|row| {
                 row.len() > 17 && row[0] == "shop" && !["FRONTEND", "BACKEND"].contains(&row[1])
@@ -170,7 +182,10 @@ impl Balancer {
     pub(crate) fn status(&self, server: &str) -> String {
         let servers = self.servers().unwrap();
         let found = servers.iter().find(|found| found.name == server);
-        found.unwrap_or_else(|| panic!("no {server} in {servers:?}")).status.clone()
+        found
+            .unwrap_or_else(|| panic!("no {server} in {servers:?}"))
+            .status
+            .clone()
     }
 
     pub(crate) fn eventually(&self, what: &str, holds: impl Fn(&Self) -> bool) {

@@ -25,7 +25,10 @@ fn green_that_takes_connections_and_fails_requests_gets_no_traffic() {
         let load = Load::on(&world.balancers);
         let ended = world.swap(&["--to", "green"]).exits(2);
         let text = ended.all();
-        assert!(text.contains("green2") && !text.contains("blue2 "), "{text}");
+        assert!(
+            text.contains("green2") && !text.contains("blue2 "),
+            "{text}"
+        );
         world.serves(&BLUE);
         load.has_answered(100);
         let counts = load.end();
@@ -77,7 +80,10 @@ fn a_load_balancer_that_goes_down_during_the_swap_has_it_taken_back_on_the_other
     assert!([2, 4].contains(&ended.code), "{}", ended.all());
     assert!(ended.all().contains("lb2"), "{}", ended.all());
     let first = &world.balancers[0];
-    let blue_serves = || BLUE.iter().all(|name| first.in_service().contains(&(*name).to_owned()));
+    let blue_serves = || {
+        BLUE.iter()
+            .all(|name| first.in_service().contains(&(*name).to_owned()))
+    };
     assert!(blue_serves(), "{}", ended.all());
     world.answer_slow();
     assert!(BLUE.contains(&request.join().unwrap().unwrap().as_str()));

@@ -1,9 +1,14 @@
 //! A controller that is killed at every step of a swap in turn.
 
 use std::io::{BufRead, BufReader};
+use std::thread;
+use std::time::Duration;
 
 use super::load::Load;
 use super::world::{BLUE, GREEN, World};
+
+/// Long enough for a step to reach the first load balancer, and not for much more.
+const AMID: Duration = Duration::from_millis(15);
 
 /// Each kill is resolved by the next call, which says this.
 #[derive(Clone, Copy)]
@@ -12,26 +17,31 @@ enum Resolve {
     Revert,
 }
 
-/// Starts a swap, kills fleet as soon as it says that it begins step `number`, and says whether it
-/// came to that.
-fn killed_at(world: &World, to: &str, number: usize) -> bool {
+/// Starts a swap, kills fleet so long after it says that it begins step `number`, and says whether
+/// it came to that.
+fn killed_at(world: &World, to: &str, number: usize, later: Duration) -> bool {
     let mut swap = world.start_swap(&["--to", to]);
     let stderr = BufReader::new(swap.stderr.take().unwrap());
     let announced = format!("[{number}] ");
-    let reached = stderr.lines().map_while(Result::ok).any(|line| line.starts_with(&announced));
+    let mut lines = stderr.lines().map_while(Result::ok);
+    if !lines.any(|line| line.starts_with(&announced)) {
+        assert!(swap.wait().unwrap().success());
+        return false;
+    }
+    thread::sleep(later);
     swap.kill().unwrap();
     swap.wait().unwrap();
-    reached
+    true
 }
 
 /// Kills at step 1, 2, … until there is no such step, back and forth between the pools.
-fn at_every_step(resolve: Resolve) {
+fn at_every_step(later: Duration, resolve: Resolve) {
     let world = World::new();
     world.swap_file("");
     let load = Load::on(&world.balancers);
     let (mut serving, mut other) = (("blue", BLUE), ("green", GREEN));
     let mut number = 1;
-    while killed_at(&world, other.0, number) {
+    while killed_at(&world, other.0, number, later) {
         for balancer in &world.balancers {
             let in_service = balancer.in_service();
             assert!(in_service.len() >= 2, "killed at {number}: {in_service:?}");
@@ -59,11 +69,21 @@ fn at_every_step(resolve: Resolve) {
 }
 
 #[test]
-fn at_every_step_and_finished_by_the_next_call() {
-    at_every_step(Resolve::Finish);
+fn as_each_step_begins_and_finished_by_the_next_call() {
+    at_every_step(Duration::ZERO, Resolve::Finish);
 }
 
 #[test]
-fn at_every_step_and_taken_back_by_the_next_call() {
-    at_every_step(Resolve::Revert);
+fn as_each_step_begins_and_taken_back_by_the_next_call() {
+    at_every_step(Duration::ZERO, Resolve::Revert);
+}
+
+#[test]
+fn amid_each_step_and_finished_by_the_next_call() {
+    at_every_step(AMID, Resolve::Finish);
+}
+
+#[test]
+fn amid_each_step_and_taken_back_by_the_next_call() {
+    at_every_step(AMID, Resolve::Revert);
 }

@@ -7,11 +7,12 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::balancer::Balancer;
+use super::world::eventually;
 
 /// How many connections each load balancer has all the time.
 const CLIENTS: usize = 4;
@@ -23,6 +24,7 @@ pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Counts>>,
     watchers: Vec<JoinHandle<Watched>>,
+    answered: Arc<AtomicUsize>,
 }
 
 /// What came of the requests.
@@ -46,12 +48,13 @@ struct Watched {
 impl Load {
     pub(crate) fn on(balancers: &[Balancer]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(AtomicUsize::new(0));
         let clients = balancers
             .iter()
             .flat_map(|balancer| std::iter::repeat_n((balancer.address, balancer.port), CLIENTS))
             .map(|target| {
-                let stop = Arc::clone(&stop);
-                thread::spawn(move || ask_until(&stop, target))
+                let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+                thread::spawn(move || ask_until(&stop, &answered, target))
             })
             .collect();
         let watchers = balancers
@@ -63,7 +66,16 @@ impl Load {
             stop,
             clients,
             watchers,
+            answered,
         }
+    }
+
+    /// Waits until so many more requests have been answered.
+    pub(crate) fn has_answered(&self, more: usize) {
+        let enough = self.answered.load(Ordering::Relaxed) + more;
+        eventually("requests are answered", || {
+            self.answered.load(Ordering::Relaxed) >= enough
+        });
     }
 
     /// Ends it, and says what came of it.
@@ -119,12 +131,15 @@ impl fmt::Display for Counts {
     }
 }
 
-fn ask_until(stop: &AtomicBool, target: (&str, u16)) -> Counts {
+fn ask_until(stop: &AtomicBool, answered: &AtomicUsize, target: (&str, u16)) -> Counts {
     let mut counts = Counts::default();
     let mut kept = None;
     while !stop.load(Ordering::Relaxed) {
         match ask(&mut kept, target) {
-            Ok(server) => *counts.by_server.entry(server).or_default() += 1,
+            Ok(server) => {
+                *counts.by_server.entry(server).or_default() += 1;
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
             Err(error) => {
                 counts.lost.push(format!("{target:?}: {error}"));
                 kept = None;
@@ -238,7 +253,9 @@ fn count_in_service(socket: &PathBuf) -> Result<usize, Error> {
     if !answer.contains("\nPid: ") {
         return Err(Error::other("not the whole answer"));
     }
-    let rows = answer.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let rows = answer
+        .lines()
+        .map(|line| line.split(',').collect::<Vec<_>>());
     Ok(rows
         .filter(|row| row.len() > 17 && row[0] == "shop" && row[17].starts_with("UP"))
         .count())

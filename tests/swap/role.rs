@@ -1,15 +1,12 @@
 //! The role `haproxy` with a real HAProxy.
 
 use super::load::Load;
-use super::world::World;
-
-const BLUE: [&str; 2] = ["blue1", "blue2"];
-const GREEN: [&str; 2] = ["green1", "green2"];
+use super::world::{BLUE, GREEN, World};
 
 #[test]
 fn servers_of_an_idle_pool_start_in_maintenance() {
     let world = World::new();
-    world.eventually_serves(&BLUE);
+    world.serves(&BLUE);
     for balancer in &world.balancers {
         assert_eq!(balancer.status("green1"), "MAINT");
     }
@@ -32,7 +29,7 @@ fn a_reload_keeps_what_was_set_at_run_time_and_loses_no_request() {
             assert_eq!(balancer.status("blue1"), "DRAIN");
             assert_eq!(balancer.status("blue2"), "MAINT");
         }
-        world.eventually_serves(&GREEN);
+        world.serves(&GREEN);
     }
     let counts = load.end();
     println!("{counts}");
@@ -49,7 +46,10 @@ fn another_port_in_the_configuration_is_taken_over_by_a_reload() {
     let inventory = std::fs::read_to_string(world.path("inventory/hosts.yml")).unwrap();
     let saved = |balancer: &super::balancer::Balancer| {
         let answer = balancer.say("show servers state").unwrap();
-        let row = answer.lines().find(|line| line.contains(" green1 ")).unwrap();
+        let row = answer
+            .lines()
+            .find(|line| line.contains(" green1 "))
+            .unwrap();
         row.split(' ').nth(18).unwrap().to_owned()
     };
     let before = saved(balancer);

@@ -34,7 +34,6 @@ struct State {
     behaviour: Behaviour,
     slow_held: bool,
     slow_waiting: usize,
-    asked: usize,
     ended: bool,
     connections: Vec<TcpStream>,
 }
@@ -74,7 +73,6 @@ impl Service {
                 behaviour: Behaviour::Healthy,
                 slow_held: true,
                 slow_waiting: 0,
-                asked: 0,
                 ended: false,
                 connections: Vec::new(),
             }),
@@ -118,11 +116,6 @@ impl Service {
     pub(crate) fn slow_waiting(&self) -> usize {
         self.shared.state().slow_waiting
     }
-
-    /// How many requests have come, those of health checks among them.
-    pub(crate) fn asked(&self) -> usize {
-        self.shared.state().asked
-    }
 }
 
 impl Drop for Service {
@@ -161,7 +154,6 @@ fn serve(connection: &TcpStream, shared: &Shared, name: &str) -> std::io::Result
             }
         }
         let mut state = shared.state();
-        state.asked += 1;
         if request.starts_with("GET /slow") {
             state.slow_waiting += 1;
             while state.slow_held && !state.ended {
@@ -180,8 +172,7 @@ fn serve(connection: &TcpStream, shared: &Shared, name: &str) -> std::io::Result
         let ending = if close { "Connection: close\r\n" } else { "" };
         let length = name.len();
         // One write: a client never sees half an answer.
-        let answer =
-            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{ending}\r\n{name}");
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{ending}\r\n{name}");
         writer.write_all(answer.as_bytes())?;
         if close {
             return connection.shutdown(Shutdown::Write);

@@ -52,8 +52,14 @@ fn a_swap_to_green_and_back_loses_no_request() {
     println!("{counts}");
     assert!(counts.lost.is_empty(), "{counts}");
     assert!(counts.answered() >= 2000, "{counts}");
-    assert!(counts.of("blue") >= 1000 && counts.of("green") >= 500, "{counts}");
-    assert!(counts.fewest_in_service >= 2 && counts.looks > 100, "{counts}");
+    assert!(
+        counts.of("blue") >= 1000 && counts.of("green") >= 500,
+        "{counts}"
+    );
+    assert!(
+        counts.fewest_in_service >= 2 && counts.looks > 100,
+        "{counts}"
+    );
 }
 
 #[test]

@@ -14,6 +14,9 @@ use crate::cli::Ended;
 use crate::run::Site;
 use crate::sshd::Sshd;
 
+pub(crate) const BLUE: [&str; 2] = ["blue1", "blue2"];
+pub(crate) const GREEN: [&str; 2] = ["green1", "green2"];
+
 const ROLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/roles/haproxy");
 const BALANCERS: [(&str, &str); 2] = [("lb1", "127.0.8.1"), ("lb2", "127.0.8.2")];
 const HOSTS: [(&str, &str); 4] = [
@@ -29,6 +32,23 @@ const CONFIGURE: &str = r#"
   template: { src: haproxy.cfg, dest: "{{ here }}/haproxy.cfg", validate: haproxy -c -f %s }
 - name: Program that keeps what was set at run time
   template: { src: haproxy-save-state, dest: "{{ here }}/haproxy-save-state" }
+"#;
+
+/// What `fleet swap` reads, in a hurry.
+const SWAP: &str = r#"
+service: shop
+load_balancers:
+  hosts: balancers
+  socket: "{{ haproxy_socket }}"
+  backends: [shop]
+  server_state_file: "{{ haproxy_server_state }}"
+pools: { blue: blue, green: green }
+health:
+  path: /healthz
+  successes: 2
+  interval: 50ms
+  timeout: 500ms
+  deadline: 3s
 "#;
 
 pub(crate) struct World {
@@ -68,7 +88,10 @@ impl World {
                 })
                 .collect();
             (
-                balancers.map(|one| one.join().unwrap()).into_iter().collect(),
+                balancers
+                    .map(|one| one.join().unwrap())
+                    .into_iter()
+                    .collect(),
                 hosts.into_iter().map(|one| one.join().unwrap()).collect(),
             )
         });
@@ -200,17 +223,45 @@ impl World {
         found.unwrap_or_else(|| panic!("no service {name}"))
     }
 
-    /// The services whose name begins so.
-    pub(crate) fn pool(&self, pool: &str) -> impl Iterator<Item = &Service> {
-        let services = self.services.iter();
-        services.filter(move |service| service.name.starts_with(pool))
+    /// How many slow requests wait for their answer.
+    pub(crate) fn slow_waiting(&self) -> usize {
+        self.services.iter().map(Service::slow_waiting).sum()
     }
 
-    /// Waits until exactly these servers are in service on every load balancer.
-    pub(crate) fn eventually_serves(&self, servers: &[&str]) {
+    /// Answers all slow requests.
+    pub(crate) fn answer_slow(&self) {
+        for service in &self.services {
+            service.answer_slow();
+        }
+    }
+
+    /// Writes `swap.yml`, with more fields.
+    pub(crate) fn swap_file(&self, more: &str) {
+        self.write("swap.yml", &format!("{SWAP}{more}"));
+    }
+
+    pub(crate) fn start_swap(&self, args: &[&str]) -> Child {
+        self.start(&[&["swap", "swap.yml"], args].concat())
+    }
+
+    pub(crate) fn swap(&self, args: &[&str]) -> Ended {
+        self.end_of(self.start_swap(args))
+    }
+
+    /// The report of a swap that ends with this code.
+    pub(crate) fn json(&self, args: &[&str], code: i32) -> serde_json::Value {
+        let ended = self
+            .swap(&[&["--format", "json"], args].concat())
+            .exits(code);
+        serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", ended.all()))
+    }
+
+    /// Exactly these servers are in service, on every load balancer.
+    #[track_caller]
+    pub(crate) fn serves(&self, servers: &[&str]) {
         for balancer in &self.balancers {
-            let what = format!("has {servers:?} in service");
-            balancer.eventually(&what, |balancer| balancer.in_service() == servers);
+            assert_eq!(balancer.in_service(), servers, "{}", balancer.name);
         }
     }
 }
