@@ -40,6 +40,8 @@ pub mod run;
 #[cfg(feature = "control")]
 pub mod secret;
 #[cfg(feature = "control")]
+pub mod swap;
+#[cfg(feature = "control")]
 pub mod template;
 #[cfg(feature = "control")]
 pub mod transport;

@@ -21,6 +21,8 @@ mod draft;
 pub mod evr;
 pub mod facts;
 mod files;
+pub(crate) mod haproxy;
+pub(crate) mod http_get;
 mod ledger;
 mod link;
 mod lock;

@@ -98,11 +98,11 @@ impl Project {
         Ok(now.checked_sub(kept).unwrap_or(Timestamp::MIN))
     }
 
-    /// The project's store; made if there is none.
+    /// The project's directory of fleet's own; made if there is none.
     ///
     /// # Errors
-    /// When it is not ours, or cannot be used.
-    pub fn store(&self) -> Result<Sqlite, MemoryError> {
+    /// When it is not ours, or cannot be made.
+    pub fn directory(&self) -> Result<PathBuf, MemoryError> {
         let directory = self.root.join(DIRECTORY);
         let refused = |reason: String| MemoryError::Directory {
             path: directory.display().to_string(),
@@ -116,6 +116,19 @@ impl Project {
             _ => {}
         }
         check(&directory).map_err(refused)?;
+        Ok(directory)
+    }
+
+    /// The project's store; made if there is none.
+    ///
+    /// # Errors
+    /// When it is not ours, or cannot be used.
+    pub fn store(&self) -> Result<Sqlite, MemoryError> {
+        let directory = self.directory()?;
+        let refused = |reason: String| MemoryError::Directory {
+            path: directory.display().to_string(),
+            reason,
+        };
         let path = directory.join(STORE);
         // SQLite would make it with the mode that the umask leaves.
         let made = OpenOptions::new()

@@ -193,6 +193,27 @@ impl<'i> Globals<'i> {
         }
     }
 
+    /// Renders a text that stands outside of any task, with a host's variables.
+    ///
+    /// # Errors
+    /// Everything wrong in it; also when it depends on facts.
+    pub fn render(&self, host: &HostNames, node: &Node) -> Result<String, Errors> {
+        let own = OwnNames {
+            globals: self,
+            host,
+            variables: &host.variables,
+        };
+        let text = node.text().unwrap_or_default();
+        let scope = Scope::new(&self.engine, &own);
+        match scope.render_text(text, &node.span)? {
+            Rendered::Value(text) => Ok(text),
+            Rendered::Deferred { .. } => {
+                let error = Diagnostic::error("this cannot depend on facts: no host was asked yet");
+                Err(vec![error.at(node.span.clone())])
+            }
+        }
+    }
+
     /// The inventory's variables of all hosts, as far as they need no facts and no secrets of the
     /// store, restricted to what `reader` can name: its cost is one pass over the hosts for each distinct set of names.
     fn hostvars(&self, reader: &Template) -> Data {

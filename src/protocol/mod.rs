@@ -20,10 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::AnyResource;
 
+pub mod balancer;
 mod census;
 pub mod content;
 pub mod facts;
 mod hidden;
+mod output;
 mod ownership;
 mod severity;
 pub mod wire;
@@ -32,6 +34,7 @@ pub use census::{Census, Counted, Section};
 pub use content::{Content, Sha256, Source};
 pub use facts::Facts;
 pub use hidden::{HIDDEN, HIDDEN_REASON};
+pub use output::Output;
 pub use ownership::{Declared, Origin, Orphan};
 pub use severity::{Severity, UnknownSeverity};
 
@@ -54,6 +57,10 @@ pub type TaskId = u32;
 pub enum Message {
     /// Starts a play's work. Sent once, before the first task.
     Begin(Begin),
+    /// Starts a conversation about a load balancer instead, which ends with `End`.
+    Attend(Box<balancer::Attend>),
+    /// Asks a load balancer; the answer is [`Event::Balancer`].
+    Balancer(balancer::Ask),
     /// One more thing to observe and, in [`Mode::Apply`], to bring about.
     Task(Box<Task>),
     /// The controller's verdict on a task it sent with [`Task::judged`].
@@ -259,6 +266,11 @@ pub enum Event {
     Census {
         /// Packages, kernel parameters, modules, settings.
         census: Box<Census>,
+    },
+    /// What a load balancer says to [`Message::Balancer`].
+    Balancer {
+        /// What it says.
+        said: balancer::Answer,
     },
     /// The helper itself cannot go on (full disk, unreadable plan). Ends the conversation.
     Fatal {
@@ -469,23 +481,4 @@ impl Drift {
         self.severity = Some(severity);
         self
     }
-}
-
-/// What a command left behind, bounded in size.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
-    /// Exit status; 128 + n when killed by signal n, as shells count.
-    pub rc: i32,
-    /// Standard output, lossy UTF-8, at most [`Output::LIMIT`] bytes.
-    pub stdout: String,
-    /// Standard error, lossy UTF-8, at most [`Output::LIMIT`] bytes.
-    pub stderr: String,
-    /// Whether either stream was longer and was cut.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub truncated: bool,
-}
-
-impl Output {
-    /// How many bytes of each stream are kept.
-    pub const LIMIT: usize = 256 * 1024;
 }

@@ -16,6 +16,7 @@ use crate::protocol::{
 use crate::resource::{AnyResource, Resource, dispatch};
 
 mod access;
+mod balancer;
 mod orphan;
 
 use access::gain_access;
@@ -46,6 +47,10 @@ pub fn serve(
     link.send(&Event::Hello { facts })?;
     let begin = match link.receive() {
         Ok(Some(Message::Begin(begin))) => begin,
+        Ok(Some(Message::Attend(attend))) => {
+            return balancer::attend(&mut link, state, &attend)
+                .or_else(|error| give_up(&mut link, error));
+        }
         // Only the facts were wanted.
         Ok(None | Some(Message::End)) => {
             return Ok(link.send(&Event::Done {

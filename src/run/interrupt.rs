@@ -6,11 +6,13 @@ use std::task::Poll;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Being told to stop.
-pub(super) struct Interrupt(Vec<Signal>);
+#[derive(Debug)]
+pub struct Interrupt(Vec<Signal>);
 
 impl Interrupt {
     /// Listens from here on. A signal that cannot be listened to ends fleet, as it always does.
-    pub(super) fn listen() -> Self {
+    #[must_use]
+    pub fn listen() -> Self {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
         Self(
             kinds
@@ -21,7 +23,7 @@ impl Interrupt {
     }
 
     /// Waits until one comes.
-    pub(super) async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         poll_fn(|context| {
             let mut signals = self.0.iter_mut();
             if signals.any(|signal| signal.poll_recv(context).is_ready()) {

@@ -8,7 +8,8 @@ use crate::protocol::Holder;
 use crate::report;
 
 /// Who starts the run, as other runs will name it: `user@controller`.
-pub(super) fn who() -> String {
+#[must_use]
+pub fn who() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))

@@ -36,8 +36,9 @@ mod results;
 mod target;
 
 use host::{Context, Listening};
-use interrupt::Interrupt;
+pub use interrupt::Interrupt;
 use lock::Waiting;
+pub use lock::who;
 
 /// What to do, and where.
 #[derive(Debug)]
@@ -403,6 +404,29 @@ impl<'w> Run<'w> {
             wait_ms: u64::try_from(wait).unwrap_or(u64::MAX),
         })
     }
+}
+
+/// Finds out how hosts are reached, outside of any play.
+///
+/// # Errors
+/// Everything wrong with their connection variables.
+pub fn targets(
+    globals: &Globals<'_>,
+    hosts: &[HostName],
+    login: &Login,
+) -> Result<Vec<Target>, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    let mut targets = Vec::new();
+    for host in hosts {
+        let found = globals.lookup(&globals.host(host), None, |variable| {
+            target::target(host, None, login, variable)
+        });
+        match found {
+            Ok(target) => targets.push(target),
+            Err(found) => errors.extend(found),
+        }
+    }
+    if errors.is_empty() { Ok(targets) } else { Err(errors) }
 }
 
 fn mark_last(stages: &mut [Vec<Assignment<'_>>]) {

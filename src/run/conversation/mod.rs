@@ -359,6 +359,9 @@ impl<'a, L: Listener> Conversation<'a, L> {
                 return Err(Lost::OutOfTurn("a second beginning"));
             }
             Event::Census { .. } => return Err(Lost::OutOfTurn("a census nobody asked for")),
+            Event::Balancer { .. } => {
+                return Err(Lost::OutOfTurn("what a load balancer does"));
+            }
         }
         Ok(())
     }
