@@ -62,6 +62,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "swap",
+        &[
+            "diagnostic",
+            "host",
+            "inventory",
+            "playbook",
+            "protocol",
+            "report",
+            "run",
+            "transport",
+            "yaml",
+        ],
+    ),
+    (
         "cli",
         &[
             "artifact",
@@ -77,6 +91,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "resource",
             "run",
             "secret",
+            "swap",
             "template",
             "transport",
             "waiver",

@@ -131,6 +131,19 @@ pub(super) fn validate(request: &Request) -> Result<(), Error> {
     })
 }
 
+/// Reads the inventory for something that is no run over its hosts.
+///
+/// # Errors
+/// Everything wrong with it, or what `then` says.
+pub(super) fn within<T>(
+    request: &Request,
+    then: impl FnOnce(&Inventory, &Globals<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    begin(request, ask(&request.vault), |loaded, work| {
+        then(&loaded.inventory, work.globals)
+    })
+}
+
 /// Reads what `request` names and finds everything wrong with it, before `then` goes on.
 fn begin<T>(
     request: &Request,
@@ -366,15 +379,21 @@ fn options(request: &Request) -> Options {
         keep: request.keep,
         silence: SILENCE,
         redactor: request.vault.redactor().clone(),
-        login: Login {
-            user: request.connection.user.clone(),
-            private_key: request.connection.private_key.clone(),
-            become_root: request.connection.r#become,
-        },
+        login: login(&request.connection),
     }
 }
 
-fn transport(connection: &Connection) -> Result<Transport, Error> {
+/// Who to be on the hosts, as far as variables and plays do not say.
+pub(super) fn login(connection: &Connection) -> Login {
+    Login {
+        user: connection.user.clone(),
+        private_key: connection.private_key.clone(),
+        become_root: connection.r#become,
+    }
+}
+
+/// The way to the hosts.
+pub(super) fn transport(connection: &Connection) -> Result<Transport, Error> {
     let helpers = Helpers::beside_executable().map_err(|error| {
         Error::new(
             ErrorKind::Internal,

@@ -38,6 +38,7 @@ mod secret;
 mod session;
 mod settings;
 mod stream;
+mod swap;
 mod table;
 mod validate;
 
@@ -105,6 +106,12 @@ enum Verb {
     ///
     /// For example: `fleet exec 'web*' -- uptime`
     Exec(exec::ExecArgs),
+    /// Move traffic from one pool of hosts to the other, and back
+    ///
+    /// Blue and green behind HAProxy: the idle pool is checked, deployed and proven, put into
+    /// service on every load balancer, and only then the other one is drained. Too few servers are
+    /// never left in service, whatever happens; what fails or was interrupted is taken back.
+    Swap(swap::SwapArgs),
     /// Print what hosts are, as JSON
     Facts(facts::FactsArgs),
     /// Show hosts, groups and variables, and where they come from
@@ -184,6 +191,7 @@ fn dispatch(session: &mut Session, verb: &Verb) -> Result<Verdict, Error> {
         Verb::Validate(args) => validate::run(session, args),
         Verb::Drift(args) => drift::run(session, args),
         Verb::Runs(args) => runs::run(session, *args),
+        Verb::Swap(args) => swap::run(session, args),
         Verb::Facts(args) => facts::run(session, args),
         Verb::Inventory(args) => inventory::run(session, args),
         Verb::Doc(args) => doc::run(session, args),

@@ -197,11 +197,7 @@ impl<'w> Run<'w> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let id = format!(
-            "{}-{:04x}",
-            jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
-            fastrand::u16(..)
-        );
+        let id = new_run_id();
         let handlers = match &work.job {
             Job::Plays { playbook, .. } => {
                 let handlers = playbook.plays.iter().flat_map(|play| &play.handlers);
@@ -404,6 +400,13 @@ impl<'w> Run<'w> {
             wait_ms: u64::try_from(wait).unwrap_or(u64::MAX),
         })
     }
+}
+
+/// Names a run: when it begins, and a little more.
+#[must_use]
+pub fn new_run_id() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("{now}-{:04x}", fastrand::u16(..))
 }
 
 /// Finds out how hosts are reached, outside of any play.

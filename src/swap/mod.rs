@@ -42,9 +42,9 @@
 //!
 //! # Journal and lock
 //!
-//! `.fleet/swap/SERVICE.json` of the project: what is under way and what fleet itself took out of
-//! service; written, synced and renamed before each step. `.fleet/swap/SERVICE.lock` is locked for
-//! the time of a swap, and so is the runtime socket on each load balancer, by the helper.
+//! `.fleet/swap/SERVICE/journal.json` of the project: what is under way and what fleet itself took out
+//! of service; written, synced and renamed before each step. `lock` beside it is locked for the time
+//! of a swap, and so is the runtime socket on each load balancer, by the helper.
 //! Each step is announced on stderr as `[n] what`, after it is in the journal and before it is
 //! done.
 //!
@@ -83,11 +83,23 @@ mod call;
 mod describe;
 mod drive;
 mod file;
+mod forecast;
 mod health;
 mod journal;
 mod operation;
+mod perform;
 mod plan;
+mod report;
+mod setup;
 mod trouble;
 mod world;
 
+pub use call::Wish;
 pub use file::SwapFile;
+pub use journal::Journal;
+pub use operation::Playbooks;
+pub use perform::{Asked, Conclusion, Means, perform};
+pub use report::{Action, Report, Verdict};
+pub use setup::Setup;
+pub use trouble::{Class, Trouble};
+pub use world::{Pool, Rules};

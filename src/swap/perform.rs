@@ -1,0 +1,333 @@
+//! One call from its beginning to its report.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::call::{Beginning, Refusal, Wish, beginning, is_all, unfinished};
+use super::drive::{Done, Ending, Outcome, drive};
+use super::file::SwapFile;
+use super::forecast::forecast;
+use super::journal::Journal;
+use super::operation::{Operation, Playbooks, look};
+use super::plan::{Record, Stage, Step};
+use super::report::{Action, Report, Verdict, planned, status};
+use super::setup::Setup;
+use super::trouble::{Class, Trouble};
+use super::world::{Rules, World};
+use super::describe;
+use crate::protocol::Begin;
+use crate::run::Interrupt;
+use crate::transport::Transport;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Whether to act or to look.
+    pub action: Action,
+    /// What is to be, unless only the state is wanted.
+    pub wish: Option<Wish>,
+    /// Servers that somebody took out are fleet's.
+    pub adopt: bool,
+    /// Names the call.
+    pub run_id: String,
+}
+
+/// What a call may use.
+pub struct Means<'m> {
+    /// The way to the load balancers.
+    pub transport: &'m Transport,
+    /// How conversations with them are run.
+    pub begin: Begin,
+    /// What earlier calls have left.
+    pub journal: &'m Journal,
+    /// Gate and deployment.
+    pub playbooks: &'m mut dyn Playbooks,
+    /// Hears of each step before it is taken.
+    pub announce: &'m mut dyn FnMut(&str),
+    /// Asked with the plan whether to go on.
+    pub confirm: &'m mut dyn FnMut(&str) -> bool,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+    /// When the call began.
+    pub began: Instant,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub enum Conclusion {
+    /// This, and what it is about.
+    Report(Box<Report>, Rules),
+    /// The user said no; nothing was changed.
+    Declined,
+    /// What earlier calls have left cannot be known, so nothing was begun.
+    Journal(Trouble),
+}
+
+/// Does what is asked.
+pub async fn perform(asked: Asked, file: &SwapFile, setup: Setup, means: Means<'_>) -> Conclusion {
+    let Setup {
+        rules,
+        terms,
+        mut balancers,
+        addresses,
+    } = setup;
+    let previous = match previous(means.journal, &rules) {
+        Ok(previous) => previous,
+        Err(trouble) => return Conclusion::Journal(trouble),
+    };
+    let mut report = Report {
+        run_id: asked.run_id.clone(),
+        action: asked.action,
+        service: file.service.clone(),
+        file: file.path.display().to_string(),
+        from: None,
+        to: None,
+        started_at: jiff::Timestamp::now(),
+        duration: means.began.elapsed(),
+        verdict: Verdict::Refused,
+        trouble: None,
+        steps: Vec::new(),
+        remarks: Vec::new(),
+        world: World::default(),
+        parked: BTreeSet::new(),
+    };
+    let looked = look(&mut balancers, means.transport, &means.begin, &rules).await;
+    let mut operation = Operation {
+        rules: &rules,
+        balancers,
+        transport: means.transport,
+        begin: means.begin,
+        health: &file.health,
+        addresses,
+        live: file.live.as_ref(),
+        playbooks: means.playbooks,
+        journal: means.journal,
+        announce: means.announce,
+        interrupt: means.interrupt,
+        interrupted: false,
+        began: means.began,
+    };
+    match looked {
+        Ok(world) => {
+            let mut call = Call {
+                asked: &asked,
+                rules: &rules,
+                terms: &terms,
+                previous: previous.map(|record| adopted(record, &asked, &world)),
+                report: &mut report,
+                confirm: means.confirm,
+            };
+            if !call.go(&mut operation, world).await {
+                operation.close().await;
+                return Conclusion::Declined;
+            }
+        }
+        Err(trouble) => report.trouble = Some(trouble),
+    }
+    operation.close().await;
+    report.duration = means.began.elapsed();
+    Conclusion::Report(Box::new(report), rules)
+}
+
+/// What the journal says, if it is about these pools.
+fn previous(journal: &Journal, rules: &Rules) -> Result<Option<Record>, Trouble> {
+    let Some(record) = journal.load()? else {
+        return Ok(None);
+    };
+    for name in [&record.from, &record.to] {
+        if rules.pool(name).is_none() {
+            let message = format!(
+                "the journal is about a pool `{name}`, which the file does not have; name the pools \
+                 as before until nothing is under way"
+            );
+            return Err(Trouble::new(Class::Journal, message));
+        }
+    }
+    Ok(Some(record))
+}
+
+/// With `--adopt`, what is out of service was taken out by fleet.
+fn adopted(mut record: Record, asked: &Asked, world: &World) -> Record {
+    if asked.adopt {
+        record.parked.extend(world.servers.keys().cloned());
+    }
+    record
+}
+
+struct Call<'c> {
+    asked: &'c Asked,
+    rules: &'c Rules,
+    terms: &'c super::drive::Terms,
+    previous: Option<Record>,
+    report: &'c mut Report,
+    confirm: &'c mut dyn FnMut(&str) -> bool,
+}
+
+impl Call<'_> {
+    /// Goes through with it; false if the user does not want to.
+    async fn go(&mut self, operation: &mut Operation<'_>, world: World) -> bool {
+        let previous = self.previous.clone();
+        let parked = previous.as_ref().map(|record| record.parked.clone());
+        self.report.parked = parked.unwrap_or_default();
+        if let Some(record) = &previous {
+            let under_way = matches!(record.stage, Stage::Forward | Stage::Back);
+            if under_way || self.asked.wish.is_none() {
+                self.report.from = Some(record.from.clone());
+            }
+            if under_way {
+                self.report.to = Some(record.to.clone());
+                self.report.remarks.extend(record.error.clone());
+            }
+        }
+        let Some(wish) = self.asked.wish.clone() else {
+            let (verdict, trouble) = status(self.rules, &world, previous.as_ref());
+            self.report.verdict = verdict;
+            self.report.trouble = trouble;
+            self.finish(world);
+            return true;
+        };
+        let unfinished = unfinished(&wish, previous.as_ref());
+        let first = match &unfinished {
+            Some(first) => Ok(first.clone()),
+            None => self.beginning(&wish, previous.as_ref(), &world),
+        };
+        let first = match first {
+            Ok(first) => first,
+            Err(trouble) => {
+                self.report.trouble = Some(trouble);
+                self.finish(world);
+                return true;
+            }
+        };
+        self.report.from = Some(first.record.from.clone());
+        self.report.to = Some(first.record.to.clone());
+        let steps = forecast(self.rules, self.terms, &world, &first.record);
+        let then = unfinished.filter(|first| !is_all(&wish, first)).map(|_| wish);
+        if self.asked.action == Action::Plan {
+            self.plan(&steps, then.as_ref(), world);
+            return true;
+        }
+        let question = self.question(&steps);
+        if !steps.is_empty() && !(self.confirm)(&question) {
+            return false;
+        }
+        let ended = self.drive(operation, first).await;
+        if let (Some(wish), Some(record)) = (then, ended) {
+            let world = std::mem::take(&mut self.report.world);
+            match self.beginning(&wish, Some(&record), &world) {
+                Ok(next) => {
+                    self.report.from = Some(next.record.from.clone());
+                    self.report.to = Some(next.record.to.clone());
+                    self.drive(operation, next).await;
+                }
+                Err(trouble) => {
+                    self.report.trouble = Some(trouble);
+                    self.finish(world);
+                }
+            }
+        }
+        true
+    }
+
+    fn beginning(
+        &self,
+        wish: &Wish,
+        previous: Option<&Record>,
+        world: &World,
+    ) -> Result<Beginning, Trouble> {
+        describe::incomplete(world)?;
+        let mut first = beginning(wish, previous, self.rules, world, &self.asked.run_id).map_err(
+            |refusal| {
+                let class = match refusal {
+                    Refusal::NothingToRevert(_) => Class::Journal,
+                    Refusal::TooFew { .. } => Class::Budget,
+                };
+                Trouble::new(class, refusal.to_string())
+            },
+        )?;
+        first.record = adopted(first.record, self.asked, world);
+        Ok(first)
+    }
+
+    fn plan(&mut self, steps: &[Step], then: Option<&Wish>, world: World) {
+        self.report.verdict = match steps {
+            [] => Verdict::Unchanged,
+            _ => Verdict::Planned,
+        };
+        if let Some(Step::Short(shortage)) = steps.last() {
+            self.report.verdict = Verdict::Refused;
+            self.report.trouble = Some(Trouble::new(Class::Budget, shortage.to_string()));
+        }
+        if let Some(Wish::To(pool)) = then {
+            let remark = format!("what was interrupted is taken back; then a swap to {pool} begins");
+            self.report.remarks.push(remark);
+            self.report.verdict = Verdict::Planned;
+        }
+        self.report.steps = planned(steps, self.rules);
+        self.finish(world);
+    }
+
+    fn question(&self, steps: &[Step]) -> String {
+        let steps = planned(steps, self.rules);
+        let lines = steps.iter().map(|step| format!("  {}", step.text));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// One drive; the record, if another one may follow.
+    async fn drive(&mut self, operation: &mut Operation<'_>, first: Beginning) -> Option<Record> {
+        let Beginning { mut record, start } = first;
+        let outcome = drive(operation, self.rules, self.terms, &mut record, start).await;
+        let Outcome {
+            ending,
+            trouble,
+            steps,
+            remarks,
+            world,
+        } = outcome;
+        self.report.steps.extend::<Vec<Done>>(steps);
+        self.report.remarks.extend(remarks);
+        self.report.verdict = ending.into();
+        self.report.trouble = trouble;
+        self.report.parked.clone_from(&record.parked);
+        // What was acted on since is not in what was seen last.
+        let world = if ending == Ending::Refused {
+            world
+        } else {
+            let looked = look(
+                &mut operation.balancers,
+                operation.transport,
+                &operation.begin,
+                self.rules,
+            );
+            looked.await.unwrap_or(world)
+        };
+        self.finish(world);
+        (ending == Ending::Reverted).then_some(record)
+    }
+
+    /// Notes what somebody else keeps out of service.
+    fn finish(&mut self, world: World) {
+        let held = world
+            .servers
+            .keys()
+            .filter(|slot| world.is_held(slot, &self.report.parked));
+        for slot in held {
+            let remark = format!(
+                "{} on {} was taken out by somebody else and is left so",
+                slot.name, slot.balancer
+            );
+            if !self.report.remarks.contains(&remark) {
+                self.report.remarks.push(remark);
+            }
+        }
+        self.report.world = world;
+    }
+}
+
+impl std::fmt::Debug for Means<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Means")
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
+}
