@@ -15,6 +15,7 @@ mod daemon;
 mod drift;
 mod faults;
 mod handlers;
+mod haproxy;
 mod host_init;
 mod host_state;
 mod kinds;

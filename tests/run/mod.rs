@@ -8,6 +8,7 @@ mod exit_codes;
 mod formats;
 mod handlers;
 mod interrupt;
+mod killed;
 mod lock;
 mod lost_connection;
 mod memory;

@@ -1,0 +1,12 @@
+//! Blue and green under load: two real HAProxies with the configuration of the role `haproxy`,
+//! reached over sshds of their own, and four hosts of services that behave as they are told.
+//! Everything is on loopback addresses, below one temporary directory, and ends with the test.
+
+mod balancer;
+mod faults;
+mod killed;
+mod load;
+mod role;
+mod service;
+mod under_load;
+mod world;
