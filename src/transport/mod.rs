@@ -136,6 +136,16 @@ pub struct Transport {
     helpers: Helpers,
     runtime: RuntimeDirectory,
     starts: Semaphore,
+    stand_in: Option<StandIn>,
+}
+
+/// What answers in the place of hosts.
+struct StandIn(Box<dyn Fn(&Target) -> Channel + Send + Sync>);
+
+impl std::fmt::Debug for StandIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StandIn")
+    }
 }
 
 impl Transport {
@@ -152,7 +162,19 @@ impl Transport {
             helpers,
             runtime,
             starts,
+            stand_in: None,
         })
+    }
+
+    /// Contacts nobody: `answer` gives the conversation with each host. What ten thousand hosts
+    /// cost the controller can be measured only where they cost nothing themselves.
+    #[must_use]
+    pub fn with_stand_in(
+        mut self,
+        answer: impl Fn(&Target) -> Channel + Send + Sync + 'static,
+    ) -> Self {
+        self.stand_in = Some(StandIn(Box::new(answer)));
+        self
     }
 
     /// Starts the helper on a host and returns the conversation with it, its first event
@@ -162,6 +184,9 @@ impl Transport {
     /// Why that did not come about. Nothing was changed on the host, except that it may have the
     /// helper now.
     pub async fn open(&self, target: &Target) -> Result<Channel, Unreachable> {
+        if let Some(StandIn(answer)) = &self.stand_in {
+            return Ok(answer(target));
+        }
         let bootstrap = Bootstrap::new(&self.helpers, self.options.helper_directory.as_deref());
         let become_ = target.become_.as_ref();
         let password = self

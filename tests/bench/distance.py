@@ -1,0 +1,95 @@
+"""The same check with every host 50 ms away."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import peers
+from loopback import Loopback, free_port
+from measure import Section, Target, interleaved, seconds, table, wall
+
+ROUND_TRIP = 0.05
+"""In seconds."""
+
+
+class Far:
+    """Proxies in front of all hosts that hand every byte on after half a round trip. Kernels
+    without `netem` can do it too, and nothing but these connections is slowed down."""
+
+    def __init__(self, hosts: Loopback) -> None:
+        self._hosts = hosts
+        self._port = free_port()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> "Far":
+        self._thread.start()
+        for name in self._hosts.names:
+            asyncio.run_coroutine_threadsafe(self._serve(self._hosts.address(name)), self._loop).result()
+        for path in (self._hosts.ssh_config, self._hosts.known_hosts):
+            path.write_text(path.read_text().replace(str(self._hosts.port), str(self._port)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _serve(self, address: str) -> None:
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # The way there and back before a connection stands.
+            await asyncio.sleep(ROUND_TRIP)
+            far_reader, far_writer = await asyncio.open_connection(address, self._hosts.port)
+            await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+
+        await asyncio.start_server(connected, address, self._port)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hands on what comes, in order, each piece when its time has come."""
+        on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def arrive() -> None:
+            while True:
+                due, piece = await on_the_way.get()
+                await asyncio.sleep(due - self._loop.time())
+                if not piece:
+                    writer.close()
+                    return
+                writer.write(piece)
+                await writer.drain()
+
+        arriving = asyncio.ensure_future(arrive())
+        piece = b"."
+        while piece:
+            try:
+                piece = await reader.read(1 << 16)
+            except ConnectionError:
+                piece = b""
+            on_the_way.put_nowait((self._loop.time() + ROUND_TRIP / 2, piece))
+        await asyncio.gather(arriving, return_exceptions=True)
+
+
+def measure(executable: Path, count: int, forks: int, rounds: int) -> Section:
+    with Loopback(count) as hosts:
+        tree = hosts.directory / "tree"
+        peers.fleet(executable, hosts, forks, "apply", peers.PLAYBOOK, tree, "-y")
+        with Far(hosts):
+            runs = {
+                "ssh": lambda: peers.ssh_true(hosts, forks),
+                "fleet": lambda: peers.fleet(executable, hosts, forks, "check", peers.PLAYBOOK, tree),
+            }
+            samples = interleaved(rounds, runs)
+    ssh, fleet = wall(samples["ssh"]), wall(samples["fleet"])
+    trips = (fleet - ssh) / ROUND_TRIP
+    text = (
+        f"{count} hosts × {peers.RESOURCES} resources, {forks} at once, each behind a proxy that "
+        f"delays every byte: {1000 * ROUND_TRIP:.0f} ms there and back. Median of {rounds} rounds.\n\n"
+        + table(
+            ["", "time"],
+            [
+                ["`ssh host true`", seconds(ssh)],
+                ["check", seconds(fleet)],
+                ["check − `ssh host true`, in round trips", f"{trips:.1f}"],
+            ],
+        )
+    )
+    return Section("Distance", text, [Target("check − `ssh host true`, 50 ms away, in round trips", trips, 2)])
