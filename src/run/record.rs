@@ -1,5 +1,6 @@
 //! What the helper says of each task, turned into the host's report.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::protocol::{Advance, Declared, HandlerName, Holder, Orphan, Outcome, Status, TaskId};
@@ -64,6 +65,8 @@ pub(super) struct Record<'p> {
     waiting: &'p Waiting,
     /// While another run is waited for.
     in_line: Option<Place<'p>>,
+    /// The host has let us in: from now on it may be worked on.
+    begun: &'p Cell<bool>,
 }
 
 /// Why a task after a failed one has no result.
@@ -75,6 +78,7 @@ impl<'p> Record<'p> {
         keep: Keep,
         progress: &'p dyn Progress,
         waiting: &'p Waiting,
+        begun: &'p Cell<bool>,
     ) -> Self {
         Self {
             report: so_far.report,
@@ -89,6 +93,7 @@ impl<'p> Record<'p> {
             stopped: false,
             waiting,
             in_line: None,
+            begun,
         }
     }
 
@@ -228,6 +233,7 @@ impl Listener for Record<'_> {
 
     fn begun(&mut self) {
         self.in_line = None;
+        self.begun.set(true);
     }
 }
 

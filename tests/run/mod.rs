@@ -13,6 +13,7 @@ mod memory;
 mod orphans;
 mod registered;
 mod report;
+mod rollout;
 mod secrets;
 mod selection;
 mod several_hosts;
