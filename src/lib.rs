@@ -7,7 +7,7 @@
 //! ```
 //!
 //! On the controller (feature `control`): `yaml`, `inventory`, `playbook`, `template`, `transport`,
-//! `run`, `report`, `cli`, and what they read besides: `secret`, `artifact`, `image`, `http`. On the
+//! `run`, `journal`, `report`, `cli`, and what they read besides: `secret`, `artifact`, `image`, `http`. On the
 //! host, inside `fleet-helper`: [`reconcile`], [`resource`], [`host`]. Between them: [`protocol`].
 //! `ARCHITECTURE.md` has the code map and the invariants.
 
@@ -26,6 +26,8 @@ pub mod http;
 pub mod image;
 #[cfg(feature = "control")]
 pub mod inventory;
+#[cfg(feature = "control")]
+pub mod journal;
 #[cfg(feature = "control")]
 pub mod memory;
 #[cfg(feature = "control")]

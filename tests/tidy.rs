@@ -41,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "memory",
         &["diagnostic", "protocol", "report", "secret", "yaml"],
     ),
+    ("journal", &["diagnostic", "report"]),
     (
         "waiver",
         &["diagnostic", "inventory", "playbook", "report", "yaml"],
@@ -51,6 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "diagnostic",
             "error",
             "inventory",
+            "journal",
             "playbook",
             "protocol",
             "report",
@@ -84,6 +86,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http",
             "image",
             "inventory",
+            "journal",
             "memory",
             "playbook",
             "protocol",

@@ -1,24 +1,34 @@
 //! `fleet apply`: show the plan, ask, bring it about.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::ArgPredicate;
+use clap::{Arg, Args};
+use jiff::Timestamp;
 
 use super::check;
 use super::delivery::{Delivery, Verdict};
+use super::journaling::Journaling;
 use super::options::{PlaybookArgs, ReportOptions};
 use super::remember::Remembering;
 use super::request::Request;
+use super::resume::{self, GoingOn, NAMED_BY_JOURNAL, RolloutArgs};
 use super::session::Session;
 use super::settings::Answers;
 use crate::error::{Error, ErrorKind};
+use crate::journal::Past;
+use crate::memory::Project;
 use crate::report::{self, Command, HostStatus, ResourceReport, RunReport};
 
 /// Arguments of `fleet apply`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
-    playbook: PlaybookArgs,
+    pub playbook: PlaybookArgs,
+
+    #[command(flatten)]
+    pub rollout: RolloutArgs,
 
     /// Change nothing: the same as `fleet check`
     #[arg(short = 'C', long, help_heading = "Changes", visible_alias = "dry-run", aliases = ["dry", "noop"])]
@@ -29,7 +39,7 @@ pub(super) struct ApplyArgs {
     /// Only what `fleet check` shows as `orphan`, and only when all tasks take part: not with
     /// `--tags` or `--skip-tags`.
     #[arg(long, help_heading = "Changes", conflicts_with_all = ["tags", "skip_tags"])]
-    prune: bool,
+    pub prune: bool,
 
     /// Wait so long for another run that changes the same host: `90`, `30s`, `5m`
     ///
@@ -41,7 +51,7 @@ pub(super) struct ApplyArgs {
         default_value = "30s",
         value_parser = duration
     )]
-    lock_timeout: Duration,
+    pub lock_timeout: Duration,
 
     /// Do not show the plan and ask first
     #[arg(short, long, help_heading = "Changes", alias = "auto-approve")]
@@ -58,6 +68,12 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Er
     if args.check {
         return check::plainly(session, &args.playbook);
     }
+    let GoingOn {
+        args,
+        rollout,
+        past,
+    } = resume::going_on(args)?;
+    let args = &args;
     let PlaybookArgs { targets, tags, .. } = &args.playbook;
     let lists = targets.list_hosts || tags.list_tasks || tags.list_tags;
     if !args.yes && !lists && session.settings.answers != Answers::Typed {
@@ -70,12 +86,17 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Er
     let request = Request {
         lock_timeout: args.lock_timeout,
         prune: args.prune,
+        rollout,
         ..session.request(Command::Apply, &args.playbook)?
     };
     if let Some(code) = session.list(&request, targets, tags)? {
         return Ok(code.into());
     }
     let mut delivery = Delivery::begin(session, args.report(), Command::Apply)?;
+    let request = Request {
+        journaling: Some(journaling(args, past)?),
+        ..request
+    };
     let mut remembering = Remembering::of(session, &args.playbook.playbook)?;
     let request = remembering.wants(request);
     if !args.yes {
@@ -83,7 +104,7 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Er
             command: Command::Plan,
             ..request.clone()
         })?;
-        if plan.interrupted || !leaves_work(&plan) {
+        if plan.cut_short.is_some() || !leaves_work(&plan) {
             // What was asked for was an apply, and there was nothing to it.
             let done = RunReport {
                 command: Command::Apply,
@@ -100,6 +121,31 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Er
         one.hosts.iter_mut().for_each(|host| host.keep(keep));
     })?;
     Ok(finish(session, remembering, done, delivery))
+}
+
+/// Where the run is journaled.
+fn journaling(args: &ApplyArgs, past: Option<Arc<Past>>) -> Result<Journaling, Error> {
+    let project = Project::of_playbook(&args.playbook.playbook);
+    let now = Timestamp::now();
+    let forget = project.forget_before(now).map_err(Error::config)?;
+    Ok(Journaling {
+        directory: Journaling::directory(&project)?,
+        keep: Duration::try_from(now.duration_since(forget)).unwrap_or(Duration::MAX),
+        arguments: resume::kept(args),
+        past,
+    })
+}
+
+/// The journal names the playbook of a run that is gone on with.
+pub(super) fn unless_resumed(playbook: Arg) -> Arg {
+    let named = [
+        ("resume", ArgPredicate::IsPresent, NAMED_BY_JOURNAL),
+        ("rerun", ArgPredicate::IsPresent, NAMED_BY_JOURNAL),
+    ];
+    playbook
+        .required(false)
+        .required_unless_present_any(["resume", "rerun"])
+        .default_value_ifs(named)
 }
 
 /// Remembers the run and prints its report.
@@ -131,7 +177,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn leaves_work(plan: &RunReport) -> bool {
     plan.hosts.iter().any(|host| {
         let work = match host.status() {
-            HostStatus::InSync | HostStatus::Unreachable => false,
+            HostStatus::InSync | HostStatus::Unreachable | HostStatus::Untouched => false,
             HostStatus::Drifted => host.resources.iter().any(ResourceReport::would_change),
             HostStatus::Changed | HostStatus::Failed | HostStatus::Unknown => true,
         };
@@ -173,7 +219,8 @@ mod tests {
             started_at: jiff::Timestamp::UNIX_EPOCH,
             duration: std::time::Duration::ZERO,
             hosts: vec![host],
-            interrupted: false,
+            cut_short: None,
+            batches: Vec::new(),
             waivers: Vec::new(),
         }
     }

@@ -8,16 +8,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::journaling::Declared;
 use super::locks::{self, Locks};
 use super::project;
 use super::request::{Connection, Listing, Request, Work};
 use crate::diagnostic::{self, Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind};
 use crate::inventory::{HostName, Inventory, Pattern, VarMap, extra_vars};
+use crate::journal::Journal;
 use crate::playbook::{
     self, Contents, Globals, Play, Playbook, TagFilter, Task, play_hosts, selected,
 };
-use crate::report::{Command, Progress, RunReport};
+use crate::report::{Command, CutShort, Progress, RunReport};
 use crate::resource::AnyResource;
 use crate::run::{Job, Login, Options, Over, Ownership, Run, Work as RunWork};
 use crate::secret::Vault;
@@ -56,6 +58,7 @@ pub(super) fn run(
         }
         let run = Run::prepare(work, options(request)).map_err(Error::config)?;
         let transport = transport(&request.connection)?;
+        let mut journal = journal(request, loaded, work, &run)?;
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot start").caused_by(error))?;
         let finish = |report: &mut RunReport| {
@@ -69,10 +72,44 @@ pub(super) fn run(
             }
         });
         let over = tell.as_mut().map(|tell| tell as Over<'_>);
-        let mut report = runtime.block_on(run.perform(&transport, progress, over));
+        let performed = run.perform(&transport, progress, over, journal.as_mut());
+        let mut report = runtime.block_on(performed);
         finish(&mut report);
+        let cut_short = report.cut_short.as_ref().map(CutShort::as_str);
+        let closed = journal.map(|journal| journal.close(report.exit_code() as u8, cut_short));
+        if let Some(Err(error)) = closed {
+            progress.note(&format!("the run's journal has no end: {error}"));
+        }
         Ok(report)
     })
+}
+
+/// The journal of an apply. What only looks makes sure that an apply could go on likewise.
+fn journal(
+    request: &Request,
+    loaded: &Loaded,
+    work: &RunWork<'_>,
+    run: &Run<'_>,
+) -> Result<Option<Journal>, Error> {
+    let (Some(journaling), Work::Playbook(playbook)) = (&request.journaling, &request.work) else {
+        return Ok(None);
+    };
+    let declared = Declared {
+        playbook: playbook.display().to_string(),
+        variables: names(&loaded.extra),
+        hosts: work.hosts.iter().map(HostName::to_string).collect(),
+        plays: run.batches(),
+    };
+    journaling.check(&declared)?;
+    let apply = request.command == Command::Apply;
+    let begun = apply.then(|| journaling.begin(run.id(), request.rollout.seed, declared));
+    begun.transpose()
+}
+
+/// The names of variables, in alphabetical order.
+fn names(variables: &VarMap) -> Vec<String> {
+    let names: BTreeSet<_> = variables.keys().cloned().collect();
+    names.into_iter().collect()
 }
 
 /// Marks what is waived, and notes the waivers that somebody should look at.
@@ -203,6 +240,13 @@ fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
     let extra = diagnostics
         .check(extra_vars(&request.sources.extra_vars, &request.vault))
         .unwrap_or_default();
+    if let Some(journaling) = request
+        .journaling
+        .as_ref()
+        .filter(|_| !diagnostics.has_errors())
+    {
+        journaling.check_variables(&names(&extra))?;
+    }
     let folder = match &request.work {
         Work::Playbook(path) => path.parent(),
         Work::Exec { .. } | Work::Facts { .. } | Work::Census { .. } => None,
@@ -379,6 +423,7 @@ fn options(request: &Request) -> Options {
             Work::Exec { .. } | Work::Facts { .. } | Work::Census { .. } => None,
         },
         lock_timeout: request.lock_timeout,
+        rollout: request.rollout.clone(),
         diff: request.diff,
         keep: request.keep,
         silence: SILENCE,

@@ -60,6 +60,7 @@ fn answer(host: &HostReport) -> Vec<String> {
     if let Some(error) = &host.error {
         let verdict = match host.status() {
             HostStatus::Unreachable => format!("{name} | UNREACHABLE! ({})", error.class.words()),
+            HostStatus::Untouched => format!("{name} | UNTOUCHED"),
             _ => format!("{name} | FAILED!"),
         };
         return with_body(format!("{verdict} >>"), &[&error.message]);
@@ -147,7 +148,8 @@ mod tests {
                 answered("web02", Status::Failed, 2, "half\n", "broken\x1b]0;x\x07\n"),
                 silent,
             ],
-            interrupted: false,
+            cut_short: None,
+            batches: Vec::new(),
             waivers: Vec::new(),
         };
         insta::assert_snapshot!(render(&report), @r"

@@ -26,6 +26,7 @@ mod exec;
 mod facts;
 mod images;
 mod inventory;
+mod journaling;
 mod locks;
 mod options;
 mod output;
@@ -33,6 +34,7 @@ mod password;
 mod project;
 mod remember;
 mod request;
+mod resume;
 mod runs;
 mod secret;
 mod session;
@@ -56,6 +58,7 @@ Exit codes:
   3    `check`, `plan`: something could not be told, and no drift was found
   4    at least one host was unreachable: the result is incomplete
   5    another run holds the lock, or the plan is stale
+  8    `apply`: stopped before every host was done, by the failure budget or a pause
   130  interrupted";
 
 /// Make Docker hosts standard and keep them so, over plain SSH
@@ -78,6 +81,7 @@ enum Verb {
     ///
     /// Shows the plan first and asks. Every change is read back: what does not come about is a
     /// failure of that host. A failed task ends the work on its host, not on the others.
+    #[command(mut_arg("playbook", apply::unless_resumed))]
     Apply(apply::ApplyArgs),
     /// Find what differs from the declared state, and change nothing
     ///
@@ -96,7 +100,7 @@ enum Verb {
     /// Reads what is remembered and contacts no host. A finding is open until a check or an apply
     /// has looked again and seen it gone.
     Drift(drift::DriftArgs),
-    /// List the checks and applies of this project
+    /// List the checks and applies of this project, and show what an apply came to
     Runs(runs::RunsArgs),
     /// Check playbooks, roles, templates and inventory without contacting a host
     ///
@@ -190,7 +194,7 @@ fn dispatch(session: &mut Session, verb: &Verb) -> Result<Verdict, Error> {
         Verb::Exec(args) => return exec::run(session, args),
         Verb::Validate(args) => validate::run(session, args),
         Verb::Drift(args) => drift::run(session, args),
-        Verb::Runs(args) => runs::run(session, *args),
+        Verb::Runs(args) => runs::run(session, args),
         Verb::Swap(args) => swap::run(session, args),
         Verb::Facts(args) => facts::run(session, args),
         Verb::Inventory(args) => inventory::run(session, args),

@@ -3,6 +3,7 @@
 use super::destination::Destination;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::Severity;
 
@@ -37,7 +38,7 @@ pub(super) enum ColorChoice {
 }
 
 /// Where the hosts are written down.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sources {
     /// Read hosts from a file, a directory, an executable or a list `a,b,`
     ///
@@ -53,11 +54,12 @@ pub(super) struct Sources {
 
     /// Set variables that outrank all others: `k=v`, JSON, or `@file`
     #[arg(short = 'e', long, value_name = "VARS", help_heading = "Hosts")]
+    #[serde(skip)]
     pub extra_vars: Vec<String>,
 }
 
 /// Which hosts, and how to reach them.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[command(next_help_heading = "Hosts")]
 pub(super) struct Targets {
     #[command(flatten)]
@@ -76,7 +78,7 @@ pub(super) struct Targets {
 }
 
 /// How to reach hosts; the inventory's own variables win over these.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
     /// Work on so many hosts at once
@@ -114,7 +116,7 @@ pub(super) struct Connection {
 }
 
 /// Which tasks of a playbook.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 #[command(next_help_heading = "Tasks")]
 pub(super) struct TaskSelection {
     /// Run only tasks with one of these tags

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::journaling::Journaling;
 use crate::report::{Command, Gathering, Keep};
+use crate::run::Rollout;
 use crate::secret::{Secret, Vault};
 
 /// One run over some hosts.
@@ -29,6 +31,10 @@ pub(super) struct Request {
     pub prune: bool,
     /// How long `apply` waits for another run that changes the same host.
     pub lock_timeout: Duration,
+    /// How an apply goes over its hosts, as far as the plays are not to say.
+    pub rollout: Rollout,
+    /// What an apply's journal begins with.
+    pub journaling: Option<Journaling>,
     /// Make unified diffs.
     pub diff: bool,
     /// What the report is to keep.

@@ -16,7 +16,7 @@ use crate::report::{
     Command, ExitCode, Keep, Live, Plain, Progress, Redacted, RunReport, Silent, TextOptions,
     Verbosity,
 };
-use crate::run::Over;
+use crate::run::{Over, Rollout};
 use crate::secret::{self, Redactor, Vault};
 use crate::waiver;
 
@@ -102,6 +102,8 @@ impl Session {
             skip_tags: Vec::new(),
             prune: false,
             lock_timeout: Duration::ZERO,
+            rollout: Rollout::default(),
+            journaling: None,
             diff: false,
             color: self.settings.stderr_color,
             vault: self.open_vault(None)?,

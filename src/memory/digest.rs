@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Digest, Finding, Seen, Subject};
 use crate::protocol::Status;
-use crate::report::{Difference, HostReport, ResourceReport, RunReport};
+use crate::report::{CutShort, Difference, HostReport, ResourceReport, RunReport};
 use crate::secret::REDACTED;
 
 /// How much of a value is remembered, in characters: enough to recognize it.
@@ -77,7 +77,7 @@ pub fn digest(report: &RunReport, playbook: &str, scope: Scope, known: &Known) -
     let mut seen: HashMap<Subject, Seen> = HashMap::new();
     let mut looks = HashMap::new();
     // Who interrupted a run cannot know how far it had come on a host without an error.
-    let whole = scope == Scope::Whole && !report.interrupted;
+    let whole = scope == Scope::Whole && report.cut_short != Some(CutShort::Interrupted);
     for host in &report.hosts {
         looks.insert(host.host.as_str(), Look::new(host, whole));
         for resource in &host.resources {

@@ -98,25 +98,31 @@ impl Project {
         Ok(now.checked_sub(kept).unwrap_or(Timestamp::MIN))
     }
 
-    /// The project's directory of fleet's own; made if there is none.
+    /// The project's own directory; made if there is none.
     ///
     /// # Errors
     /// When it is not ours, or cannot be made.
     pub fn directory(&self) -> Result<PathBuf, MemoryError> {
         let directory = self.root.join(DIRECTORY);
-        let refused = |reason: String| MemoryError::Directory {
-            path: directory.display().to_string(),
-            reason,
-        };
-        let made = DirBuilder::new().mode(0o700).create(&directory);
-        match made {
+        match DirBuilder::new().mode(0o700).create(&directory) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(refused(error.to_string()));
+                return Err(refused(&directory, error.to_string()));
             }
             _ => {}
         }
-        check(&directory).map_err(refused)?;
+        check(&directory).map_err(|reason| refused(&directory, reason))?;
         Ok(directory)
+    }
+
+    /// The project's own directory, if there is one.
+    ///
+    /// # Errors
+    /// When it is not ours.
+    pub fn existing_directory(&self) -> Result<Option<PathBuf>, MemoryError> {
+        match std::fs::symlink_metadata(self.root.join(DIRECTORY)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            _ => self.directory().map(Some),
+        }
     }
 
     /// The project's store; made if there is none.
@@ -125,10 +131,6 @@ impl Project {
     /// When it is not ours, or cannot be used.
     pub fn store(&self) -> Result<Sqlite, MemoryError> {
         let directory = self.directory()?;
-        let refused = |reason: String| MemoryError::Directory {
-            path: directory.display().to_string(),
-            reason,
-        };
         let path = directory.join(STORE);
         // SQLite would make it with the mode that the umask leaves.
         let made = OpenOptions::new()
@@ -137,7 +139,7 @@ impl Project {
             .truncate(false)
             .mode(0o600)
             .open(&path);
-        made.map_err(|error| refused(format!("`{STORE}`: {error}")))?;
+        made.map_err(|error| refused(&directory, format!("`{STORE}`: {error}")))?;
         Sqlite::open(&path)
     }
 
@@ -157,6 +159,13 @@ impl Project {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+}
+
+fn refused(directory: &Path, reason: String) -> MemoryError {
+    MemoryError::Directory {
+        path: directory.display().to_string(),
+        reason,
     }
 }
 

@@ -1,10 +1,6 @@
 //! Words of Ansible that fleet does not know, and what to write instead.
 
-pub(super) const PLAY: [(&str, &str); 18] = [
-    (
-        "any_errors_fatal",
-        "a failed host stops by itself, others go on",
-    ),
+pub(super) const PLAY: [(&str, &str); 15] = [
     (
         "become_user",
         "fleet becomes root; use `run_as` in a task that runs programs",
@@ -22,15 +18,16 @@ pub(super) const PLAY: [(&str, &str); 18] = [
     ),
     ("ignore_errors", "set it on the tasks it is meant for"),
     ("import_playbook", "run the playbooks one after the other"),
-    ("max_fail", "it is planned"),
-    ("max_fail_percentage", "it is planned"),
+    (
+        "max_fail_percentage",
+        "write `max_fail: 30%`: it is a part of all selected hosts, unreachable ones count, and to reach it is to stop",
+    ),
     ("module_defaults", "repeat the fields, or use variables"),
     ("port", "set `ansible_port` in the inventory"),
     (
         "remote_user",
         "set `ansible_user` in the inventory, or use `-u`",
     ),
-    ("serial", "select hosts with `-l`"),
     ("strategy", "hosts never wait for each other"),
     ("vars_prompt", "use `-e`"),
     ("when", "put it on the roles and tasks it is meant for"),
@@ -39,7 +36,7 @@ pub(super) const PLAY: [(&str, &str); 18] = [
 pub(super) const TASK: [(&str, &str); 41] = [
     ("action", "write the kind as a key: `copy: {…}`"),
     ("always", "it is planned"),
-    ("any_errors_fatal", "it is planned"),
+    ("any_errors_fatal", "set it on the play"),
     (
         "args",
         "write all fields under the kind: `command: {cmd: …, chdir: …}`",
@@ -94,7 +91,7 @@ pub(super) const TASK: [(&str, &str); 41] = [
     ),
     ("rescue", "it is planned"),
     ("run_once", "write a play for one host"),
-    ("serial", "select hosts with `-l`"),
+    ("serial", "set it on the play"),
     ("throttle", "use `-f`"),
     ("timeout", "a field of `command` and `shell`"),
     (

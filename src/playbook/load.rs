@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::fields::{Fields, boolean, list, plain_text, texts};
 use super::handler::{Pending, handlers, refuse_circles, resolve};
+use super::rollout::{self, Rollout};
 use super::task::{self, Around, Written, inherit, tags, variables};
 use super::{Play, Playbook, Step, Task, VariableMap, advice, role};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -148,7 +149,9 @@ impl Loader<'_> {
             Some(node) => self.roles(node, &around),
             None => Default::default(),
         };
-        fields.refuse_rest(&PLAY_KEYS, &advice::PLAY, self.errors);
+        let rollout = Rollout::take(&mut fields, self.errors);
+        let known = [&PLAY_KEYS[..], &rollout::KEYS].concat();
+        fields.refuse_rest(&known, &advice::PLAY, self.errors);
         role_handlers.extend(own_handlers);
         let handlers = handlers(role_handlers, self.errors);
         let keys: Vec<_> = handlers
@@ -179,6 +182,7 @@ impl Loader<'_> {
             hosts: pattern,
             hosts_span: hosts.span.clone(),
             become_root,
+            rollout,
             vars: Arc::new(vars.unwrap_or_default()),
             vars_files: Arc::new(vars_files.unwrap_or_default()),
             steps,

@@ -30,6 +30,7 @@ mod names;
 mod place;
 mod prepare;
 mod role;
+mod rollout;
 mod source;
 mod tags;
 mod task;
@@ -42,6 +43,7 @@ pub use kind::{Declared, KindEntry, Side, kinds};
 pub use load::load;
 pub use names::{Globals, HostNames, Known, Results, TaskNames};
 pub use prepare::{Prepared, prepare};
+pub use rollout::{Order, Rollout, Serial, Share};
 pub use source::{Folder, find_source};
 pub use tags::{TagFilter, selected};
 pub use validate::{play_hosts, validate};
@@ -66,6 +68,8 @@ pub struct Play {
     pub hosts_span: Span,
     /// Whether to become root; `None` leaves it to the inventory and the command line.
     pub become_root: Option<bool>,
+    /// In which order, how many at once, and how much may go wrong.
+    pub rollout: Rollout,
     /// From `vars`.
     pub vars: Arc<VariableMap>,
     /// From `vars_files`, later files winning.

@@ -1,6 +1,6 @@
 //! The exit codes, one table for all commands.
 
-use super::{ErrorClass, HostError, HostStatus, RunReport};
+use super::{CutShort, ErrorClass, HostError, HostStatus, RunReport};
 
 /// What the process exits with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub enum ExitCode {
     Unreachable = 4,
     /// Another run holds the lock, or the plan is stale.
     Locked = 5,
+    /// The run stopped before every host was done: at its failure budget, or because it was to.
+    CutShort = 8,
     /// The user stopped it.
     Interrupted = 130,
 }
@@ -30,8 +32,10 @@ impl From<ExitCode> for std::process::ExitCode {
 
 /// The exit code of a finished run.
 pub(super) fn of(report: &RunReport) -> ExitCode {
-    if report.interrupted {
-        return ExitCode::Interrupted;
+    match report.cut_short {
+        Some(CutShort::Interrupted) => return ExitCode::Interrupted,
+        Some(_) => return ExitCode::CutShort,
+        None => {}
     }
     // Nothing matched is not "as declared".
     if report.hosts.is_empty() {
@@ -92,8 +96,13 @@ mod tests {
                 let (_, check, apply) = states[worst];
                 let expected = if command.changes() { apply } else { check };
                 assert_eq!(report.exit_code() as u8, expected, "{command:?} {report:?}");
-                report.interrupted = true;
-                assert_eq!(report.exit_code() as u8, 130);
+                for (cut_short, code) in [
+                    (CutShort::Paused { batches: 1 }, 8),
+                    (CutShort::Interrupted, 130),
+                ] {
+                    report.cut_short = Some(cut_short);
+                    assert_eq!(report.exit_code() as u8, code);
+                }
             }
         }
     }

@@ -79,7 +79,8 @@ pub(crate) fn run(command: Command, hosts: Vec<HostReport>) -> RunReport {
         started_at: jiff::Timestamp::UNIX_EPOCH,
         duration: Duration::from_millis(2_345),
         hosts,
-        interrupted: false,
+        cut_short: None,
+        batches: Vec::new(),
         waivers: Vec::new(),
     }
 }

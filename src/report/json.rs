@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::cut_short::HowFar;
 use super::{
-    Counts, Difference, ErrorClass, HostReport, HostStatus, ResourceReport, RunReport, Waived,
-    WaiverIssue, WaiverRemark, lock,
+    Batches, Counts, CutShort, Difference, ErrorClass, HostReport, HostStatus, ResourceReport,
+    RunReport, Waived, WaiverIssue, WaiverRemark, lock,
 };
 use crate::protocol::{Change, Output, Severity, Status};
 
@@ -38,9 +39,13 @@ pub(super) struct Document<'a> {
     exit_code: u8,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     interrupted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_short: Option<Cut<'a>>,
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<Vec<Host<'a>>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    batches: &'a [Batches],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waivers: Vec<Remark<'a>>,
 }
@@ -54,6 +59,16 @@ struct Summary {
     failed: usize,
     unknown: usize,
     unreachable: usize,
+    untouched: usize,
+}
+
+/// Why the run ended before every host was done, and which were.
+#[derive(Serialize)]
+struct Cut<'a> {
+    reason: &'static str,
+    message: String,
+    #[serde(flatten)]
+    hosts: HowFar<'a>,
 }
 
 #[derive(Serialize)]
@@ -207,9 +222,15 @@ impl<'a> Document<'a> {
             started_at: time(report.started_at),
             duration_ms: report.duration.as_millis(),
             exit_code: report.exit_code() as u8,
-            interrupted: report.interrupted,
+            interrupted: report.cut_short == Some(CutShort::Interrupted),
+            cut_short: report.cut_short.as_ref().map(|cut| Cut {
+                reason: cut.as_str(),
+                message: cut.words(report.hosts.len()),
+                hosts: HowFar::of(report),
+            }),
             summary: Summary::new(report),
             hosts: None,
+            batches: &report.batches,
             waivers: report.waivers.iter().map(Remark::new).collect(),
         }
     }
@@ -225,6 +246,7 @@ impl Summary {
             failed: report.count(HostStatus::Failed),
             unknown: report.count(HostStatus::Unknown),
             unreachable: report.count(HostStatus::Unreachable),
+            untouched: report.count(HostStatus::Untouched),
         }
     }
 }
@@ -383,7 +405,7 @@ mod tests {
         let mut ignored = resource(Status::Failed);
         ignored.ignored = true;
         let mut report = run(Command::Apply, vec![host("node1", [ignored])]);
-        report.interrupted = true;
+        report.cut_short = Some(CutShort::Interrupted);
         let document: serde_json::Value = serde_json::from_str(&to_json(&report)).unwrap();
         assert_eq!(document["interrupted"], true);
         assert_eq!(document["exit_code"], 130);

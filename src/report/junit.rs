@@ -109,6 +109,8 @@ impl<'a> Suite<'a> {
                     tag: Tag::Error,
                     r#type: match error.class {
                         ErrorClass::Locked => "locked",
+                        ErrorClass::Interrupted => "interrupted",
+                        ErrorClass::Untouched => "untouched",
                         _ if unreachable => "unreachable",
                         _ => "stopped",
                     },

@@ -10,7 +10,9 @@ use serde::Serialize;
 
 use crate::protocol::{Facts, Holder, Output, Severity, Status};
 
+mod batches;
 mod comparison;
+mod cut_short;
 mod diff;
 mod difference;
 mod exit;
@@ -27,7 +29,9 @@ mod redact;
 mod review;
 mod text;
 
+pub use batches::Batches;
 pub use comparison::{Comparison, Gathering};
+pub use cut_short::CutShort;
 pub use difference::{Difference, Waived, WaiverIssue, WaiverRemark};
 pub use exit::ExitCode;
 pub use harmless::{lines, single_line};
@@ -40,6 +44,7 @@ pub use nagios::{State, to_nagios};
 pub use progress::{Live, Plain, Progress, Silent};
 pub use prometheus::to_prometheus;
 pub use redact::Redacted;
+use text::counted;
 pub use text::{TextOptions, Verbosity, render};
 
 /// Everything a run found out.
@@ -57,8 +62,10 @@ pub struct RunReport {
     pub duration: Duration,
     /// Every selected host, in inventory order.
     pub hosts: Vec<HostReport>,
-    /// The user stopped it: hosts may be missing or half done.
-    pub interrupted: bool,
+    /// Why it ended before every host was done, if it did.
+    pub cut_short: Option<CutShort>,
+    /// For a plan, how an apply would take the hosts of each play.
+    pub batches: Vec<Batches>,
     /// Waivers that somebody should look at.
     pub waivers: Vec<WaiverRemark>,
 }
@@ -203,13 +210,20 @@ pub enum ErrorClass {
     Stopped,
     /// Reached, but another run changes the host: nothing was done.
     Locked,
+    /// The user did not wait for its end: what it was doing it may have done.
+    Interrupted,
+    /// The run ended before the host's turn, or before its turn in a later play.
+    Untouched,
 }
 
 impl ErrorClass {
     /// Whether the host counts as unreachable (exit code 4) and not as failed (2).
     #[must_use]
     pub const fn is_unreachable(self) -> bool {
-        !matches!(self, Self::Stopped | Self::Locked)
+        !matches!(
+            self,
+            Self::Stopped | Self::Locked | Self::Interrupted | Self::Untouched
+        )
     }
 
     /// For people, after "unreachable:".
@@ -227,6 +241,8 @@ impl ErrorClass {
             Self::Other => "no connection",
             Self::Stopped => "stopped",
             Self::Locked => "locked by another run",
+            Self::Interrupted => "interrupted",
+            Self::Untouched => "untouched",
         }
     }
 }
@@ -280,6 +296,8 @@ pub enum HostStatus {
     Unknown,
     /// The host gave no complete result.
     Unreachable,
+    /// The run ended before all of the host's work was begun.
+    Untouched,
 }
 
 impl HostReport {
@@ -309,6 +327,7 @@ impl HostReport {
     #[must_use]
     pub fn status(&self) -> HostStatus {
         match &self.error {
+            Some(error) if error.class == ErrorClass::Untouched => HostStatus::Untouched,
             Some(error) if error.class.is_unreachable() => HostStatus::Unreachable,
             Some(_) => HostStatus::Failed,
             None => self.counts.status(),

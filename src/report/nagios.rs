@@ -85,7 +85,7 @@ fn waived(report: &RunReport) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{findings, host, locked, resource, rich, run, unreachable, waived};
-    use super::super::{Command, HostReport};
+    use super::super::{Command, CutShort, HostReport};
     use super::*;
     use crate::protocol::Status;
 
@@ -132,7 +132,7 @@ mod tests {
             assert_eq!(State::of(&report), expected, "{chosen:?}");
         }
         let mut stopped = run(Command::Check, vec![host("a", [])]);
-        stopped.interrupted = true;
+        stopped.cut_short = Some(CutShort::Interrupted);
         assert_eq!(State::of(&stopped), State::Unknown);
     }
 

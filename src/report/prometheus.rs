@@ -10,13 +10,20 @@ use std::fmt::{Display, Write as _};
 use super::{HostReport, HostStatus, RunReport};
 use crate::protocol::{Severity, Status};
 
+fn was_reached(host: &HostReport) -> bool {
+    !matches!(
+        host.status(),
+        HostStatus::Unreachable | HostStatus::Untouched
+    )
+}
+
 /// The report in the text format of Prometheus, version 0.0.4.
 #[must_use]
 pub fn to_prometheus(report: &RunReport) -> String {
     let mut out = Metrics::new(&report.playbook);
     let reached = || {
         let hosts = report.hosts.iter();
-        hosts.filter(|host| host.status() != HostStatus::Unreachable)
+        hosts.filter(|host| was_reached(host))
     };
     let help = "Differences found and left on the host, by severity; waived ones are not counted.";
     out.family("fleet_drift_items", help);
@@ -64,7 +71,7 @@ pub fn to_prometheus(report: &RunReport) -> String {
         "Whether the host was reached and answered to the end.",
     );
     for host in &report.hosts {
-        let reachable = u8::from(host.status() != HostStatus::Unreachable);
+        let reachable = u8::from(was_reached(host));
         out.sample("fleet_host_reachable", &[("host", &host.host)], reachable);
     }
     let help = "How long the host took, from the first attempt to connect.";

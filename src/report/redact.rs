@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Difference, HostReport, HostStatus, Progress, ResourceReport, RunReport, Waived};
+use super::{
+    CutShort, Difference, HostReport, HostStatus, Progress, ResourceReport, RunReport, Waived,
+};
 use crate::protocol::{Advance, Drift, Holder, Output};
 use crate::secret::Redactor;
 
@@ -11,6 +13,13 @@ impl RunReport {
     /// texts of ours; where they are printed, the printed text is redacted.
     pub fn redact(&mut self, redactor: &Redactor) {
         redactor.clean(&mut self.playbook);
+        // Other reasons hold names of hosts, which are shown beside it.
+        if let Some(CutShort::NotJournaled { reason }) = &mut self.cut_short {
+            redactor.clean(reason);
+        }
+        for play in &mut self.batches {
+            redactor.clean(&mut play.play);
+        }
         for remark in &mut self.waivers {
             redactor.clean(&mut remark.subject);
             waived_by(&mut remark.waiver, redactor);

@@ -1,5 +1,6 @@
 //! One host: opened, talked to, closed; whatever breaks becomes that host's error.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -12,7 +13,9 @@ use crate::resource::AnyResource;
 use crate::transport::{Channel, Class, Ending, Exit, Target, Transport, Unreachable};
 
 use super::conversation::{Conversation, Lost};
+use super::course::untouched;
 use super::drive::Drive;
+use super::interrupt::Urgency;
 use super::lock::Waiting;
 use super::record::{Record, Sent};
 use super::{HostSoFar, Options};
@@ -52,7 +55,7 @@ pub(super) enum Job<'j> {
 pub(super) struct Listening<'l> {
     pub progress: &'l dyn Progress,
     pub waiting: &'l Waiting,
-    pub stopped: watch::Receiver<bool>,
+    pub urgency: watch::Receiver<Urgency>,
 }
 
 /// Holds one conversation and adds what came of it to what is known of the host.
@@ -67,15 +70,16 @@ pub(super) async fn converse(
     let Listening {
         progress,
         waiting,
-        mut stopped,
+        urgency,
     } = listening;
     let started = Instant::now();
     progress.host_started(&so_far.report.host);
     let mut paused = std::mem::take(&mut so_far.paused);
-    let mut record = Record::new(so_far, context.options.keep, progress, waiting);
+    let begun = Cell::new(false);
+    let mut record = Record::new(so_far, context.options.keep, progress, waiting, &begun);
     let done = tokio::select! {
         done = attempt(context, target, job, &mut record, &mut paused, transport) => done,
-        _ = stopped.wait_for(|stopped| *stopped) => Err(interrupted()),
+        error = given_up(urgency, &begun) => Err(error),
     };
     if let Err(error) = done {
         record.report.error.get_or_insert(error);
@@ -173,9 +177,25 @@ async fn one_resource(
     conversation.wait_for(id).await
 }
 
+/// Waits until the host is to be left as it is.
+async fn given_up(mut urgency: watch::Receiver<Urgency>, begun: &Cell<bool>) -> HostError {
+    loop {
+        let soon = *urgency.borrow_and_update();
+        match soon {
+            Urgency::Now => return interrupted(),
+            // It is being connected to, or waits for another run: nothing was sent to it.
+            Urgency::Finish if !begun.get() => return untouched("the run ended before its turn"),
+            Urgency::None | Urgency::Finish => {}
+        }
+        if urgency.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 fn interrupted() -> HostError {
     HostError {
-        class: ErrorClass::Stopped,
+        class: ErrorClass::Interrupted,
         message: "interrupted: what the host was doing it ends, and what came after was not done"
             .to_owned(),
     }

@@ -1,31 +1,50 @@
 //! Ctrl-C, and what a service manager sends in its place.
+//!
+//! Once means: begin nothing more, and end well what is under way. Twice means: now. Whoever has
+//! something to put back in order before it ends does so after the first, and before the second.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// How soon the work under way is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// When it is done.
+    #[default]
+    None,
+    /// Nothing more is begun. What is under way goes on to its end.
+    Finish,
+    /// At once, whatever is under way.
+    Now,
+}
+
 /// Being told to stop.
 #[derive(Debug)]
-pub struct Interrupt(Vec<Signal>);
+pub struct Interrupt {
+    signals: Vec<Signal>,
+    urgency: Urgency,
+}
 
 impl Interrupt {
     /// Listens from here on. A signal that cannot be listened to ends fleet, as it always does.
     #[must_use]
     pub fn listen() -> Self {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-        Self(
-            kinds
+        Self {
+            signals: kinds
                 .into_iter()
                 .filter_map(|kind| signal(kind).ok())
                 .collect(),
-        )
+            urgency: Urgency::None,
+        }
     }
 
-    /// Waits until one comes.
-    pub async fn wait(&mut self) {
+    /// Waits until one comes, and says how urgent it is by now.
+    pub async fn wait(&mut self) -> Urgency {
         poll_fn(|context| {
-            let mut signals = self.0.iter_mut();
+            let mut signals = self.signals.iter_mut();
             if signals.any(|signal| signal.poll_recv(context).is_ready()) {
                 Poll::Ready(())
             } else {
@@ -33,5 +52,10 @@ impl Interrupt {
             }
         })
         .await;
+        self.urgency = match self.urgency {
+            Urgency::None => Urgency::Finish,
+            Urgency::Finish | Urgency::Now => Urgency::Now,
+        };
+        self.urgency
     }
 }

@@ -4,7 +4,8 @@
 //! Deliberately absent: what a task means (`playbook`), how a host is reached (`transport`), how
 //! results are shown (`report`).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,16 +15,18 @@ use tokio::sync::watch;
 
 use crate::diagnostic::Diagnostic;
 use crate::inventory::HostName;
-use crate::playbook::{Globals, HostNames, Play, Playbook, TagFilter};
+use crate::journal::Journal;
+use crate::playbook::{Globals, Playbook, Serial, Share, TagFilter};
 use crate::protocol::{Begin, Claim, Declared, HandlerName, Mode};
-use crate::report::{Command, Gathering, HostReport, HostStatus, Keep, Progress, RunReport};
+use crate::report::{Batches, Command, CutShort, Gathering, HostReport, Keep, Progress, RunReport};
 use crate::resource::AnyResource;
 use crate::secret::Redactor;
-use crate::transport::{Target, Transport};
+use crate::transport::Transport;
 
 mod answer;
 mod conversation;
 mod counted;
+mod course;
 mod drive;
 mod handlers;
 mod host;
@@ -33,12 +36,15 @@ mod lock;
 mod ownership;
 mod record;
 mod results;
+mod stage;
 mod target;
 
+use course::Course;
 use host::{Context, Listening, Paused};
-pub use interrupt::Interrupt;
-use lock::Waiting;
+pub use interrupt::{Interrupt, Urgency};
 pub use lock::who;
+use lock::Waiting;
+use stage::{Assignment, Stage};
 
 /// What to do, and where.
 #[derive(Debug)]
@@ -94,6 +100,31 @@ pub struct Options {
     pub redactor: Redactor,
     /// Who to be on the hosts, as far as variables and plays do not say.
     pub login: Login,
+    /// How an apply goes over its hosts, as far as the plays are not to say.
+    pub rollout: Rollout,
+}
+
+/// How an apply goes over its hosts. What is said here is said for all plays.
+#[derive(Clone, Debug, Default)]
+pub struct Rollout {
+    /// In batches of these sizes.
+    pub serial: Option<Serial>,
+    /// No further host is begun when so much of the selection has failed or was not reached.
+    pub max_fail: Option<Share>,
+    /// Nor when one host has.
+    pub any_errors_fatal: bool,
+    /// Nor after so many batches.
+    pub pause_after: Option<NonZeroU32>,
+    /// What `order: shuffle` goes by.
+    pub seed: u64,
+    /// Only these of the selected hosts: what an earlier run left.
+    pub only: Option<BTreeSet<String>>,
+}
+
+impl Rollout {
+    fn is_wanted(&self, host: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(host))
+    }
 }
 
 /// How a run deals with what its playbook made and no longer declares.
@@ -118,15 +149,6 @@ pub struct Login {
     pub become_root: bool,
 }
 
-/// One host in one stage: its plays and how to reach it.
-struct Assignment<'w> {
-    names: HostNames,
-    target: Target,
-    plays: Numbered<'w>,
-    /// No later conversation of the run is with the same user of the host.
-    last: bool,
-}
-
 /// What is known of a host after some of its conversations.
 struct HostSoFar {
     report: HostReport,
@@ -137,25 +159,21 @@ struct HostSoFar {
 /// Hears of hosts that are done, each in a report of its own.
 pub type Over<'o> = &'o mut dyn FnMut(RunReport);
 
-/// Plays with their place in the playbook.
-type Numbered<'w> = Vec<(usize, &'w Play)>;
-
 /// Everything that is known about a run before the first host is contacted.
 #[derive(Debug)]
 pub struct Run<'w> {
     work: &'w Work<'w>,
     options: Options,
-    stages: Vec<Vec<Assignment<'w>>>,
+    stages: Vec<Stage<'w>>,
     /// Of all plays, by their names on the hosts.
     handlers: BTreeSet<HandlerName>,
     id: String,
 }
 
-impl std::fmt::Debug for Assignment<'_> {
+impl std::fmt::Debug for Stage<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Assignment")
-            .field("target", &self.target)
-            .finish_non_exhaustive()
+        let targets = self.assignments.iter().map(|assignment| &assignment.target);
+        f.debug_list().entries(targets).finish()
     }
 }
 
@@ -165,39 +183,7 @@ impl<'w> Run<'w> {
     /// # Errors
     /// Everything wrong with connection variables, before any host is contacted.
     pub fn prepare(work: &'w Work<'w>, options: Options) -> Result<Self, Vec<Diagnostic>> {
-        let mut errors = Vec::new();
-        let mut stages = Vec::new();
-        for plays in stages_of(work, options.command) {
-            // A host has one conversation at a time: its next one is part of the next stage.
-            let mut nth_stages: Vec<Vec<_>> = vec![Vec::new()];
-            for host in &work.hosts {
-                let found = conversations(work, host, &plays);
-                for (nth, (become_root, plays)) in found.into_iter().enumerate() {
-                    if nth == nth_stages.len() {
-                        nth_stages.push(Vec::new());
-                    }
-                    let names = work.globals.host(host);
-                    let first = plays.first().map(|(_, play)| *play);
-                    let found = work.globals.lookup(&names, first, |variable| {
-                        target::target(host, become_root, &options.login, variable)
-                    });
-                    match found {
-                        Ok(target) => nth_stages[nth].push(Assignment {
-                            names,
-                            target,
-                            plays,
-                            last: true,
-                        }),
-                        Err(found) => errors.extend(found),
-                    }
-                }
-            }
-            stages.extend(nth_stages);
-        }
-        mark_last(&mut stages);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
+        let stages = stage::stages(work, &options)?;
         let id = new_run_id();
         let handlers = match &work.job {
             Job::Plays { playbook, .. } => {
@@ -215,60 +201,65 @@ impl<'w> Run<'w> {
         })
     }
 
+    /// Names the run.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The plays of the playbook, each with the batches in which its hosts are begun.
+    #[must_use]
+    pub fn batches(&self) -> Vec<Batches> {
+        stage::batches(self.work, &self.options)
+    }
+
+    /// The hosts of this run, in the order of the inventory.
+    fn hosts(&self) -> impl Iterator<Item = &str> {
+        let hosts = self.work.hosts.iter().map(HostName::as_str);
+        hosts.filter(|host| self.options.rollout.is_wanted(host))
+    }
+
     /// Contacts the hosts and does the work. `over` hears of each host once, as soon as nothing
-    /// more will be done on it, with a report of that host alone.
+    /// more will be done on it, with a report of that host alone. No host is begun before the
+    /// `journal` says so.
     pub async fn perform(
         self,
         transport: &Transport,
         progress: &dyn Progress,
         mut over: Option<Over<'_>>,
+        journal: Option<&mut Journal>,
     ) -> RunReport {
         let started_at = jiff::Timestamp::now();
         let begin = Instant::now();
-        progress.begin(self.work.hosts.len());
-        let mut reports = BTreeMap::new();
-        let mut to_come = self.conversations_to_come();
-        let mut host_over = |host: &HostReport| {
-            if let Some(over) = over.as_mut()
-                && let Some(count) = to_come.get_mut(host.host.as_str())
-            {
-                *count -= 1;
-                if *count == 0 {
-                    over(self.report(started_at, begin.elapsed(), vec![host.clone()], false));
-                }
+        progress.begin(self.hosts().count());
+        let mut tell = |host: &HostReport| {
+            if let Some(over) = over.as_mut() {
+                over(self.report(started_at, begin.elapsed(), vec![host.clone()], None));
             }
         };
+        let mut course = Course::new(
+            self.options.command,
+            self.work.hosts.len(),
+            &self.stages,
+            journal,
+            progress,
+            &mut tell,
+        );
         let mut interrupt = Interrupt::listen();
-        let mut interrupted = false;
-        for stage in &self.stages {
-            interrupted = self
-                .stage(
-                    stage,
-                    transport,
-                    progress,
-                    &mut reports,
-                    &mut interrupt,
-                    &mut host_over,
-                )
-                .await;
-            if interrupted {
+        let pause = self.options.rollout.pause_after;
+        let pause = pause.map(|after| usize::try_from(after.get()).unwrap_or(usize::MAX));
+        for (done, stage) in self.stages.iter().enumerate() {
+            if pause == Some(done) {
+                course.stop(CutShort::Paused { batches: done });
+            }
+            if !course.goes_on() {
                 break;
             }
+            self.stage(stage, transport, progress, &mut course, &mut interrupt)
+                .await;
         }
-        let hosts = self.work.hosts.iter();
-        let hosts = hosts
-            .filter_map(|host| reports.remove(host.as_str()))
-            .map(|so_far| so_far.report);
-        self.report(started_at, begin.elapsed(), hosts.collect(), interrupted)
-    }
-
-    /// How many conversations each host will have.
-    fn conversations_to_come(&self) -> BTreeMap<&str, usize> {
-        let mut counts = BTreeMap::new();
-        for assignment in self.stages.iter().flatten() {
-            *counts.entry(assignment.names.name().as_str()).or_default() += 1;
-        }
-        counts
+        let (hosts, cut_short) = course.end(self.hosts());
+        self.report(started_at, begin.elapsed(), hosts, cut_short)
     }
 
     fn report(
@@ -276,7 +267,7 @@ impl<'w> Run<'w> {
         started_at: jiff::Timestamp,
         duration: Duration,
         hosts: Vec<HostReport>,
-        interrupted: bool,
+        cut_short: Option<CutShort>,
     ) -> RunReport {
         RunReport {
             run_id: self.id.clone(),
@@ -285,65 +276,80 @@ impl<'w> Run<'w> {
             started_at,
             duration,
             hosts,
-            interrupted,
+            cut_short,
+            batches: match self.options.command {
+                Command::Plan => self.batches(),
+                _ => Vec::new(),
+            },
             waivers: Vec::new(),
         }
     }
 
-    /// Drives all hosts of one stage; true if the user stopped it.
-    async fn stage(
-        &self,
-        stage: &[Assignment<'w>],
+    /// Drives all hosts of one stage, unless the run is cut short.
+    async fn stage<'s>(
+        &'s self,
+        stage: &'s Stage<'w>,
         transport: &Transport,
         progress: &dyn Progress,
-        reports: &mut BTreeMap<String, HostSoFar>,
+        course: &mut Course<'s>,
         interrupt: &mut Interrupt,
-        over: &mut dyn FnMut(&HostReport),
-    ) -> bool {
-        let (stop, stopped) = watch::channel(false);
-        let mut to_come = stage.iter();
+    ) {
+        let (stop, urgency) = watch::channel(Urgency::None);
         let waiting = Waiting::default();
+        let mut to_come = stage.assignments.iter();
         let mut running = FuturesUnordered::new();
         loop {
             // A host that another run keeps busy takes no place from those that can be worked on.
             // Not without end: it is a connection all the same.
             let forks = self.options.forks + waiting.count().min(self.options.forks);
-            while !*stopped.borrow() && running.len() < forks {
-                let Some(next) = to_come.next() else { break };
-                let host = next.names.name().as_str();
-                let so_far = reports.remove(host).unwrap_or_else(|| HostSoFar {
-                    report: HostReport::new(host),
-                    declared: Declared::default(),
-                    paused: Paused::default(),
-                });
-                // A host that failed in an earlier play takes no part in later ones.
-                if matches!(
-                    so_far.report.status(),
-                    HostStatus::Failed | HostStatus::Unreachable
-                ) {
-                    over(&so_far.report);
-                    reports.insert(host.to_owned(), so_far);
-                    continue;
+            let free = if course.goes_on() {
+                forks.saturating_sub(running.len())
+            } else {
+                0
+            };
+            let next = to_come
+                .by_ref()
+                .filter(|next| course.may_begin(next.names.name().as_str()));
+            let next: Vec<_> = next.take(free).collect();
+            let names: Vec<_> = next.iter().map(|next| next.names.name().as_str()).collect();
+            if course.begin(&names) {
+                for next in next {
+                    let so_far = course.take(next.names.name().as_str());
+                    let listening = Listening {
+                        progress,
+                        waiting: &waiting,
+                        urgency: urgency.clone(),
+                    };
+                    running.push(self.one(next, so_far, transport, listening));
                 }
-                let listening = Listening {
-                    progress,
-                    waiting: &waiting,
-                    stopped: stopped.clone(),
-                };
-                running.push(self.one(next, so_far, transport, listening));
+            }
+            course.write();
+            if !course.goes_on() {
+                // What was not let in on its host yet is not to begin there.
+                stop.send_if_modified(|urgency| {
+                    let sooner = *urgency < Urgency::Finish;
+                    *urgency = (*urgency).max(Urgency::Finish);
+                    sooner
+                });
             }
             if running.is_empty() {
-                return *stopped.borrow();
+                return;
             }
             tokio::select! {
-                Some(so_far) = running.next() => {
-                    let report = &so_far.report;
-                    progress.host_finished(&report.host, report.status());
-                    over(report);
-                    reports.insert(report.host.clone(), so_far);
+                Some(so_far) = running.next() => course.conversed(so_far, stage.limits),
+                asked = interrupt.wait() => {
+                    course.stop(CutShort::Interrupted);
+                    // Whoever only looks leaves nothing half done.
+                    let changes = self.options.command.changes();
+                    let soon = if changes { asked } else { Urgency::Now };
+                    if soon == Urgency::Finish {
+                        progress.note(
+                            "interrupted: hosts that are under way are finished, and no other is \
+                             begun; once more, and fleet stops at once",
+                        );
+                    }
+                    stop.send_replace(soon);
                 }
-                // Every host that is being worked on ends at once, and says how far it got.
-                () = interrupt.wait() => { stop.send_replace(true); }
                 () = waiting.more() => {}
             }
         }
@@ -432,50 +438,4 @@ pub fn targets(
         }
     }
     if errors.is_empty() { Ok(targets) } else { Err(errors) }
-}
-
-fn mark_last(stages: &mut [Vec<Assignment<'_>>]) {
-    let mut later = HashSet::new();
-    for assignment in stages.iter_mut().rev().flatten() {
-        let user = assignment.target.become_.as_ref().map(|to| to.user.clone());
-        assignment.last = later.insert((assignment.target.name.clone(), user));
-    }
-}
-
-/// The plays that are worked on together. What only looks needs one conversation per host;
-/// what changes finishes a play on all hosts before the next one begins, as in Ansible.
-fn stages_of<'w>(work: &'w Work<'w>, command: Command) -> Vec<Numbered<'w>> {
-    let Job::Plays { playbook, .. } = &work.job else {
-        return vec![Vec::new()];
-    };
-    let plays = playbook.plays.iter().enumerate();
-    if command.changes() {
-        plays.map(|play| vec![play]).collect()
-    } else {
-        vec![plays.collect()]
-    }
-}
-
-/// The conversations one host needs for these plays: one for each way of becoming root.
-fn conversations<'w>(
-    work: &Work<'_>,
-    host: &HostName,
-    plays: &[(usize, &'w Play)],
-) -> Vec<(Option<bool>, Numbered<'w>)> {
-    let Job::Plays { hosts, .. } = &work.job else {
-        return vec![(None, Vec::new())];
-    };
-    let mut found: Vec<(Option<bool>, Numbered<'_>)> = Vec::new();
-    for &(at, play) in plays {
-        if !hosts.get(at).is_some_and(|hosts| hosts.contains(host)) {
-            continue;
-        }
-        match found.last_mut() {
-            Some((become_root, plays)) if *become_root == play.become_root => {
-                plays.push((at, play));
-            }
-            _ => found.push((play.become_root, vec![(at, play)])),
-        }
-    }
-    found
 }

@@ -1,5 +1,6 @@
 //! What the helper says of each task, turned into the host's report.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::protocol::{Advance, Declared, HandlerName, Holder, Orphan, Outcome, Status, TaskId};
@@ -65,6 +66,8 @@ pub(super) struct Record<'p> {
     waiting: &'p Waiting,
     /// While another run is waited for.
     in_line: Option<Place<'p>>,
+    /// The host has let us in: from now on it may be worked on.
+    begun: &'p Cell<bool>,
 }
 
 /// Why a task after a failed one has no result.
@@ -76,6 +79,7 @@ impl<'p> Record<'p> {
         keep: Keep,
         progress: &'p dyn Progress,
         waiting: &'p Waiting,
+        begun: &'p Cell<bool>,
     ) -> Self {
         Self {
             report: so_far.report,
@@ -90,6 +94,7 @@ impl<'p> Record<'p> {
             stopped: false,
             waiting,
             in_line: None,
+            begun,
         }
     }
 
@@ -230,6 +235,7 @@ impl Listener for Record<'_> {
 
     fn begun(&mut self) {
         self.in_line = None;
+        self.begun.set(true);
     }
 }
 

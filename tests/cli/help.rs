@@ -19,7 +19,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
       check        Find what differs from the declared state, and change nothing
       plan         Show what `apply` would do, and change nothing
       drift        List the drift that checks have found and that is still open
-      runs         List the checks and applies of this project
+      runs         List the checks and applies of this project, and show what an apply came to
       validate     Check playbooks, roles, templates and inventory without contacting a host
       exec         Run one command on many hosts
       facts        Print what hosts are, as JSON
@@ -63,6 +63,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
       3    `check`, `plan`: something could not be told, and no drift was found
       4    at least one host was unreachable: the result is incomplete
       5    another run holds the lock, or the plan is stale
+      8    `apply`: stopped before every host was done, by the failure budget or a pause
       130  interrupted
     ");
 }
@@ -74,10 +75,10 @@ fn apply_has_the_flags_an_ansible_user_types() {
     insta::assert_snapshot!(ended.stdout, @"
     Bring hosts to the declared state
 
-    Usage: fleet apply [OPTIONS] <PLAYBOOK>
+    Usage: fleet apply [OPTIONS] [PLAYBOOK]
 
     Arguments:
-      <PLAYBOOK>  The playbook
+      [PLAYBOOK]  The playbook
 
     Options:
       -v, --verbose...    Say more: also what is in sync, skipped, and what commands printed
@@ -113,6 +114,18 @@ fn apply_has_the_flags_an_ansible_user_types() {
           --output <FORMAT=FILE>  Write the report into a file, too, as in `html=report.html`; may be
                                   given several times
       -D, --diff                  Show what differs inside files, as a unified diff
+
+    Rollout:
+          --serial <SIZES>    Finish a play on so many hosts before it begins on the next: `5`, `25%`,
+                              `1,25%,100%`
+          --max-fail <LIMIT>  Begin no further host when so many have failed or were not reached: `3`,
+                              `10%`
+          --any-errors-fatal  Begin no further host when one has failed or was not reached
+          --pause-after <N>   Stop after so many batches, to look at them and go on with `--resume`
+          --resume <RUN_ID>   Go on with an earlier run: with its hosts that were not begun, or whose
+                              end is not known
+          --rerun <WHICH>     Take the hosts again that failed or were not reached, in the latest run or
+                              in that of `--resume` [possible values: failed]
 
     Changes:
       -C, --check                    Change nothing: the same as `fleet check` [alias: --dry-run]

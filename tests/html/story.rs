@@ -309,7 +309,8 @@ fn run(hosts: Vec<HostReport>) -> RunReport {
         started_at: Timestamp::from_second(STARTED).unwrap(),
         duration: Duration::from_millis(74_310),
         hosts,
-        interrupted: false,
+        cut_short: None,
+        batches: Vec::new(),
         waivers: Vec::new(),
     }
 }

@@ -42,6 +42,9 @@ fn an_interrupted_run_reports_what_it_knows_and_leaves_no_ssh_behind() {
         let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         let begin = Instant::now();
         kill_process(id, signal).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        // The first lets the task end, the second does not wait for that.
+        kill_process(id, signal).unwrap();
         let ended = site.end_of(child);
         assert!(
             begin.elapsed() < Duration::from_secs(3),

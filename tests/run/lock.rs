@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Site, eventually};
+use crate::sshd::Sshd;
 
 /// An apply of `play.yml` that has begun its endless task, and does not end before the test.
 fn busy(site: &Site, more: &[&str]) -> std::process::Child {
@@ -212,4 +213,82 @@ fn a_host_that_waits_delays_no_other() {
     assert!(!site.path("node1").exists());
     end(&site, first);
     assert_eq!(site.end_of(second).code, 0);
+}
+
+/// A fleet of machines of their own, over ssh.
+#[test]
+fn of_two_controllers_on_one_fleet_one_writes_each_host_and_the_lock_dies_with_it() {
+    let state = tempfile::tempdir().unwrap();
+    let machines: Vec<_> = (1..=3)
+        .map(|number| {
+            let state = state.path().join(number.to_string());
+            Sshd::with(&format!("SetEnv FLEET_STATE_DIR={}", state.display()))
+        })
+        .collect();
+    let mut hosts = String::new();
+    let mut known = String::new();
+    for (number, sshd) in machines.iter().enumerate() {
+        hosts += &format!(
+            "    node{number}: {{ansible_host: 127.0.0.1, ansible_port: {}, \
+             ansible_ssh_private_key_file: {}}}\n",
+            sshd.port(),
+            sshd.path("user_key").display()
+        );
+        known += &fs::read_to_string(sshd.path("known_hosts")).unwrap();
+        known += "\n";
+    }
+    fs::write(machines[0].path("known_hosts"), known).unwrap();
+    let site = Site::with_inventory(&format!("all:\n  hosts:\n{hosts}")).tasks(
+        r#"
+    - shell: "echo {{ who }} >> {{ here }}/{{ inventory_hostname }}; while ! test -e {{ here }}/enough; do sleep 0.05; done"
+    - shell: "echo {{ who }} >> {{ here }}/{{ inventory_hostname }}"
+"#,
+    );
+    let here = format!("here={}", site.path("").display());
+    let ssh_config = machines[0].path("ssh_config").display().to_string();
+    let start = |who: &str, timeout: &str| {
+        let who = format!("who={who}");
+        site.start(&[
+            "apply",
+            "play.yml",
+            "--yes",
+            "--ssh-config",
+            &ssh_config,
+            "-e",
+            &here,
+            "-e",
+            &who,
+            "--lock-timeout",
+            timeout,
+        ])
+    };
+    let lines = |number: usize| site.read(&format!("node{number}"));
+    let begun = || (0..3).all(|number| !lines(number).is_empty());
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(40);
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}: not in time");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+
+    let mut first = start("first", "30s");
+    wait("the first begins everywhere", &begun);
+    let second = site.end_of(start("second", "0"));
+    assert_eq!(second.code, 5, "{}", second.all());
+    for number in 0..3 {
+        assert_eq!(lines(number), "first\n", "node{number}");
+    }
+
+    // Without its controller a helper ends with its task, and the lock with it.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    fs::write(site.path("enough"), "").unwrap();
+    let third = site.end_of(start("third", "30s"));
+    assert_eq!(third.code, 0, "{}", third.all());
+    for number in 0..3 {
+        let lines = lines(number);
+        let after: Vec<_> = lines.lines().skip_while(|line| *line == "first").collect();
+        assert_eq!(after, ["third", "third"], "node{number}: {lines}");
+    }
 }

@@ -15,6 +15,7 @@ mod memory;
 mod orphans;
 mod registered;
 mod report;
+mod rollout;
 mod secrets;
 mod selection;
 mod several_hosts;

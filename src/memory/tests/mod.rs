@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol::{Drift, Status};
 use crate::report::fixture::{differences, host, locked, resource, run, unreachable};
-use crate::report::{HostReport, ResourceReport, RunReport};
+use crate::report::{CutShort, HostReport, ResourceReport, RunReport};
 
 mod killed;
 
@@ -171,7 +171,7 @@ fn what_an_interrupted_check_did_not_come_to_stays_open() {
     remember(&mut store, minutes(0), Scope::Whole, found);
     // The play that would have become somebody else on this host had not begun.
     let mut report = run(Command::Check, vec![host("a", [])]);
-    report.interrupted = true;
+    report.cut_short = Some(CutShort::Interrupted);
     let known = Known::new(store.findings(&Query::default()).unwrap());
     let learned = digest(&report, PLAYBOOK, Scope::Whole, &known);
     assert_eq!(learned, Digest::default());

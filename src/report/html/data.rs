@@ -283,13 +283,12 @@ fn findings(resource: &ResourceReport, command: Command) -> Vec<(Finding<'_>, Op
 
 /// A host without a complete result.
 fn lost<'a>(host: &HostReport, error: &'a HostError) -> Finding<'a> {
-    let unreachable = host.status() == HostStatus::Unreachable;
     Finding {
         position: usize::MAX,
-        level: if unreachable {
-            Level::Unreachable
-        } else {
-            Level::Failed
+        level: match host.status() {
+            HostStatus::Unreachable => Level::Unreachable,
+            HostStatus::Untouched => Level::Unknown,
+            _ => Level::Failed,
         },
         host_error: true,
         role: None,

@@ -7,8 +7,8 @@ const { run, hosts, findings, waivers } = JSON.parse(document.getElementById('da
 const LEVELS = ['unreachable', 'failed', 'critical', 'high', 'medium', 'unknown', 'low', 'info', 'changed', 'waived'];
 const LETTERS = { unreachable: '×', failed: '!', critical: 'C', high: 'H', medium: 'M', unknown: '?', low: 'L', info: 'i', changed: '✓', waived: 'w' };
 const RANK = Object.fromEntries(LEVELS.map((level, rank) => [level, rank]));
-const STATES = { in_sync: 'In sync', changed: 'Changed', drifted: 'Drifted', failed: 'Failed', unknown: 'Unknown', unreachable: 'Unreachable' };
-const BADNESS = { unreachable: 0, failed: 1, drifted: 2, unknown: 3, changed: 4, in_sync: 5 };
+const STATES = { in_sync: 'In sync', changed: 'Changed', drifted: 'Drifted', failed: 'Failed', unknown: 'Unknown', unreachable: 'Unreachable', untouched: 'Untouched' };
+const BADNESS = { unreachable: 0, failed: 1, untouched: 2, drifted: 3, unknown: 4, changed: 5, in_sync: 6 };
 const SYMBOLS = { create: '+', update: '~', remove: '-', replace: '-/+' };
 const NO_ROLE = '(play)';
 const ROWS = 25;
@@ -160,7 +160,7 @@ function drawTiles() {
   }, el('b', {}, number.toLocaleString('en')), el('span', {}, status && el('i', { class: `dot st-${status}` }), label));
   const present = Object.keys(STATES).map((status) => [status, count(status)]);
   keepFocus(at('tiles'), () => at('tiles').replaceChildren(tile('', hosts.length === 1 ? 'Host' : 'Hosts', hosts.length),
-    ...present.filter(([status, n]) => n || status !== 'changed' || run.command === 'apply').map(([status, n]) => tile(status, STATES[status], n))));
+    ...present.filter(([status, n]) => n || (status !== 'untouched' && (status !== 'changed' || run.command === 'apply'))).map(([status, n]) => tile(status, STATES[status], n))));
   at('bar').replaceChildren(...present.filter(([, n]) => n).map(([status, n]) => {
     const part = el('span', { class: `st-${status}` });
     part.style.flexGrow = n;

@@ -173,6 +173,7 @@ const fn word(status: HostStatus) -> &'static str {
         HostStatus::Failed => "failed",
         HostStatus::Unknown => "unknown",
         HostStatus::Unreachable => "unreachable",
+        HostStatus::Untouched => "untouched",
     }
 }
 

@@ -11,7 +11,8 @@ use super::{Paint, TextOptions, Verbosity};
 use crate::protocol::{Change, Holder, Output, Severity, Status};
 use crate::report::harmless::{self, single_line};
 use crate::report::{
-    Command, Difference, HostError, ResourceReport, RunReport, Waived, apply_by, diff,
+    Command, Counts, Difference, ErrorClass, HostError, HostStatus, ResourceReport, RunReport,
+    Waived, apply_by, diff,
 };
 
 /// More hosts than these are shown as a number and the first and last name.
@@ -107,7 +108,9 @@ pub(super) fn render(report: &RunReport, options: TextOptions, paint: Paint) -> 
         {
             errors.add(meanwhile(running), &host.host);
         }
-        if let Some(error) = &host.error {
+        // Those that were not begun at all are listed with what stopped the run.
+        let not_begun = host.status() == HostStatus::Untouched && host.counts == Counts::default();
+        if let Some(error) = host.error.as_ref().filter(|_| !not_begun) {
             errors.add(lost(error), &host.host);
         }
     }
@@ -340,7 +343,10 @@ fn lost(error: &HostError) -> Finding {
         .map(std::borrow::Cow::into_owned)
         .collect();
     Finding {
-        symbol: Symbol::Failed,
+        symbol: match error.class {
+            ErrorClass::Untouched => Symbol::None,
+            _ => Symbol::Failed,
+        },
         text,
         body,
     }

@@ -1,8 +1,9 @@
 //! The report for people: findings grouped over hosts, a recap in Ansible's words, one summary
 //! line. Nothing in it needs colour or a certain width.
 
+use super::cut_short::HowFar;
 use super::harmless::single_line;
-use super::{HostStatus, RunReport, WaiverIssue, WaiverRemark};
+use super::{Batches, Command, HostStatus, RunReport, WaiverIssue, WaiverRemark};
 
 mod findings;
 mod paint;
@@ -52,12 +53,53 @@ pub fn render(report: &RunReport, options: TextOptions) -> String {
     if options.verbosity > Verbosity::Quiet {
         blocks.push(recap::render(report, paint));
     }
-    if options.verbosity > Verbosity::Quiet || !in_sync || report.interrupted {
+    if options.verbosity > Verbosity::Quiet {
+        let words = report.batches.iter().filter_map(Batches::words);
+        blocks.push(
+            words
+                .map(|words| single_line(&words).into_owned())
+                .collect(),
+        );
+    }
+    blocks.push(how_far(report, options));
+    if options.verbosity > Verbosity::Quiet || !in_sync || report.cut_short.is_some() {
         blocks.push(vec![summary::line(report)]);
     }
     let blocks = blocks.into_iter().filter(|lines| !lines.is_empty());
     let blocks: Vec<_> = blocks.map(|lines| lines.join("\n") + "\n").collect();
     blocks.join("\n")
+}
+
+/// What stopped the run, which hosts are done, and how to go on.
+fn how_far(report: &RunReport, options: TextOptions) -> Vec<String> {
+    let Some(cut) = report.cut_short.as_ref() else {
+        return Vec::new();
+    };
+    let HowFar {
+        done,
+        failed,
+        untouched,
+    } = HowFar::of(report);
+    if untouched.is_empty() {
+        return Vec::new();
+    }
+    let words = cut.words(report.hosts.len());
+    let mut lines = vec![format!("Stopped: {}", single_line(&words))];
+    for (word, hosts) in [("done", done), ("failed", failed), ("untouched", untouched)] {
+        let hosts = match &hosts[..] {
+            [] => "-".to_owned(),
+            hosts => names(hosts, options.verbosity),
+        };
+        lines.push(format!("  {word:<10} {hosts}"));
+    }
+    if report.command == Command::Apply {
+        let id = &report.run_id;
+        lines.push(format!(
+            "`fleet runs show {id}` lists them; `fleet apply --resume {id}` goes on, and with \
+             `--rerun failed` takes those that failed again"
+        ));
+    }
+    lines
 }
 
 /// Waivers that somebody should look at.

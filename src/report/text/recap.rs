@@ -1,4 +1,4 @@
-//! `PLAY RECAP`: one line per host that is not plainly ok, as Ansible prints it, because people
+//! `PLAY RECAP`: one line per host that was begun and is not plainly ok, as Ansible prints it, because people
 //! and scripts know how to read it.
 
 use super::Paint;
@@ -9,7 +9,7 @@ pub(super) fn render(report: &RunReport, paint: Paint) -> Vec<String> {
     let not_ok = report
         .hosts
         .iter()
-        .filter(|host| host.status() != HostStatus::InSync);
+        .filter(|host| !matches!(host.status(), HostStatus::InSync | HostStatus::Untouched));
     let mut lines: Vec<_> = not_ok.map(|host| line(host, paint)).collect();
     if !lines.is_empty() {
         lines.insert(0, format!("PLAY RECAP {}", "*".repeat(69)));
@@ -22,7 +22,7 @@ fn line(host: &HostReport, paint: Paint) -> String {
     let status = host.status();
     let name = format!("{:<26}", host.host);
     let name = match status {
-        HostStatus::InSync => paint.green(&name),
+        HostStatus::InSync | HostStatus::Untouched => paint.green(&name),
         HostStatus::Drifted | HostStatus::Changed => paint.yellow(&name),
         HostStatus::Unknown => paint.magenta(&name),
         HostStatus::Failed | HostStatus::Unreachable => paint.red(&name),

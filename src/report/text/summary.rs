@@ -2,7 +2,7 @@
 
 use super::counted;
 use crate::protocol::{Change, Status};
-use crate::report::{Command, HostStatus, ResourceReport, RunReport};
+use crate::report::{Command, CutShort, HostStatus, ResourceReport, RunReport};
 
 /// The one line that stands for the whole run.
 pub(super) fn line(report: &RunReport) -> String {
@@ -43,14 +43,17 @@ pub(super) fn line(report: &RunReport) -> String {
     for (status, word) in [
         (HostStatus::Failed, "failed"),
         (HostStatus::Unreachable, "unreachable"),
+        (HostStatus::Untouched, "untouched"),
     ] {
         match report.count(status) {
             0 => {}
             count => parts.push(format!("{} {word}", counted(count, "host"))),
         }
     }
-    if report.interrupted {
-        parts.push("interrupted before the end".to_owned());
+    match report.cut_short {
+        Some(CutShort::Interrupted) => parts.push("interrupted before the end".to_owned()),
+        Some(_) => parts.push("stopped before the end".to_owned()),
+        None => {}
     }
     format!("{}.", parts.join("; "))
 }
@@ -124,7 +127,7 @@ fn apply(report: &RunReport) -> String {
 }
 
 fn answered(report: &RunReport) -> String {
-    let silent = report.count(HostStatus::Unreachable);
+    let silent = report.count(HostStatus::Unreachable) + report.count(HostStatus::Untouched);
     format!("{} answered", of_all(report.hosts.len() - silent, report))
 }
 

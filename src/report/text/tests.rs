@@ -1,7 +1,7 @@
 use super::*;
 use crate::protocol::{Drift, Output, Severity, Status};
 use crate::report::fixture::{differences, findings, host, resource, run, unreachable, waived};
-use crate::report::{Command, ErrorClass, HostError, HostReport, ResourceReport};
+use crate::report::{Command, CutShort, ErrorClass, HostError, HostReport, ResourceReport};
 
 fn normal(report: &RunReport) -> String {
     render(report, TextOptions::default())
@@ -271,7 +271,7 @@ fn colour_adds_nothing_but_colour() {
 fn a_quiet_run_in_sync_says_nothing_and_any_other_does() {
     assert_eq!(with(&run(Command::Check, in_sync(3)), Verbosity::Quiet), "");
     let mut interrupted = run(Command::Check, in_sync(3));
-    interrupted.interrupted = true;
+    interrupted.cut_short = Some(CutShort::Interrupted);
     assert_eq!(
         with(&interrupted, Verbosity::Quiet),
         "No drift. 3 hosts match; interrupted before the end.\n"

@@ -1,0 +1,175 @@
+//! A controller that is killed, or told to stop, at any moment.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Fleet, id_of, outcomes, parsed};
+
+pub(super) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(id, signal).unwrap();
+}
+
+/// Each host says when it begins and when it is done.
+fn slow(names: &[&str], keys: &str) -> Fleet {
+    Fleet::new(
+        names,
+        &format!(
+            r#"{keys}  tasks:
+    - shell: "echo begun {{{{ inventory_hostname }}}} >> {{{{ here }}}}/log; sleep 0.3"
+    - shell: "echo done {{{{ inventory_hostname }}}} >> {{{{ here }}}}/log"
+"#
+        ),
+    )
+}
+
+#[test]
+fn a_killed_controller_leaves_a_journal_to_go_on_with() {
+    let names = ["a", "b", "c", "d"];
+    // From before anything is begun to somewhere in the middle.
+    for millis in [20, 200, 450, 700, 1_000, 1_400] {
+        let fleet = slow(&names, "  serial: [1, 2]\n");
+        let child = fleet.start_apply(&[]);
+        std::thread::sleep(Duration::from_millis(millis));
+        signal(&child, Signal::KILL);
+        let killed = child.wait_with_output().unwrap();
+        let shown = fleet.bare(&["runs", "show", "--format", "json"]);
+        if shown.code != 0 {
+            assert!(shown.stderr.contains("has a journal"), "{}", shown.all());
+            assert_eq!(
+                fleet.site.read("log"),
+                "",
+                "nothing is done that is not journaled"
+            );
+            continue;
+        }
+        let document = parsed(&shown);
+        let log = fleet.site.read("log");
+        for line in outcomes(&document) {
+            let (host, outcome) = line.split_once(": ").unwrap();
+            let begun = log.contains(&format!("begun {host}"));
+            let done = log.contains(&format!("done {host}"));
+            match outcome {
+                "done" => assert!(done, "{line} after {millis} ms: {log}"),
+                "untouched" => assert!(!begun, "{line} after {millis} ms: {log}"),
+                "unknown" => {}
+                _ => panic!("{line} after {millis} ms: {log}"),
+            }
+        }
+        if killed.status.code() == Some(0) {
+            continue;
+        }
+        let was_done: Vec<_> = outcomes(&document);
+        let ended = fleet.run(&["apply", "--resume", &id_of(&document), "--yes"]);
+        assert_eq!(ended.code, 0, "after {millis} ms: {}", ended.all());
+        let all: Vec<_> = names.iter().map(|name| format!("{name}: done")).collect();
+        assert_eq!(fleet.outcomes(), all);
+        let resumed = fleet.site.read("log");
+        for line in was_done.iter().filter(|line| line.ends_with(": done")) {
+            let host = line.trim_end_matches(": done");
+            let times = resumed.matches(&format!("begun {host}\n")).count();
+            assert_eq!(times, 1, "{host} was done: {resumed}");
+        }
+    }
+}
+
+#[test]
+fn interrupted_once_hosts_under_way_are_finished_and_no_other_is_begun() {
+    for sign in [Signal::INT, Signal::TERM] {
+        let fleet = slow(&["a", "b", "c"], "  serial: 1\n");
+        let child = fleet.start_apply(&["--format", "json"]);
+        eventually("a begins", || fleet.site.read("log").contains("begun a"));
+        signal(&child, sign);
+        let ended = fleet.site.end_of(child);
+        assert_eq!(ended.code, 130, "{}", ended.all());
+        assert!(
+            ended.stderr.contains("once more, and fleet stops at once"),
+            "{}",
+            ended.all()
+        );
+        let document = parsed(&ended);
+        assert_eq!(document["interrupted"], true);
+        assert_eq!(document["cut_short"]["done"], serde_json::json!(["a"]));
+        assert_eq!(
+            document["cut_short"]["untouched"],
+            serde_json::json!(["b", "c"])
+        );
+        assert_eq!(document["hosts"][0]["status"], "changed");
+        assert_eq!(document["hosts"][1]["status"], "untouched");
+        assert_eq!(fleet.site.read("log"), "begun a\ndone a\n");
+        assert_eq!(
+            fleet.outcomes(),
+            ["a: done", "b: untouched", "c: untouched"]
+        );
+        let ended = fleet.run(&["apply", "--resume", &id_of(&document), "--yes"]);
+        assert_eq!(ended.code, 0, "{}", ended.all());
+    }
+}
+
+#[test]
+fn interrupted_twice_it_stops_at_once_and_the_journal_says_so() {
+    let fleet = Fleet::new(
+        &["a", "b"],
+        "  serial: 1\n  tasks:\n    - shell: \"touch {{ here }}/begun; exec sleep 20\"\n",
+    );
+    let child = fleet.start_apply(&["--format", "json"]);
+    eventually("a begins", || fleet.site.path("begun").exists());
+    let begin = Instant::now();
+    signal(&child, Signal::INT);
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, Signal::INT);
+    let ended = fleet.site.end_of(child);
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(ended.code, 130, "{}", ended.all());
+    let document = parsed(&ended);
+    assert_eq!(document["hosts"][0]["error"]["class"], "interrupted");
+    assert_eq!(fleet.outcomes(), ["a: unknown", "b: untouched"]);
+    let shown = fleet.show(&id_of(&document));
+    assert_eq!(
+        (&shown["exit_code"], &shown["cut_short"]),
+        (&130.into(), &"interrupted".into())
+    );
+}
+
+/// What was asked for first is not to begin because it had to wait for its turn.
+#[test]
+fn a_host_that_waits_for_another_run_is_untouched_by_an_interrupted_one() {
+    let fleet = Fleet::new(
+        &["a"],
+        "  tasks:\n    - shell: \"touch {{ here }}/begun; while ! test -e {{ here }}/enough; do sleep 0.05; done\"\n",
+    );
+    // One machine, and so one lock.
+    let fleet = Fleet {
+        site: fleet.site.file(
+            "bin/sudo",
+            "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done; shift\nexec \"$@\"\n",
+        ),
+    };
+    let first = fleet.start_apply(&[]);
+    eventually("a begins", || fleet.site.path("begun").exists());
+    let mut second = fleet.start_apply(&["--lock-timeout", "1m"]);
+    let mut said = std::io::BufReader::new(second.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert!(line.contains("waits for the end of"), "{line}");
+    signal(&second, Signal::INT);
+    let second = fleet.site.end_of(second);
+    assert_eq!(second.code, 130, "{}", second.all());
+    assert_eq!(fleet.outcomes(), ["a: untouched"]);
+    std::fs::write(fleet.site.path("enough"), "").unwrap();
+    assert_eq!(fleet.site.end_of(first).code, 0);
+}
