@@ -349,7 +349,8 @@ impl<F: Fleet> Drive<'_, F> {
         }
         self.begin(&step)?;
         self.changed = true;
-        let floors = (admin == Admin::Drain).then(|| self.floors(&slots));
+        // Also for those that are drained: a reload meanwhile may have brought them back.
+        let floors = (admin != Admin::Ready).then(|| self.floors(&slots));
         let result = self.fleet.put(admin, &slots, floors.as_ref()).await;
         match self.end(result) {
             // Something has changed since the look; what is to be done now, the next one says.

@@ -333,8 +333,11 @@ impl Fleet for Lab {
                 ..World::default()
             }
             .in_service(&own);
+            let now = self.counts();
             let short = floors.into_iter().flatten().find(|(place, floor)| {
-                place.0 == balancer && without.get(place).is_some_and(|left| left < floor)
+                place.0 == balancer
+                    && without.get(place) < now.get(place)
+                    && without.get(place).is_some_and(|left| left < floor)
             });
             if let Some((place, floor)) = short {
                 let message = format!("{place:?} would be under {floor}");
