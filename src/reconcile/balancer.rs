@@ -63,14 +63,16 @@ fn put(haproxy: &HaProxy, attend: &Attend, put: &Put) -> Result<Answer, Failure>
     if let Some(keep) = &put.keep {
         let standing = connection.standing()?;
         for (backend, floor) in &keep.floors {
-            let left = standing.servers.iter().filter(|server| {
-                server.name.backend == *backend
-                    && server.is_in_service()
-                    && keep.among.contains(&server.name)
-                    && !put.servers.contains(&server.name)
-            });
-            let left = left.count();
-            if left < *floor {
+            let in_service = || {
+                let servers = standing.servers.iter();
+                servers.filter(|server| server.name.backend == *backend && server.is_in_service())
+            };
+            let loses = in_service().any(|server| put.servers.contains(&server.name));
+            let left = in_service()
+                .filter(|server| keep.among.contains(&server.name))
+                .filter(|server| !put.servers.contains(&server.name))
+                .count();
+            if loses && left < *floor {
                 let backend = backend.clone();
                 return Ok(Answer::TooFew { backend, left });
             }
@@ -80,6 +82,8 @@ fn put(haproxy: &HaProxy, attend: &Attend, put: &Put) -> Result<Answer, Failure>
         connection.set(server, put.admin)?;
     }
     // Asked anew: after a reload meanwhile, what is to be kept is what the new process says.
-    haproxy.connect()?.keep_state(Path::new(&attend.state_file))?;
+    haproxy
+        .connect()?
+        .keep_state(Path::new(&attend.state_file))?;
     Ok(Answer::Done)
 }

@@ -437,5 +437,9 @@ pub fn targets(
             Err(found) => errors.extend(found),
         }
     }
-    if errors.is_empty() { Ok(targets) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(targets)
+    } else {
+        Err(errors)
+    }
 }
