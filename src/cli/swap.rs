@@ -95,7 +95,13 @@ pub(super) fn run(session: &mut Session, args: &SwapArgs) -> Result<ExitCode, Er
     let base = Request {
         vault: session.open_vault(args.file.parent())?,
         lock_timeout: LOCK_TIMEOUT,
-        ..session.ad_hoc(Command::Facts, Work::Facts { pattern: "all".to_owned() }, &args.targets())?
+        ..session.ad_hoc(
+            Command::Facts,
+            Work::Facts {
+                pattern: "all".to_owned(),
+            },
+            &args.targets(),
+        )?
     };
     let (report, rules) = engine::within(&base, |inventory, globals| {
         let login = engine::login(&base.connection);
@@ -210,7 +216,11 @@ fn as_error(trouble: Trouble) -> Error {
 /// Where the project of the file keeps what is fleet's own.
 fn project_directory(file: &Path) -> Result<PathBuf, Error> {
     Project::of_playbook(file).directory().map_err(|error| {
-        Error::new(ErrorKind::Config, "there is no place for the journal of swaps").caused_by(error)
+        Error::new(
+            ErrorKind::Config,
+            "there is no place for the journal of swaps",
+        )
+        .caused_by(error)
     })
 }
 
@@ -324,9 +334,10 @@ impl Runs<'_> {
             return Ok(());
         }
         // The whole of it is for people; the swap's own report has the sentence.
-        let options = self
-            .session
-            .text_options(&ReportOptions::default(), self.session.settings.stderr_color);
+        let options = self.session.text_options(
+            &ReportOptions::default(),
+            self.session.settings.stderr_color,
+        );
         let text = report::render(&report, options);
         let text = self.session.redactor.redact(&text);
         let _ = stderr().write_all(text.as_bytes());

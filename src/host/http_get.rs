@@ -24,7 +24,10 @@ pub(crate) fn get(probe: &Probe) -> Result<(u16, String), Failure> {
     } else {
         format!("{}:{}", probe.address, probe.port)
     };
-    if probe.path.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if probe
+        .path
+        .contains(|c: char| c.is_whitespace() || c.is_control())
+    {
         let message = format!("`{}` is no path of a URL", probe.path);
         return Err(Failure::Unexpected(message));
     }
@@ -71,8 +74,14 @@ fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let line = answer.split(|byte| *byte == b'\r').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
-    words.next().filter(|version| version.starts_with("HTTP/1."))?;
-    let status = words.next()?.parse().ok().filter(|code| (100..600).contains(code))?;
+    words
+        .next()
+        .filter(|version| version.starts_with("HTTP/1."))?;
+    let status = words
+        .next()?
+        .parse()
+        .ok()
+        .filter(|code| (100..600).contains(code))?;
     let body = &answer[head + 4..];
     let body = &body[..body.len().min(Probe::BODY_LIMIT)];
     Some((status, String::from_utf8_lossy(body).into_owned()))
@@ -115,7 +124,10 @@ mod tests {
     #[test]
     fn says_what_is_no_answer() {
         for (answer, expected) in [
-            (Some(&b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..]), "the answer is no HTTP"),
+            (
+                Some(&b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..]),
+                "the answer is no HTTP",
+            ),
             (Some(b"HTTP/1.1 999 x\r\n\r\n"), "the answer is no HTTP"),
             (Some(b"HTTP/1.1 200 OK\r\n"), "the answer is no HTTP"),
             (Some(b""), "the answer is no HTTP"),

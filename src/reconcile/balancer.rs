@@ -80,6 +80,8 @@ fn put(haproxy: &HaProxy, attend: &Attend, put: &Put) -> Result<Answer, Failure>
         connection.set(server, put.admin)?;
     }
     // Asked anew: after a reload meanwhile, what is to be kept is what the new process says.
-    haproxy.connect()?.keep_state(Path::new(&attend.state_file))?;
+    haproxy
+        .connect()?
+        .keep_state(Path::new(&attend.state_file))?;
     Ok(Answer::Done)
 }

@@ -429,7 +429,11 @@ pub fn targets(
             Err(found) => errors.extend(found),
         }
     }
-    if errors.is_empty() { Ok(targets) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(targets)
+    } else {
+        Err(errors)
+    }
 }
 
 fn mark_last(stages: &mut [Vec<Assignment<'_>>]) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::drive::Start;
-use super::plan::{Preparation, Record, Stage, Shortage, can_serve_alone};
+use super::plan::{Preparation, Record, Shortage, Stage, can_serve_alone};
 use super::world::{Rules, World};
 use crate::protocol::balancer::Admin;
 
@@ -18,7 +18,7 @@ pub enum Wish {
 
 /// One drive of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beginning {
+pub(super) struct Beginning {
     /// What it goes on from.
     pub record: Record,
     /// How it begins.
@@ -27,7 +27,7 @@ pub struct Beginning {
 
 /// What has to be done first, before the wish itself: what was left half done.
 #[must_use]
-pub fn unfinished(wish: &Wish, previous: Option<&Record>) -> Option<Beginning> {
+pub(super) fn unfinished(wish: &Wish, previous: Option<&Record>) -> Option<Beginning> {
     let previous = previous?;
     let resume = |stage| Beginning {
         record: Record {
@@ -45,7 +45,7 @@ pub fn unfinished(wish: &Wish, previous: Option<&Record>) -> Option<Beginning> {
 
 /// Whether finishing what was left half done is all of the wish.
 #[must_use]
-pub fn is_all(wish: &Wish, unfinished: &Beginning) -> bool {
+pub(super) fn is_all(wish: &Wish, unfinished: &Beginning) -> bool {
     match wish {
         Wish::Revert => true,
         Wish::To(pool) => match unfinished.record.stage {
@@ -57,7 +57,7 @@ pub fn is_all(wish: &Wish, unfinished: &Beginning) -> bool {
 
 /// Why a swap does not begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// No swap came about that could be taken back.
     #[error("there is nothing to take back: the last swap {0}")]
     NothingToRevert(&'static str),
@@ -75,7 +75,7 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Why it does not begin; nothing was touched.
-pub fn beginning(
+pub(super) fn beginning(
     wish: &Wish,
     previous: Option<&Record>,
     rules: &Rules,
@@ -91,7 +91,9 @@ pub fn beginning(
             return Err(Refusal::NothingToRevert("did not come about"));
         }
         (Wish::Revert, None) => {
-            return Err(Refusal::NothingToRevert("is not in the journal of this project"));
+            return Err(Refusal::NothingToRevert(
+                "is not in the journal of this project",
+            ));
         }
     };
     let from = rules.other(&to);
@@ -102,7 +104,9 @@ pub fn beginning(
         to,
         stage: Stage::Forward,
         preparation,
-        parked: previous.map(|record| record.parked.clone()).unwrap_or_default(),
+        parked: previous
+            .map(|record| record.parked.clone())
+            .unwrap_or_default(),
         beside: BTreeSet::new(),
         before: world.in_service(&BTreeSet::new()),
         error: None,

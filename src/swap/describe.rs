@@ -59,7 +59,10 @@ fn places(slots: &BTreeSet<Slot>, rules: &Rules) -> String {
             0 | 1 => slot.name.server.clone(),
             _ => slot.name.to_string(),
         });
-        by_servers.entry(names.collect()).or_default().push(balancer);
+        by_servers
+            .entry(names.collect())
+            .or_default()
+            .push(balancer);
     }
     let parts = by_servers
         .into_iter()
@@ -70,7 +73,9 @@ fn places(slots: &BTreeSet<Slot>, rules: &Rules) -> String {
 /// Nothing, if every load balancer has answered and has what the file names.
 pub(super) fn incomplete(world: &World) -> Result<(), Trouble> {
     let told = |all: &BTreeMap<String, String>| {
-        let told = all.iter().map(|(balancer, why)| format!("{balancer}: {why}"));
+        let told = all
+            .iter()
+            .map(|(balancer, why)| format!("{balancer}: {why}"));
         told.collect::<Vec<_>>().join("\n")
     };
     if !world.missing.is_empty() {
@@ -117,7 +122,10 @@ pub(super) fn sessions(world: &World, slots: &BTreeSet<Slot>) -> String {
 
 /// The sessions that are ended.
 pub(super) fn kill(world: &World, slots: &BTreeSet<Slot>) -> String {
-    format!("ended, as the drain's deadline was over: {}", sessions(world, slots))
+    format!(
+        "ended, as the drain's deadline was over: {}",
+        sessions(world, slots)
+    )
 }
 
 /// `90s`, `1.5s`.

@@ -14,7 +14,7 @@ use super::world::{Pool, Rules, Slot, World};
 use crate::protocol::balancer::Admin;
 
 /// What a swap acts on: the load balancers, the playbooks, the clock and the journal.
-pub trait Fleet {
+pub(super) trait Fleet {
     /// What the load balancers say now. One that does not answer is in the world as missing.
     fn look(&mut self) -> impl Future<Output = World>;
 
@@ -65,7 +65,10 @@ pub trait Fleet {
 
 /// The terms of a swap that have to do with time and playbooks.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "parts of a swap, each there or not")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "parts of a swap, each there or not"
+)]
 pub struct Terms {
     /// There is a gate.
     pub gate: bool,
@@ -104,7 +107,7 @@ pub enum Ending {
 
 /// What came of a swap.
 #[derive(Debug)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// How it ended.
     pub ending: Ending,
     /// What went wrong first.
@@ -134,7 +137,7 @@ pub struct Done {
 
 /// How a drive begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(super) enum Start {
     /// Nothing was done yet. If nothing is, the journal says again what it said.
     Fresh {
         /// That.
@@ -153,7 +156,7 @@ const TRIES: u32 = 5;
 const AFTER_KILL: Duration = Duration::from_secs(10);
 
 /// Goes on until nothing is left to do. `record` is then what the journal says.
-pub async fn drive<F: Fleet>(
+pub(super) async fn drive<F: Fleet>(
     fleet: &mut F,
     rules: &Rules,
     terms: &Terms,
@@ -242,7 +245,10 @@ impl<F: Fleet> Drive<'_, F> {
         };
         self.record.parked.retain(|slot| !ready(slot));
         let step = next_step(self.rules, &self.world, self.record, self.seen);
-        if self.waiting.is_some_and(|(what, _)| what != std::mem::discriminant(&step)) {
+        if self
+            .waiting
+            .is_some_and(|(what, _)| what != std::mem::discriminant(&step))
+        {
             self.waiting = None;
         }
         match step {
@@ -334,7 +340,8 @@ impl<F: Fleet> Drive<'_, F> {
         let tries = *tries;
         if tries > TRIES {
             let text = describe::step(&step, self.rules);
-            let message = format!("{text}: done {TRIES} times, and undone or without effect each time");
+            let message =
+                format!("{text}: done {TRIES} times, and undone or without effect each time");
             return Err(Trouble::new(Class::LoadBalancer, message));
         }
         if admin != Admin::Ready {
@@ -359,12 +366,8 @@ impl<F: Fleet> Drive<'_, F> {
 
     fn floors(&self, slots: &BTreeSet<Slot>) -> BTreeMap<(String, String), usize> {
         let places = slots.iter().map(|slot| {
-            let floor = super::plan::floor(
-                self.rules,
-                self.record,
-                &slot.balancer,
-                &slot.name.backend,
-            );
+            let floor =
+                super::plan::floor(self.rules, self.record, &slot.balancer, &slot.name.backend);
             ((slot.balancer.clone(), slot.name.backend.clone()), floor)
         });
         places.collect()
@@ -432,7 +435,8 @@ impl<F: Fleet> Drive<'_, F> {
         let message = format!("after {time} there are still {left}");
         if self.is_back() {
             // They may go on; the server gets nothing new either way.
-            self.remarks.push(format!("{message}; they were left to end by themselves"));
+            self.remarks
+                .push(format!("{message}; they were left to end by themselves"));
             return self.put(Admin::Maint, slots.clone()).await;
         }
         self.end(Err(Trouble::new(Class::Drain, message)))
@@ -459,7 +463,11 @@ impl<F: Fleet> Drive<'_, F> {
         self.record.error = None;
         self.fleet.remember(self.record)?;
         let untouched = !self.changed && self.start != Start::Resumed;
-        Ok(if untouched { Ending::Unchanged } else { Ending::Swapped })
+        Ok(if untouched {
+            Ending::Unchanged
+        } else {
+            Ending::Swapped
+        })
     }
 
     /// Goes back, or stops where nothing more can be done.
@@ -469,7 +477,8 @@ impl<F: Fleet> Drive<'_, F> {
             self.record.error = Some(trouble.to_string());
         }
         if was_back && self.trouble.is_some() {
-            self.remarks.push(format!("while taking it back: {trouble}"));
+            self.remarks
+                .push(format!("while taking it back: {trouble}"));
         } else {
             self.trouble = Some(trouble);
         }

@@ -1,7 +1,7 @@
 //! What a swap would do, if everything goes well: the same decisions over a world that obeys.
 
-use super::plan::{Preparation, Record, Seen, Step, next_step};
 use super::drive::Terms;
+use super::plan::{Preparation, Record, Seen, Step, next_step};
 use super::world::{Rules, World};
 use crate::protocol::balancer::Admin;
 
@@ -10,7 +10,7 @@ const LIMIT: usize = 10_000;
 
 /// The steps that are left.
 #[must_use]
-pub fn forecast(rules: &Rules, terms: &Terms, world: &World, record: &Record) -> Vec<Step> {
+pub(super) fn forecast(rules: &Rules, terms: &Terms, world: &World, record: &Record) -> Vec<Step> {
     let mut world = world.clone();
     let mut record = record.clone();
     let mut seen = Seen::default();

@@ -36,12 +36,7 @@ impl Journal {
     ///
     /// # Errors
     /// When somebody else has it, or it cannot be made.
-    pub fn claim(
-        project: &Path,
-        service: &str,
-        who: &str,
-        run_id: &str,
-    ) -> Result<Self, Trouble> {
+    pub fn claim(project: &Path, service: &str, who: &str, run_id: &str) -> Result<Self, Trouble> {
         let directory = project.join("swap").join(service);
         let claim = Claim {
             who: who.to_owned(),
@@ -117,7 +112,12 @@ impl Journal {
 pub(super) fn by(holder: Option<Holder>) -> String {
     holder.map_or_else(
         || "by somebody who did not leave a name".to_owned(),
-        |holder| format!("by {}, run {}, process {}", holder.who, holder.run_id, holder.pid),
+        |holder| {
+            format!(
+                "by {}, run {}, process {}",
+                holder.who, holder.run_id, holder.pid
+            )
+        },
     )
 }
 

@@ -103,3 +103,6 @@ pub use report::{Action, Report, Verdict};
 pub use setup::Setup;
 pub use trouble::{Class, Trouble};
 pub use world::{Pool, Rules};
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub trait Playbooks {
 }
 
 /// Everything a swap acts on.
-pub struct Operation<'o> {
+pub(super) struct Operation<'o> {
     /// What is swapped.
     pub rules: &'o Rules,
     /// The load balancers.
@@ -65,7 +65,7 @@ pub struct Operation<'o> {
 }
 
 /// Asks all load balancers what they do.
-pub async fn look(
+pub(super) async fn look(
     balancers: &mut [Balancer],
     transport: &Transport,
     begin: &Begin,
@@ -106,7 +106,7 @@ enum Way {
 
 impl Operation<'_> {
     /// Ends all conversations.
-    pub async fn close(&mut self) {
+    pub(super) async fn close(&mut self) {
         join_all(self.balancers.iter_mut().map(Balancer::close)).await;
     }
 
@@ -186,8 +186,8 @@ impl Operation<'_> {
         mut direct: Ways,
         mut through: BTreeMap<String, Ways>,
     ) -> Result<(), Trouble> {
-        let client = health::client(expect.timeout)
-            .map_err(|error| Trouble::new(Class::Health, error))?;
+        let client =
+            health::client(expect.timeout).map_err(|error| Trouble::new(Class::Health, error))?;
         let until = Instant::now() + expect.deadline;
         loop {
             let open = |question: &&mut Question<Way>| !question.is_settled(expect);
@@ -222,11 +222,8 @@ impl Operation<'_> {
                 (balancer.name().to_owned(), ways)
             });
             let through_asked = join_all(through_asked.collect::<Vec<_>>());
-            let ((), answered) = futures_util::future::join(
-                direct_asked.map(drop),
-                through_asked,
-            )
-            .await;
+            let ((), answered) =
+                futures_util::future::join(direct_asked.map(drop), through_asked).await;
             through = answered.into_iter().collect();
             let open: Vec<_> = direct
                 .iter()
@@ -287,7 +284,9 @@ impl Fleet for Operation<'_> {
             // Somebody else has taken a lock that was lost with its connection.
             let all = self.rules.balancers.iter();
             World {
-                missing: all.map(|name| (name.clone(), trouble.message.clone())).collect(),
+                missing: all
+                    .map(|name| (name.clone(), trouble.message.clone()))
+                    .collect(),
                 ..World::default()
             }
         })
@@ -319,7 +318,8 @@ impl Fleet for Operation<'_> {
     }
 
     async fn end_sessions(&mut self, slots: &BTreeSet<Slot>) -> Result<(), Trouble> {
-        self.each(slots, |_, servers| Ask::EndSessions { servers }).await
+        self.each(slots, |_, servers| Ask::EndSessions { servers })
+            .await
     }
 
     async fn gate(&mut self, pool: &Pool) -> Result<(), Trouble> {

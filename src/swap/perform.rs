@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::call::{Beginning, Refusal, Wish, beginning, is_all, unfinished};
-use super::drive::{Done, Ending, Outcome, drive};
+use super::describe;
+use super::drive::{Done, Ending, Fleet, Outcome, Terms, drive};
 use super::file::SwapFile;
 use super::forecast::forecast;
 use super::journal::Journal;
@@ -14,7 +15,6 @@ use super::report::{Action, Report, Verdict, planned, status};
 use super::setup::Setup;
 use super::trouble::{Class, Trouble};
 use super::world::{Rules, World};
-use super::describe;
 use crate::protocol::Begin;
 use crate::run::Interrupt;
 use crate::transport::Transport;
@@ -75,22 +75,8 @@ pub async fn perform(asked: Asked, file: &SwapFile, setup: Setup, means: Means<'
         Ok(previous) => previous,
         Err(trouble) => return Conclusion::Journal(trouble),
     };
-    let mut report = Report {
-        run_id: asked.run_id.clone(),
-        action: asked.action,
-        service: file.service.clone(),
-        file: file.path.display().to_string(),
-        from: None,
-        to: None,
-        started_at: jiff::Timestamp::now(),
-        duration: means.began.elapsed(),
-        verdict: Verdict::Refused,
-        trouble: None,
-        steps: Vec::new(),
-        remarks: Vec::new(),
-        world: World::default(),
-        parked: BTreeSet::new(),
-    };
+    let path = file.path.display().to_string();
+    let mut report = Report::new(&asked, file.service.clone(), path);
     let looked = look(&mut balancers, means.transport, &means.begin, &rules).await;
     let mut operation = Operation {
         rules: &rules,
@@ -154,18 +140,20 @@ fn adopted(mut record: Record, asked: &Asked, world: &World) -> Record {
     record
 }
 
-struct Call<'c> {
-    asked: &'c Asked,
-    rules: &'c Rules,
-    terms: &'c super::drive::Terms,
-    previous: Option<Record>,
-    report: &'c mut Report,
-    confirm: &'c mut dyn FnMut(&str) -> bool,
+/// One call, whatever it acts on.
+pub(super) struct Call<'c> {
+    pub asked: &'c Asked,
+    pub rules: &'c Rules,
+    pub terms: &'c Terms,
+    /// What the journal says.
+    pub previous: Option<Record>,
+    pub report: &'c mut Report,
+    pub confirm: &'c mut dyn FnMut(&str) -> bool,
 }
 
 impl Call<'_> {
     /// Goes through with it; false if the user does not want to.
-    async fn go(&mut self, operation: &mut Operation<'_>, world: World) -> bool {
+    pub(super) async fn go<F: Fleet>(&mut self, operation: &mut F, world: World) -> bool {
         let previous = self.previous.clone();
         let parked = previous.as_ref().map(|record| record.parked.clone());
         self.report.parked = parked.unwrap_or_default();
@@ -202,7 +190,9 @@ impl Call<'_> {
         self.report.from = Some(first.record.from.clone());
         self.report.to = Some(first.record.to.clone());
         let steps = forecast(self.rules, self.terms, &world, &first.record);
-        let then = unfinished.filter(|first| !is_all(&wish, first)).map(|_| wish);
+        let then = unfinished
+            .filter(|first| !is_all(&wish, first))
+            .map(|_| wish);
         if self.asked.action == Action::Plan {
             self.plan(&steps, then.as_ref(), world);
             return true;
@@ -259,7 +249,8 @@ impl Call<'_> {
             self.report.trouble = Some(Trouble::new(Class::Budget, shortage.to_string()));
         }
         if let Some(Wish::To(pool)) = then {
-            let remark = format!("what was interrupted is taken back; then a swap to {pool} begins");
+            let remark =
+                format!("what was interrupted is taken back; then a swap to {pool} begins");
             self.report.remarks.push(remark);
             self.report.verdict = Verdict::Planned;
         }
@@ -274,7 +265,7 @@ impl Call<'_> {
     }
 
     /// One drive; the record, if another one may follow.
-    async fn drive(&mut self, operation: &mut Operation<'_>, first: Beginning) -> Option<Record> {
+    async fn drive<F: Fleet>(&mut self, operation: &mut F, first: Beginning) -> Option<Record> {
         let Beginning { mut record, start } = first;
         let outcome = drive(operation, self.rules, self.terms, &mut record, start).await;
         let Outcome {
@@ -293,13 +284,7 @@ impl Call<'_> {
         let world = if ending == Ending::Refused {
             world
         } else {
-            let looked = look(
-                &mut operation.balancers,
-                operation.transport,
-                &operation.begin,
-                self.rules,
-            );
-            looked.await.unwrap_or(world)
+            operation.look().await
         };
         self.finish(world);
         (ending == Ending::Reverted).then_some(record)

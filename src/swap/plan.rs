@@ -83,8 +83,11 @@ pub enum Preparation {
 
 /// What this call has seen with its own eyes. Asked again by the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "observations, each true or not yet")]
-pub struct Seen {
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "observations, each true or not yet"
+)]
+pub(super) struct Seen {
     /// Every server that gets traffic answered as it should.
     pub healthy: bool,
     /// The servers have been up long enough.
@@ -97,7 +100,7 @@ pub struct Seen {
 
 /// The one thing to do next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub(super) enum Step {
     /// Check the gate's playbook on the target pool.
     Gate,
     /// Apply the deployment's playbook to the target pool.
@@ -122,7 +125,7 @@ pub enum Step {
 
 /// Where too few servers would be left in service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shortage {
+pub(super) struct Shortage {
     /// Which load balancer.
     pub balancer: String,
     /// Which of its backends.
@@ -145,7 +148,7 @@ impl std::fmt::Display for Shortage {
 
 /// What to do next.
 #[must_use]
-pub fn next_step(rules: &Rules, world: &World, record: &Record, seen: Seen) -> Step {
+pub(super) fn next_step(rules: &Rules, world: &World, record: &Record, seen: Seen) -> Step {
     let decision = Decision {
         rules,
         world,
@@ -159,7 +162,11 @@ pub fn next_step(rules: &Rules, world: &World, record: &Record, seen: Seen) -> S
 ///
 /// # Errors
 /// Where it could not.
-pub fn can_serve_alone(rules: &Rules, world: &World, record: &Record) -> Result<(), Shortage> {
+pub(super) fn can_serve_alone(
+    rules: &Rules,
+    world: &World,
+    record: &Record,
+) -> Result<(), Shortage> {
     let target = rules.other(&record.from);
     for place in world.in_service(&BTreeSet::new()).into_keys() {
         let usable = world.of(target).filter(|(slot, _)| {
@@ -226,7 +233,11 @@ impl Decision<'_> {
         if let Some(step) = self.take_out(from) {
             return step;
         }
-        if self.seen.live { Step::Done } else { Step::Live }
+        if self.seen.live {
+            Step::Done
+        } else {
+            Step::Live
+        }
     }
 
     fn back(&self, from: &Pool, to: &Pool) -> Step {
@@ -244,7 +255,10 @@ impl Decision<'_> {
         if untouched && !self.record.beside.is_empty() {
             return Step::Done;
         }
-        if !self.seen.waited && self.serves(to) && let Some(step) = self.await_up(from) {
+        if !self.seen.waited
+            && self.serves(to)
+            && let Some(step) = self.await_up(from)
+        {
             return step;
         }
         self.take_out(to).unwrap_or(Step::Done)
@@ -342,7 +356,7 @@ impl Decision<'_> {
 /// How many servers have to stay in service in a backend. What is taken back need not become
 /// better than it was.
 #[must_use]
-pub fn floor(rules: &Rules, record: &Record, balancer: &str, backend: &str) -> usize {
+pub(super) fn floor(rules: &Rules, record: &Record, balancer: &str, backend: &str) -> usize {
     if record.stage != Stage::Back {
         return rules.floor;
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::describe;
 use super::drive::{Done, Ending};
+use super::perform::Asked;
 use super::plan::{Record, Stage};
 use super::trouble::{Class, Trouble};
 use super::world::{Rules, Slot, World};
@@ -169,6 +170,26 @@ struct ServerDocument<'r> {
 }
 
 impl Report {
+    /// A report of nothing yet.
+    pub(super) fn new(asked: &Asked, service: String, file: String) -> Self {
+        Self {
+            run_id: asked.run_id.clone(),
+            action: asked.action,
+            service,
+            file,
+            from: None,
+            to: None,
+            started_at: jiff::Timestamp::now(),
+            duration: Duration::ZERO,
+            verdict: Verdict::Refused,
+            trouble: None,
+            steps: Vec::new(),
+            remarks: Vec::new(),
+            world: World::default(),
+            parked: BTreeSet::new(),
+        }
+    }
+
     /// What the process exits with.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -311,14 +332,20 @@ impl Report {
                 (_, None) => "✓",
             };
             let back = if step.reverting { "back: " } else { "" };
-            put(&mut text, &format!("{symbol} {back}{}", single_line(&step.text)));
+            put(
+                &mut text,
+                &format!("{symbol} {back}{}", single_line(&step.text)),
+            );
         }
         if !self.steps.is_empty() {
             text.push('\n');
         }
         for balancer in self.balancers(rules) {
             if let Some(error) = balancer.error {
-                put(&mut text, &format!("{}: {}", balancer.host, single_line(error)));
+                put(
+                    &mut text,
+                    &format!("{}: {}", balancer.host, single_line(error)),
+                );
             }
             for backend in &balancer.backends {
                 let servers: Vec<_> = backend.servers.iter().map(in_words).collect();
@@ -400,7 +427,11 @@ fn millis(time: Duration) -> u64 {
 
 /// What a look at the load balancers and the journal comes to.
 #[must_use]
-pub fn status(rules: &Rules, world: &World, record: Option<&Record>) -> (Verdict, Option<Trouble>) {
+pub(super) fn status(
+    rules: &Rules,
+    world: &World,
+    record: Option<&Record>,
+) -> (Verdict, Option<Trouble>) {
     if let Err(trouble) = describe::incomplete(world) {
         return (Verdict::Unsettled, Some(trouble));
     }
@@ -431,7 +462,7 @@ pub fn status(rules: &Rules, world: &World, record: Option<&Record>) -> (Verdict
 
 /// Steps that would be taken.
 #[must_use]
-pub fn planned(steps: &[super::plan::Step], rules: &Rules) -> Vec<Done> {
+pub(super) fn planned(steps: &[super::plan::Step], rules: &Rules) -> Vec<Done> {
     let steps = steps.iter().map(|step| Done {
         name: describe::name(step),
         text: describe::step(step, rules),

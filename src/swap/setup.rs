@@ -190,7 +190,11 @@ impl Resolver<'_> {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
             if address.is_empty() || !address.chars().all(allowed) {
                 let message = format!("`{address}`, for {host}, is no address");
-                self.wrong(message, &template.span, "a name or an IP address, without a port");
+                self.wrong(
+                    message,
+                    &template.span,
+                    "a name or an IP address, without a port",
+                );
             }
             Some((member.server.clone(), address))
         });

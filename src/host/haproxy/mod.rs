@@ -105,7 +105,9 @@ impl Connection<'_> {
         let statistics = self.ask("show stat")?;
         parse(&info, &state, &statistics).map_err(|what| {
             let socket = self.haproxy.socket.display();
-            Failure::Unexpected(format!("what HAProxy says on {socket} makes no sense: {what}"))
+            Failure::Unexpected(format!(
+                "what HAProxy says on {socket} makes no sense: {what}"
+            ))
         })
     }
 
@@ -170,7 +172,9 @@ impl Connection<'_> {
             stream.set_read_timeout(Some(left)).map_err(broken)?;
             let length = stream.read(&mut piece).map_err(broken)?;
             if length == 0 {
-                return Err(broken(io::Error::other("it hangs up in the middle of an answer")));
+                return Err(broken(io::Error::other(
+                    "it hangs up in the middle of an answer",
+                )));
             }
             answer.extend_from_slice(&piece[..length]);
             if answer.len() > LONGEST_ANSWER {
@@ -179,8 +183,7 @@ impl Connection<'_> {
         }
         answer.truncate(answer.len() - PROMPT.len());
         answer.push(b'\n');
-        String::from_utf8(answer)
-            .map_err(|_| broken(io::Error::other("its answer is no text")))
+        String::from_utf8(answer).map_err(|_| broken(io::Error::other("its answer is no text")))
     }
 }
 
@@ -188,7 +191,10 @@ impl Connection<'_> {
 fn parse(info: &str, state: &str, statistics: &str) -> Result<Standing, String> {
     let value = |key: &str| {
         let lines = info.lines().filter_map(|line| line.split_once(": "));
-        lines.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value.trim())
+        lines
+            .into_iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value.trim())
     };
     let pid = value("Pid").and_then(|pid| pid.parse().ok());
     let load = loads(statistics)?;

@@ -184,7 +184,9 @@ impl Reader<'_> {
     }
 
     fn typed<T: DeserializeOwned>(&mut self, node: &Node) -> Option<T> {
-        yaml::from_node(node).map_err(|error| self.errors.push(error)).ok()
+        yaml::from_node(node)
+            .map_err(|error| self.errors.push(error))
+            .ok()
     }
 
     fn optional<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
@@ -206,7 +208,11 @@ impl Reader<'_> {
         let name: String = self.typed(&node)?;
         if !is_name(&name) {
             let message = format!("`{name}` is no name for a service");
-            self.wrong(message, &node, "letters, digits, `-`, `_` and `.`; it names files");
+            self.wrong(
+                message,
+                &node,
+                "letters, digits, `-`, `_` and `.`; it names files",
+            );
             return None;
         }
         Some(name)
@@ -219,7 +225,11 @@ impl Reader<'_> {
         let hosts = self.pattern(&written.hosts, &place);
         let list = node.get("backends").unwrap_or(&node).clone();
         if written.backends.is_empty() {
-            self.wrong("`backends` names none", &list, "at least one: `backends: [orders]`");
+            self.wrong(
+                "`backends` names none",
+                &list,
+                "at least one: `backends: [orders]`",
+            );
         }
         for name in &written.backends {
             if !ServerName::is_valid_part(name) {
@@ -229,9 +239,7 @@ impl Reader<'_> {
         }
         let text = |key: &str, default: &str| {
             let node = node.get(key).cloned();
-            node.unwrap_or_else(|| {
-                Node::from_json(serde_json::Value::from(default), &place.span)
-            })
+            node.unwrap_or_else(|| Node::from_json(serde_json::Value::from(default), &place.span))
         };
         Some(LoadBalancers {
             hosts: hosts?,
@@ -278,7 +286,11 @@ impl Reader<'_> {
         });
         let place = node.get("from").unwrap_or(&node).clone();
         if from.is_empty() {
-            self.wrong("`from` names nobody", &place, "`controller`, `load_balancers`, or both");
+            self.wrong(
+                "`from` names nobody",
+                &place,
+                "`controller`, `load_balancers`, or both",
+            );
         }
         if written.scheme == Scheme::Https && from.contains(&Asker::LoadBalancers) {
             let message = "load balancers can ask for health in plain HTTP only";
@@ -293,9 +305,15 @@ impl Reader<'_> {
             status: written.status.unwrap_or(200),
             body: written.body,
             successes: written.successes.unwrap_or(3),
-            interval: written.interval.map_or(Duration::from_secs(1), |pause| pause.0),
-            timeout: written.timeout.map_or(Duration::from_secs(2), |pause| pause.0),
-            deadline: written.deadline.map_or(Duration::from_mins(2), |pause| pause.0),
+            interval: written
+                .interval
+                .map_or(Duration::from_secs(1), |pause| pause.0),
+            timeout: written
+                .timeout
+                .map_or(Duration::from_secs(2), |pause| pause.0),
+            deadline: written
+                .deadline
+                .map_or(Duration::from_mins(2), |pause| pause.0),
         };
         self.expect(&expect, &node);
         Some(Health {
@@ -309,7 +327,11 @@ impl Reader<'_> {
     }
 
     fn live(&mut self) -> Option<Live> {
-        let node = self.root.get("live").filter(|node| !node.is_null())?.clone();
+        let node = self
+            .root
+            .get("live")
+            .filter(|node| !node.is_null())?
+            .clone();
         let written: WrittenLive = self.typed(&node)?;
         let url = reqwest::Url::parse(&written.url);
         if !url.is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host()) {
@@ -321,9 +343,15 @@ impl Reader<'_> {
             status: written.status.unwrap_or(200),
             body: written.body,
             successes: written.successes.unwrap_or(3),
-            interval: written.interval.map_or(Duration::from_secs(1), |pause| pause.0),
-            timeout: written.timeout.map_or(Duration::from_secs(2), |pause| pause.0),
-            deadline: written.deadline.map_or(Duration::from_secs(30), |pause| pause.0),
+            interval: written
+                .interval
+                .map_or(Duration::from_secs(1), |pause| pause.0),
+            timeout: written
+                .timeout
+                .map_or(Duration::from_secs(2), |pause| pause.0),
+            deadline: written
+                .deadline
+                .map_or(Duration::from_secs(30), |pause| pause.0),
         };
         self.expect(&expect, &node);
         Some(Live {
