@@ -17,7 +17,7 @@ use super::world::eventually;
 /// How many connections each load balancer has all the time.
 const CLIENTS: usize = 4;
 /// Between an answer and the next request of a client.
-const PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Requests to all load balancers over connections that are kept open.
 pub(crate) struct Load {
@@ -238,7 +238,7 @@ fn watch_until(stop: &AtomicBool, socket: &PathBuf) -> Watched {
             watched.fewest = watched.fewest.min(count);
             watched.looks += 1;
         }
-        thread::sleep(Duration::from_millis(15));
+        thread::sleep(Duration::from_millis(20));
     }
     watched
 }

@@ -35,7 +35,6 @@ struct State {
     slow_held: bool,
     slow_waiting: usize,
     ended: bool,
-    connections: Vec<TcpStream>,
 }
 
 impl Shared {
@@ -74,7 +73,6 @@ impl Service {
                 slow_held: true,
                 slow_waiting: 0,
                 ended: false,
-                connections: Vec::new(),
             }),
             changed: Condvar::new(),
         });
@@ -87,12 +85,9 @@ impl Service {
         let name = name.to_owned();
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let mut state = shared.state();
-                if state.ended {
+                if shared.state().ended {
                     break;
                 }
-                state.connections.push(connection.try_clone().unwrap());
-                drop(state);
                 let (shared, name) = (Arc::clone(&shared), name.clone());
                 // Whoever asks may go away at any moment.
                 thread::spawn(move || drop(serve(&connection, &shared, &name)));
@@ -120,13 +115,8 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
-        state.ended = true;
-        for connection in state.connections.drain(..) {
-            // Most have ended before.
-            let _ = connection.shutdown(Shutdown::Both);
-        }
-        drop(state);
+        // Connections end with HAProxy, which is gone by now.
+        self.shared.state().ended = true;
         self.shared.changed.notify_all();
         // Wakes the listener, which then finds that it has ended.
         let _ = TcpStream::connect((self.address.as_str(), self.port));

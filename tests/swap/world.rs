@@ -101,6 +101,8 @@ impl World {
             hosts,
             site,
         };
+        // Whatever is in the directories above, this is a project of its own.
+        world.write("fleet.yml", "{}\n");
         world.write_inventory(service_port);
         world.configure();
         thread::scope(|scope| {
@@ -241,7 +243,9 @@ impl World {
     }
 
     pub(crate) fn start_swap(&self, args: &[&str]) -> Child {
-        self.start(&[&["swap", "swap.yml"], args].concat())
+        let only_looks = args.contains(&"--plan") || args.contains(&"--status");
+        let unasked: &[_] = if only_looks { &[] } else { &["--yes"] };
+        self.start(&[&["swap", "swap.yml"], args, unasked].concat())
     }
 
     pub(crate) fn swap(&self, args: &[&str]) -> Ended {
