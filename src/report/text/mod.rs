@@ -4,6 +4,7 @@
 use super::harmless::single_line;
 use super::{HostStatus, RunReport, WaiverIssue, WaiverRemark};
 
+mod cpu;
 mod findings;
 mod paint;
 mod recap;
@@ -31,7 +32,7 @@ pub enum Verbosity {
     /// Findings, recap, summary.
     #[default]
     Normal,
-    /// Also what is in sync, what was skipped, and what commands printed.
+    /// Also what is in sync, what was skipped, what commands printed, and what the run cost hosts.
     Verbose,
 }
 
@@ -51,6 +52,9 @@ pub fn render(report: &RunReport, options: TextOptions) -> String {
     }));
     if options.verbosity > Verbosity::Quiet {
         blocks.push(recap::render(report, paint));
+    }
+    if options.verbosity == Verbosity::Verbose {
+        blocks.push(cpu::render(report));
     }
     if options.verbosity > Verbosity::Quiet || !in_sync || report.interrupted {
         blocks.push(vec![summary::line(report)]);

@@ -240,8 +240,9 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
     }
 
-    /// Tells the helper that nothing more comes, and hears it out.
-    pub(super) async fn finish(mut self) -> Result<(), (Lost, Ending)> {
+    /// Tells the helper that nothing more comes, and hears it out. Answers how much CPU time it
+    /// says it used.
+    pub(super) async fn finish(mut self) -> Result<Duration, (Lost, Ending)> {
         let heard = self.hear_out().await;
         let ending = self.channel.close().await;
         heard.map_err(|lost| (lost, ending))
@@ -252,11 +253,13 @@ impl<'a, L: Listener> Conversation<'a, L> {
         self.channel.close().await
     }
 
-    async fn hear_out(&mut self) -> Result<(), Lost> {
+    async fn hear_out(&mut self) -> Result<Duration, Lost> {
         self.say(&Message::End).await?;
         loop {
             match self.hear().await? {
-                Event::Done { .. } if self.finished == self.sent => return Ok(()),
+                Event::Done { cpu_ms } if self.finished == self.sent => {
+                    return Ok(Duration::from_millis(cpu_ms));
+                }
                 event => self.handle(event).await?,
             }
         }
