@@ -3,7 +3,7 @@ TARGET := x86_64-unknown-linux-gnu
 CARGO  := cargo
 RELEASE := target/release
 
-.PHONY: build demo test test-quick test-lab lint install lab-up lab-down bench clean
+.PHONY: build demo test test-quick test-lab lint install lab-up lab-down bench bench-quick clean
 
 ## build: fleet and its helper in release, side by side in target/release
 build:
@@ -36,10 +36,14 @@ test-quick:
 test-lab: build
 	tests/lab/test
 
-## bench: what a check costs, against `ssh host true` over the same hosts; what reports cost
+## bench: what fleet costs beside `ssh host true` and other tools; writes docs/benchmarks.md. Hours.
+## bench-quick: the same without the slow tools and with fewer hosts; minutes, and writes nothing
 bench: build
-	tests/bench/check-versus-ssh-true -m 2
-	$(CARGO) bench --locked --bench report
+	tests/bench/install
+	python3 tests/bench --write docs/benchmarks.md
+bench-quick: build
+	tests/bench/install
+	python3 tests/bench --quick
 
 ## install: what building, demo and tests need, from Debian's packages
 install:

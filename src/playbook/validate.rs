@@ -1,6 +1,6 @@
 //! Renders and reads, for every host, all that can be before the host is contacted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use indexmap::IndexMap;
 
@@ -17,7 +17,8 @@ use crate::template::{Errors, Rendered, Scope};
 use crate::yaml::Node;
 
 /// How many different sights of one task are remembered, to not render it again for hosts that
-/// see the same.
+/// see the same. Hosts of a group stand together in the inventory: the latest are the ones that
+/// come again.
 const SIGHTS: usize = 32;
 
 /// How many hosts are named in a message.
@@ -114,15 +115,15 @@ fn check(
     results: &Results,
     found: &mut Found,
 ) {
-    let mut sights: Vec<(Vec<(String, Identity)>, Errors)> = Vec::new();
+    let mut sights: VecDeque<(Vec<(String, Identity)>, Errors)> = VecDeque::new();
     for host in hosts {
         let Some(own) = names.get(host) else { continue };
         let new = || TaskNames::new(globals, own, results, play, task);
         let task_names = new();
-        let same = sights.iter().find(|(sight, _)| {
+        let same = sights.iter().rev().find(|(sight, _)| {
             sight
                 .iter()
-                .all(|(name, seen)| *seen != Identity::Own && task_names.identity(name) == *seen)
+                .all(|(name, seen)| task_names.identity(name) == *seen)
         });
         if let Some((_, errors)) = same {
             found.add(host, errors);
@@ -134,8 +135,12 @@ fn check(
             .unwrap_or_default();
         asked.extend(task_names.trace());
         found.add(host, &errors);
-        if sights.len() < SIGHTS {
-            sights.push((asked, errors));
+        // What is each host's own is seen by no other.
+        if asked.iter().all(|(_, seen)| *seen != Identity::Own) {
+            if sights.len() == SIGHTS {
+                sights.pop_front();
+            }
+            sights.push_back((asked, errors));
         }
     }
 }

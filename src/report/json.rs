@@ -77,6 +77,8 @@ pub(super) struct Host<'a> {
     name: &'a str,
     status: HostStatus,
     duration_ms: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_ms: Option<u128>,
     counts: Count,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<HostError<'a>>,
@@ -257,6 +259,7 @@ impl<'a> Host<'a> {
             name: &host.host,
             status: host.status(),
             duration_ms: host.duration.as_millis(),
+            cpu_ms: host.cpu.map(|cpu| cpu.as_millis()),
             counts: Count::new(&host.counts),
             error: host.error.as_ref().map(|error| HostError {
                 class: error.class,

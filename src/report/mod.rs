@@ -130,6 +130,8 @@ pub struct HostReport {
     pub host: String,
     /// Wall time from the first attempt to connect.
     pub duration: Duration,
+    /// CPU time that the helper and what it started used on the host, as it said at its end.
+    pub cpu: Option<Duration>,
     /// How many resources ended how.
     pub counts: Counts,
     /// Why the conversation with the host did not begin or broke off.
@@ -307,6 +309,7 @@ impl HostReport {
         Self {
             host: host.into(),
             duration: Duration::ZERO,
+            cpu: None,
             counts: Counts::default(),
             error: None,
             resources: Vec::new(),

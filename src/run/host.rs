@@ -149,10 +149,16 @@ async fn attempt(
             paused.insert(user, channel);
             Ok(())
         }
-        Ok(()) => conversation
-            .finish()
-            .await
-            .map_err(|(lost, ending)| broken(&lost, &ending)),
+        Ok(()) => {
+            let used = conversation
+                .finish()
+                .await
+                .map_err(|(lost, ending)| broken(&lost, &ending))?;
+            let cpu = &mut record.report.cpu;
+            // A host may say anything.
+            *cpu = Some(cpu.unwrap_or_default().saturating_add(used));
+            Ok(())
+        }
         Err(lost) => {
             let ending = conversation.abandon().await;
             Err(broken(&lost, &ending))

@@ -65,6 +65,7 @@ def main() -> int:
     text = document.whole(ROOT, executable, sections, time.monotonic() - begin)
     print(text)
     if asked.write:
+        asked.write.parent.mkdir(exist_ok=True)
         asked.write.write_text(text)
     missed = [target for section in sections for target in section.targets if not target.met()]
     for target in missed:

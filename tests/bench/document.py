@@ -15,8 +15,8 @@ Written by `make bench`, which measures everything anew on one machine: what it 
 machines is in the ratios, not in the seconds. All hosts are sshds of their own on loopback
 addresses, so hosts and controller share the processors. What is compared takes turns in the same
 rounds, and the number is the median of the rounds. Nothing is counted of a tool that did not do
-the work: after each round the files of all tools are the same, byte for byte and mode for mode,
-and a second apply and a check have not touched one of them.
+the work: in the end the files of all tools are the same, byte for byte and mode for mode, and no
+second apply or check has touched one of them.
 
 Ansible is set up as somebody who wants it fast has it (`tests/bench/workload/ansible.cfg`):
 pipelining, connections kept between runs, as many forks as the other tools have, no facts, no

@@ -5,6 +5,7 @@ use super::cut_short::HowFar;
 use super::harmless::single_line;
 use super::{Batches, Command, HostStatus, RunReport, WaiverIssue, WaiverRemark};
 
+mod cpu;
 mod findings;
 mod paint;
 mod recap;
@@ -32,7 +33,7 @@ pub enum Verbosity {
     /// Findings, recap, summary.
     #[default]
     Normal,
-    /// Also what is in sync, what was skipped, and what commands printed.
+    /// Also what is in sync, what was skipped, what commands printed, and what the run cost hosts.
     Verbose,
 }
 
@@ -52,6 +53,9 @@ pub fn render(report: &RunReport, options: TextOptions) -> String {
     }));
     if options.verbosity > Verbosity::Quiet {
         blocks.push(recap::render(report, paint));
+    }
+    if options.verbosity == Verbosity::Verbose {
+        blocks.push(cpu::render(report));
     }
     if options.verbosity > Verbosity::Quiet {
         let words = report.batches.iter().filter_map(Batches::words);

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::protocol::{Drift, Output, Severity, Status};
 use crate::report::fixture::{differences, findings, host, resource, run, unreachable, waived};
@@ -250,6 +252,23 @@ fn verbose_names_every_host_and_shows_what_was_skipped_and_printed() {
 
     Applied: 4 changed on 4 of 4 hosts.
     ");
+}
+
+#[test]
+fn verbose_says_what_the_run_cost_the_hosts() {
+    let mut hosts = ["a", "b", "c"].map(|name| host(name, []));
+    hosts[0].cpu = Some(Duration::from_millis(20));
+    hosts[2].cpu = Some(Duration::from_millis(310));
+    let mut report = run(Command::Check, hosts.into());
+    let text = with(&report, Verbosity::Verbose);
+    insta::assert_snapshot!(text.lines().next().unwrap_or_default(), @"CPU time of helpers: 0.33 s on 2 hosts, the most 0.31 s on c");
+    assert!(!normal(&report).contains("CPU"));
+
+    report.hosts[0].cpu = Some(Duration::MAX);
+    assert!(
+        with(&report, Verbosity::Verbose).contains("on 2 hosts"),
+        "a host may say anything"
+    );
 }
 
 #[test]

@@ -244,13 +244,15 @@ impl<'a, L: Listener> Conversation<'a, L> {
     /// ours: the helper keeps its lock as long as the channel lives.
     pub(super) async fn pause(mut self) -> Result<Channel, (Lost, Ending)> {
         match self.hear_out(&Message::Pause).await {
-            Ok(()) => Ok(self.channel),
+            // It goes on using time; the end of the conversation tells of all of it.
+            Ok(_) => Ok(self.channel),
             Err(lost) => Err((lost, self.abandon().await)),
         }
     }
 
-    /// Tells the helper that nothing more comes, and hears it out.
-    pub(super) async fn finish(mut self) -> Result<(), (Lost, Ending)> {
+    /// Tells the helper that nothing more comes, and hears it out. Answers how much CPU time it
+    /// says it used.
+    pub(super) async fn finish(mut self) -> Result<Duration, (Lost, Ending)> {
         let heard = self.hear_out(&Message::End).await;
         let ending = self.channel.close().await;
         heard.map_err(|lost| (lost, ending))
@@ -261,11 +263,13 @@ impl<'a, L: Listener> Conversation<'a, L> {
         self.channel.close().await
     }
 
-    async fn hear_out(&mut self, last: &Message) -> Result<(), Lost> {
+    async fn hear_out(&mut self, last: &Message) -> Result<Duration, Lost> {
         self.say(last).await?;
         loop {
             match self.hear().await? {
-                Event::Done { .. } if self.finished == self.sent => return Ok(()),
+                Event::Done { cpu_ms } if self.finished == self.sent => {
+                    return Ok(Duration::from_millis(cpu_ms));
+                }
                 event => self.handle(event).await?,
             }
         }

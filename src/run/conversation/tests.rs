@@ -78,7 +78,7 @@ async fn told(events: &[Event]) -> Result<(), String> {
     let sent = conversation.send(task(0)).await;
     sent.map_err(|lost| lost.to_string())?;
     let finished = conversation.finish().await;
-    finished.map_err(|(lost, _)| lost.to_string())
+    finished.map(drop).map_err(|(lost, _)| lost.to_string())
 }
 
 fn finished(id: TaskId) -> Event {
