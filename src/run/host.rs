@@ -11,6 +11,7 @@ use crate::report::{ErrorClass, Gathering, HostError, Progress, ResourceReport};
 use crate::resource::AnyResource;
 use crate::transport::{Channel, Class, Ending, Exit, Target, Transport, Unreachable};
 
+use super::confirm::NewConnection;
 use super::conversation::{Conversation, Lost};
 use super::drive::Drive;
 use super::lock::Waiting;
@@ -72,12 +73,25 @@ pub(super) async fn converse(
     let started = Instant::now();
     progress.host_started(&so_far.report.host);
     let mut paused = std::mem::take(&mut so_far.paused);
-    let mut record = Record::new(so_far, context.options.keep, progress, waiting);
+    let new_connection = NewConnection { transport, target };
+    let mut record = Record::new(
+        so_far,
+        context.options.keep,
+        progress,
+        waiting,
+        new_connection,
+    );
     let done = tokio::select! {
         done = attempt(context, target, job, &mut record, &mut paused, transport) => done,
         _ = stopped.wait_for(|stopped| *stopped) => Err(interrupted()),
     };
-    if let Err(error) = done {
+    if let Err(mut error) = done {
+        if let Some(reason) = &record.unconfirmed {
+            error.message += &format!(
+                "\nhint: what it changed may have cut it off, and could not be confirmed over a new \
+                 connection ({reason}); it takes that back by itself"
+            );
+        }
         record.report.error.get_or_insert(error);
     }
     record.report.duration += started.elapsed();
