@@ -12,6 +12,7 @@ use crate::report::{ErrorClass, Gathering, HostError, Progress, ResourceReport};
 use crate::resource::AnyResource;
 use crate::transport::{Channel, Class, Ending, Exit, Target, Transport, Unreachable};
 
+use super::confirm::NewConnection;
 use super::conversation::{Conversation, Lost};
 use super::course::untouched;
 use super::drive::Drive;
@@ -76,12 +77,26 @@ pub(super) async fn converse(
     progress.host_started(&so_far.report.host);
     let mut paused = std::mem::take(&mut so_far.paused);
     let begun = Cell::new(false);
-    let mut record = Record::new(so_far, context.options.keep, progress, waiting, &begun);
+    let new_connection = NewConnection { transport, target };
+    let mut record = Record::new(
+        so_far,
+        context.options.keep,
+        progress,
+        waiting,
+        &begun,
+        new_connection,
+    );
     let done = tokio::select! {
         done = attempt(context, target, job, &mut record, &mut paused, transport) => done,
         error = given_up(urgency, &begun) => Err(error),
     };
-    if let Err(error) = done {
+    if let Err(mut error) = done {
+        if let Some(reason) = &record.unconfirmed {
+            error.message += &format!(
+                "\nhint: what it changed may have cut it off, and could not be confirmed over a new \
+                 connection ({reason}); it takes that back by itself"
+            );
+        }
         record.report.error.get_or_insert(error);
     }
     record.report.duration += started.elapsed();

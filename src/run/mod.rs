@@ -24,6 +24,7 @@ use crate::secret::Redactor;
 use crate::transport::Transport;
 
 mod answer;
+mod confirm;
 mod conversation;
 mod counted;
 mod course;

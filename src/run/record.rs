@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use crate::protocol::{Advance, Declared, HandlerName, Holder, Orphan, Outcome, Status, TaskId};
 use crate::report::{Difference, HostReport, Keep, Progress, ResourceReport};
 
 use super::HostSoFar;
+use super::confirm::NewConnection;
 use super::conversation::Listener;
 use super::host::Paused;
 use super::lock::{self, Place, Waiting};
@@ -64,6 +66,10 @@ pub(super) struct Record<'p> {
     notified: BTreeSet<HandlerName>,
     stopped: bool,
     waiting: &'p Waiting,
+    /// For what is to be confirmed.
+    new_connection: NewConnection<'p>,
+    /// Why that did not come about, the last time it was needed.
+    pub unconfirmed: Option<String>,
     /// While another run is waited for.
     in_line: Option<Place<'p>>,
     /// The host has let us in: from now on it may be worked on.
@@ -80,6 +86,7 @@ impl<'p> Record<'p> {
         progress: &'p dyn Progress,
         waiting: &'p Waiting,
         begun: &'p Cell<bool>,
+        new_connection: NewConnection<'p>,
     ) -> Self {
         Self {
             report: so_far.report,
@@ -93,6 +100,8 @@ impl<'p> Record<'p> {
             notified: BTreeSet::new(),
             stopped: false,
             waiting,
+            new_connection,
+            unconfirmed: None,
             in_line: None,
             begun,
         }
@@ -223,6 +232,10 @@ impl Listener for Record<'_> {
             ..ResourceReport::default()
         };
         self.record(with(report, &outcome, false));
+    }
+
+    async fn confirm(&mut self, within: Duration) {
+        self.unconfirmed = self.new_connection.confirm(within).await.err();
     }
 
     fn waiting(&mut self, holder: Option<&Holder>) {

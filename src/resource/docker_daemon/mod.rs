@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Resource;
-use crate::host::{Failure, Host};
+use crate::host::{Failure, Host, WayBack};
 use crate::protocol::{Drift, Output};
 
 mod change;
@@ -182,6 +182,10 @@ impl Resource for DockerDaemon {
             return Ok(());
         }
         Err(problems.join("\n"))
+    }
+
+    fn way_back(&self, host: &Host, found: &Found) -> Result<Option<WayBack>, Failure> {
+        change::way_back(self, host, found)
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
