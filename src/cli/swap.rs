@@ -16,7 +16,7 @@ use super::settings::{Answers, ProgressStyle};
 use crate::error::{Error, ErrorKind};
 use crate::memory::Project;
 use crate::protocol::{Begin, Claim, Mode};
-use crate::report::{self, Command, ExitCode, HostStatus, RunReport, Verbosity};
+use crate::report::{self, Command, CutShort, ExitCode, HostStatus, RunReport, Verbosity};
 use crate::run::{Interrupt, new_run_id, who};
 use crate::swap::{
     Action, Asked, Class, Conclusion, Journal, Means, Playbooks, Pool, Report, Rules, Setup,
@@ -318,7 +318,7 @@ impl Runs<'_> {
         let request = request.map_err(told)?;
         let report = self.session.perform(&request).map_err(told)?;
         let title = &report.playbook;
-        if report.interrupted {
+        if report.cut_short == Some(CutShort::Interrupted) {
             let message = format!("`{title}` was interrupted");
             return Err(Trouble::new(Class::Interrupted, message));
         }
@@ -364,6 +364,7 @@ fn verdict(report: &RunReport) -> String {
             HostStatus::Failed => "failed",
             HostStatus::Unknown => "could not be told",
             HostStatus::Unreachable => "was not reached",
+            HostStatus::Untouched => "was not begun",
         };
         Some(format!("{} {why}", host.host))
     });

@@ -21,7 +21,7 @@ use crate::protocol::{Begin, Claim, Declared, HandlerName, Mode};
 use crate::report::{Batches, Command, CutShort, Gathering, HostReport, Keep, Progress, RunReport};
 use crate::resource::AnyResource;
 use crate::secret::Redactor;
-use crate::transport::Transport;
+use crate::transport::{Target, Transport};
 
 mod answer;
 mod confirm;

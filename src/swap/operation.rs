@@ -353,7 +353,7 @@ impl Fleet for Operation<'_> {
         }
         tokio::select! {
             () = tokio::time::sleep(time) => {}
-            () = self.interrupt.wait() => self.interrupted = true,
+            _ = self.interrupt.wait() => self.interrupted = true,
         }
     }
 

@@ -1,6 +1,5 @@
 //! One call from its beginning to its report.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::call::{Beginning, Refusal, Wish, beginning, is_all, unfinished};
