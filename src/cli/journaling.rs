@@ -125,7 +125,7 @@ impl Journaling {
 /// The first few things that are not as they were.
 fn differences(asked: &Asked, declared: &Declared) -> Vec<String> {
     let mut found = Vec::new();
-    let names = |hosts: &[String]| BTreeSet::from_iter(hosts.iter().cloned());
+    let names = |hosts: &[String]| hosts.iter().cloned().collect::<BTreeSet<_>>();
     let (before, now) = (names(&asked.hosts), names(&declared.hosts));
     for (hosts, words) in [
         (&now - &before, "not part of it then"),

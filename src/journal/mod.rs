@@ -103,7 +103,7 @@ enum Entry {
         format: u32,
         fleet: String,
         #[serde(flatten)]
-        asked: Asked,
+        asked: Box<Asked>,
     },
     /// What came of hosts in the runs that this one goes on with.
     Earlier { hosts: BTreeMap<String, Outcome> },

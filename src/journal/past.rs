@@ -67,7 +67,7 @@ impl Past {
             return Err(JournalError::Newer { path, format });
         }
         let asked = match serde_json::from_str(first) {
-            Ok(Entry::Asked { asked, .. }) => asked,
+            Ok(Entry::Asked { asked, .. }) => *asked,
             Ok(_) => {
                 return Err(broken(
                     0,

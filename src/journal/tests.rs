@@ -1,11 +1,10 @@
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::fs;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
+use super::Outcome::{Done, Failed, Unknown, Untouched};
 use super::*;
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -51,7 +50,6 @@ fn what_was_written_is_read_again() {
     journal.end("a", Outcome::Done);
     journal.begin(&["c"]).unwrap();
     journal.end("c", Outcome::Failed);
-    use Outcome::{Done, Failed, Unknown, Untouched};
     let past = Past::load(directory.path(), "r1").unwrap();
     assert_eq!(
         outcomes(&past),
@@ -132,7 +130,6 @@ fn a_journal_cut_off_anywhere_is_read_up_to_there() {
         assert_eq!(after.resumed_by.as_deref(), Some("r2"));
     }
     seen.dedup();
-    use Outcome::{Done, Unknown, Untouched};
     assert_eq!(
         seen,
         [

@@ -62,7 +62,7 @@ impl Journal {
         journal.add(&Entry::Asked {
             format: FORMAT,
             fleet: env!("CARGO_PKG_VERSION").to_owned(),
-            asked: asked.clone(),
+            asked: Box::new(asked.clone()),
         });
         if !earlier.is_empty() {
             journal.add(&Entry::Earlier { hosts: earlier });

@@ -226,19 +226,20 @@ fn of_two_controllers_on_one_fleet_one_writes_each_host_and_the_lock_dies_with_i
             Sshd::with(&format!("SetEnv FLEET_STATE_DIR={}", state.display()))
         })
         .collect();
-    let mut hosts = String::new();
-    let mut known = String::new();
-    for (number, sshd) in machines.iter().enumerate() {
-        hosts += &format!(
+    let host = |(number, sshd): (usize, &Sshd)| {
+        format!(
             "    node{number}: {{ansible_host: 127.0.0.1, ansible_port: {}, \
              ansible_ssh_private_key_file: {}}}\n",
             sshd.port(),
             sshd.path("user_key").display()
-        );
-        known += &fs::read_to_string(sshd.path("known_hosts")).unwrap();
-        known += "\n";
-    }
-    fs::write(machines[0].path("known_hosts"), known).unwrap();
+        )
+    };
+    let hosts: String = machines.iter().enumerate().map(host).collect();
+    let known = machines.iter().map(|sshd| sshd.path("known_hosts"));
+    let known: Vec<_> = known
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    fs::write(machines[0].path("known_hosts"), known.join("\n")).unwrap();
     let site = Site::with_inventory(&format!("all:\n  hosts:\n{hosts}")).tasks(
         r#"
     - shell: "echo {{ who }} >> {{ here }}/{{ inventory_hostname }}; while ! test -e {{ here }}/enough; do sleep 0.05; done"

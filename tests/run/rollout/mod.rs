@@ -25,18 +25,14 @@ pub(super) struct Fleet {
 impl Fleet {
     /// `play` is one play without its `hosts`.
     pub(super) fn new(names: &[&str], play: &str) -> Self {
-        let hosts: Vec<_> = names
-            .iter()
-            .map(|name| match name.starts_with("gone") {
-                true => format!(
-                    "    {name}: {{ansible_host: 127.0.0.1, ansible_port: {}}}\n",
-                    free_port()
-                ),
-                false => {
-                    format!("    {name}: {{ansible_connection: local, ansible_become: true}}\n")
-                }
-            })
-            .collect();
+        let host = |name: &&str| {
+            if name.starts_with("gone") {
+                let port = free_port();
+                return format!("    {name}: {{ansible_host: 127.0.0.1, ansible_port: {port}}}\n");
+            }
+            format!("    {name}: {{ansible_connection: local, ansible_become: true}}\n")
+        };
+        let hosts: Vec<_> = names.iter().map(host).collect();
         let site = Site::with_inventory(&format!("all:\n  hosts:\n{}", hosts.concat()))
             // A directory above may have a project of its own.
             .file("fleet.yml", "memory: {keep_days: 365}\n")
