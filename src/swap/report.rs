@@ -416,6 +416,7 @@ fn in_words(server: &ServerDocument<'_>) -> String {
     let held = if server.held { "held in " } else { "" };
     let sessions = match server.sessions + server.queued {
         0 => String::new(),
+        1 => " (1 session)".to_owned(),
         count => format!(" ({count} sessions)"),
     };
     format!("{} {held}{state}{sessions}", server.server)

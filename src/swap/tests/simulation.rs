@@ -9,8 +9,9 @@ use futures_util::FutureExt;
 
 use crate::protocol::balancer::{Admin, Cause, Server, ServerName};
 use crate::swap::call::Wish;
-use crate::swap::drive::{Fleet, Terms};
+use crate::swap::drive::Terms;
 use crate::swap::file::{Drain, OnTimeout};
+use crate::swap::fleet::Fleet;
 use crate::swap::perform::{Asked, Call};
 use crate::swap::plan::Record;
 use crate::swap::report::{Action, Report};
