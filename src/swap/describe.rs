@@ -110,11 +110,14 @@ pub(super) fn down(world: &World, slots: &BTreeSet<Slot>) -> String {
 pub(super) fn sessions(world: &World, slots: &BTreeSet<Slot>) -> String {
     let told = slots.iter().filter_map(|slot| {
         let server = world.servers.get(slot)?;
-        let (sessions, queued) = (server.sessions, server.queued);
         let place = format!("on {} at {}", slot.name, slot.balancer);
-        Some(match queued {
-            0 => format!("{sessions} sessions {place}"),
-            _ => format!("{sessions} sessions and {queued} waiting {place}"),
+        let sessions = match server.sessions {
+            1 => "1 session".to_owned(),
+            count => format!("{count} sessions"),
+        };
+        Some(match server.queued {
+            0 => format!("{sessions} {place}"),
+            queued => format!("{sessions} and {queued} waiting {place}"),
         })
     });
     told.collect::<Vec<_>>().join(", ")

@@ -8,60 +8,11 @@ use std::time::Duration;
 
 use super::describe;
 use super::file::{Drain, OnTimeout};
+use super::fleet::Fleet;
 use super::plan::{Preparation, Record, Seen, Stage, Step, next_step};
 use super::trouble::{Class, Trouble};
 use super::world::{Pool, Rules, Slot, World};
 use crate::protocol::balancer::Admin;
-
-/// What a swap acts on: the load balancers, the playbooks, the clock and the journal.
-pub(super) trait Fleet {
-    /// What the load balancers say now. One that does not answer is in the world as missing.
-    fn look(&mut self) -> impl Future<Output = World>;
-
-    /// Puts servers into a state. With `floors`, no load balancer does it that would be left
-    /// with fewer servers in a backend.
-    fn put(
-        &mut self,
-        admin: Admin,
-        slots: &BTreeSet<Slot>,
-        floors: Option<&BTreeMap<(String, String), usize>>,
-    ) -> impl Future<Output = Result<(), Trouble>>;
-
-    /// Ends the sessions of servers.
-    fn end_sessions(&mut self, slots: &BTreeSet<Slot>)
-    -> impl Future<Output = Result<(), Trouble>>;
-
-    /// Checks the gate on a pool.
-    fn gate(&mut self, pool: &Pool) -> impl Future<Output = Result<(), Trouble>>;
-
-    /// Deploys to a pool.
-    fn deploy(&mut self, pool: &Pool) -> impl Future<Output = Result<(), Trouble>>;
-
-    /// Asks servers for their health.
-    fn health(
-        &mut self,
-        world: &World,
-        slots: &BTreeSet<Slot>,
-    ) -> impl Future<Output = Result<(), Trouble>>;
-
-    /// Asks the live address for its health.
-    fn live(&mut self) -> impl Future<Output = Result<(), Trouble>>;
-
-    /// Waits, but not after an interruption.
-    fn pause(&mut self, time: Duration) -> impl Future<Output = ()>;
-
-    /// Time since some beginning, by a clock that nobody sets.
-    fn now(&self) -> Duration;
-
-    /// Whether the user has asked to stop since the last question.
-    fn is_interrupted(&mut self) -> bool;
-
-    /// Writes the journal.
-    fn remember(&mut self, record: &Record) -> Result<(), Trouble>;
-
-    /// Tells the user what is done next.
-    fn announce(&mut self, text: &str);
-}
 
 /// The terms of a swap that have to do with time and playbooks.
 #[derive(Clone, Debug)]
@@ -433,7 +384,7 @@ impl<F: Fleet> Drive<'_, F> {
         }
         let left = describe::sessions(&self.world, slots);
         let time = describe::time(limit);
-        let message = format!("after {time} there are still {left}");
+        let message = format!("not over after {time}: {left}");
         if self.is_back() {
             // They may go on; the server gets nothing new either way.
             self.remarks

@@ -91,11 +91,17 @@ pub(super) async fn ask(
     expect: &Expect,
 ) -> Result<(), String> {
     let failed = |error: reqwest::Error| {
-        let mut text = error.without_url().to_string();
-        if text.is_empty() {
-            "no answer".clone_into(&mut text);
+        // What happened is in the causes; the address is in the question.
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
         }
-        text
+        if error.is_timeout() {
+            "no answer in time".to_owned()
+        } else {
+            cause.to_string()
+        }
     };
     let mut response = client.get(url).send().await.map_err(failed)?;
     let status = response.status().as_u16();

@@ -83,6 +83,7 @@ mod call;
 mod describe;
 mod drive;
 mod file;
+mod fleet;
 mod forecast;
 mod health;
 mod journal;

@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::balancer::Balancer;
-use super::drive::Fleet;
 use super::file::{Asker, Expect, Health, Live};
+use super::fleet::Fleet;
 use super::health::{self, Question};
 use super::journal::Journal;
 use super::plan::Record;

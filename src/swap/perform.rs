@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::call::{Beginning, Refusal, Wish, beginning, is_all, unfinished};
 use super::describe;
-use super::drive::{Done, Ending, Fleet, Outcome, Terms, drive};
+use super::drive::{Done, Ending, Outcome, Terms, drive};
 use super::file::SwapFile;
+use super::fleet::Fleet;
 use super::forecast::forecast;
 use super::journal::Journal;
 use super::operation::{Operation, Playbooks, look};

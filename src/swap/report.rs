@@ -223,6 +223,10 @@ impl Report {
 
     /// For programs.
     #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "only maps with keys that are no text cannot be JSON"
+    )]
     pub fn to_json(&self, rules: &Rules) -> String {
         let steps = self.steps.iter().map(|step| StepDocument {
             step: step.name,
@@ -416,6 +420,7 @@ fn in_words(server: &ServerDocument<'_>) -> String {
     let held = if server.held { "held in " } else { "" };
     let sessions = match server.sessions + server.queued {
         0 => String::new(),
+        1 => " (1 session)".to_owned(),
         count => format!(" ({count} sessions)"),
     };
     format!("{} {held}{state}{sessions}", server.server)

@@ -9,8 +9,9 @@ use futures_util::FutureExt;
 
 use crate::protocol::balancer::{Admin, Cause, Server, ServerName};
 use crate::swap::call::Wish;
-use crate::swap::drive::{Fleet, Terms};
+use crate::swap::drive::Terms;
 use crate::swap::file::{Drain, OnTimeout};
+use crate::swap::fleet::Fleet;
 use crate::swap::perform::{Asked, Call};
 use crate::swap::plan::Record;
 use crate::swap::report::{Action, Report};
@@ -98,7 +99,7 @@ impl Lab {
         for balancer in &rules.balancers {
             for pool in &rules.pools {
                 for member in &pool.members {
-                    let serves = pool.name == "blue";
+                    let is_blue = pool.name == "blue";
                     let slot = Slot {
                         balancer: balancer.clone(),
                         name: ServerName {
@@ -108,17 +109,17 @@ impl Lab {
                     };
                     let server = Server {
                         name: slot.name.clone(),
-                        admin: if serves { Admin::Ready } else { Admin::Maint },
-                        cause: if serves {
+                        admin: if is_blue { Admin::Ready } else { Admin::Maint },
+                        cause: if is_blue {
                             Cause::Command
                         } else {
                             Cause::Configuration
                         },
-                        up: serves,
+                        up: is_blue,
                         weight: 1,
                         address: "127.0.0.1".to_owned(),
                         port: 80,
-                        sessions: u64::from(serves) * 2,
+                        sessions: u64::from(is_blue) * 2,
                         queued: 0,
                         check: String::new(),
                     };
@@ -353,7 +354,7 @@ impl Fleet for Lab {
                 match admin {
                     Admin::Ready => (server.up, server.sessions) = (alive, 2),
                     Admin::Drain if !self.clinging.contains(&slot.name.server) => {
-                        server.sessions /= 2
+                        server.sessions /= 2;
                     }
                     Admin::Drain => {}
                     Admin::Maint => server.up = false,
