@@ -14,6 +14,7 @@ mod controller_killed;
 mod daemon;
 mod faults;
 mod handlers;
+mod haproxy;
 mod host_init;
 mod host_state;
 mod kinds;

@@ -53,12 +53,15 @@ group_vars_yml() {
     echo "# Written by tests/lab/up."
     echo "# The newest engine of the lab."
     echo "docker_engine_packages:"
-    engine_packages "$newest" "  "
+    packages "$LAB_RPMS" "$LAB_RPMS/$newest" "  "
+    echo "# A load balancer."
+    echo "haproxy_packages:"
+    packages "$LAB_HAPROXY" "$LAB_HAPROXY" "  "
     echo "# Every engine of the lab, by its version."
     echo "lab_engine_sets:"
     for engine in $(engines); do
         echo "  \"$engine\":"
-        engine_packages "$engine" "    "
+        packages "$LAB_RPMS" "$LAB_RPMS/$engine" "    "
     done
     echo "# Packages that must be refused, all docker-ce $newest, named by what is wrong with them."
     echo "lab_bad_rpms:"
@@ -74,12 +77,12 @@ engines() { find "$LAB_RPMS" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -pri
 # sum_of DIR FILE: the sums were taken when the files were built.
 sum_of() { awk -v file="${2#"$1"/}" '$2 == file { print $1 }' "$1/SHA256SUMS"; }
 
-# engine_packages VERSION INDENT prints its packages as a YAML list.
-engine_packages() {
+# packages SUMS DIR INDENT prints the packages in DIR as a YAML list; their sums are in SUMS.
+packages() {
     local rpm name epoch version release arch
-    for rpm in "$LAB_RPMS/$1"/*.rpm; do
+    for rpm in "$2"/*.rpm; do
         read -r name epoch version release arch < <(rpm -qp --nosignature --define "_dbpath $LAB_STATE/rpmdb" \
             --qf '%{NAME} %{EPOCHNUM} %{VERSION} %{RELEASE} %{ARCH}\n' "$rpm")
-        echo "$2- { name: $name, epoch: $epoch, version: \"$version\", release: \"$release\", arch: $arch, src: \"$rpm\", sha256: $(sum_of "$LAB_RPMS" "$rpm") }"
+        echo "$3- { name: $name, epoch: $epoch, version: \"$version\", release: \"$release\", arch: $arch, src: \"$rpm\", sha256: $(sum_of "$1" "$rpm") }"
     done
 }

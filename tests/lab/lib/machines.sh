@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The machines of one state directory: which there are, how one comes up. Sourced after common.sh and qemu.sh.
 
-# prepare makes what every machine shares and sets where it is: LAB_KEYS, LAB_RPMS, LAB_IMAGE,
+# prepare makes what every machine shares and sets where it is: LAB_KEYS, LAB_RPMS, LAB_HAPROXY, LAB_IMAGE,
 # LAB_REGISTRY_KEYS, LAB_CONTAINERS.
 prepare() {
     "$LAB_DIR/install"
@@ -9,10 +9,11 @@ prepare() {
     local key
     key="=$(sha256sum <"$LAB_KEYS/RPM-GPG-KEY-lab") $(sha256sum <"$LAB_KEYS/id_ed25519.pub")"
     LAB_RPMS=$(artifact rpms "$(hash_of rpm "$key")" rpm/build "$LAB_KEYS")
+    LAB_HAPROXY=$(artifact haproxy "$(hash_of haproxy rpm/fetch-debs rpm/pack rpm/sign "$key")" haproxy/build "$LAB_KEYS")
     LAB_IMAGE=$(artifact image "$(hash_of image rpm/lab-base.spec rpm/pack "$key")" image/build "$LAB_KEYS")
     LAB_REGISTRY_KEYS=$(artifact registry-keys "$(hash_of registry-keys)" registry-keys/build)
     LAB_CONTAINERS=$(artifact containers "$(hash_of containers rpm/fetch-debs image/release)" containers/build)
-    export LAB_KEYS LAB_RPMS LAB_IMAGE LAB_REGISTRY_KEYS LAB_CONTAINERS
+    export LAB_KEYS LAB_RPMS LAB_HAPROXY LAB_IMAGE LAB_REGISTRY_KEYS LAB_CONTAINERS
 }
 
 # pristine NAME prints the directory of the machine's saved first boot.
