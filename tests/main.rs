@@ -14,6 +14,7 @@ mod inventory;
 mod run;
 mod secret;
 mod sshd;
+mod swap;
 mod tidy;
 mod transport;
 mod waiver;

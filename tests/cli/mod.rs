@@ -119,6 +119,13 @@ impl Fleet {
 }
 
 impl Ended {
+    /// Itself, if fleet ended with this code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}", self.all());
+        self
+    }
+
     /// Exit code, stdout and stderr in one text, for snapshots.
     pub(crate) fn all(&self) -> String {
         let Self {

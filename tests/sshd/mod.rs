@@ -18,6 +18,7 @@ const SSHD: &str = "/usr/sbin/sshd";
 pub(crate) struct Sshd {
     directory: TempDir,
     process: Child,
+    address: String,
     port: u16,
 }
 
@@ -29,6 +30,11 @@ impl Sshd {
 
     /// One with more lines in its `sshd_config`.
     pub(crate) fn with(configuration: &str) -> Self {
+        Self::at("127.0.0.1", configuration)
+    }
+
+    /// One on an address of its own, as one host of several.
+    pub(crate) fn at(address: &str, configuration: &str) -> Self {
         assert!(
             Path::new(SSHD).exists(),
             "these tests need {SSHD}: `apt-get install openssh-server`"
@@ -42,9 +48,9 @@ impl Sshd {
             make_key(&directory.path().join(name));
         }
         fs::copy(path("user_key.pub"), path("authorized_keys")).unwrap();
-        let port = free_port();
+        let port = free_port_at(address);
         let text = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+            "ListenAddress {address}:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nPrintMotd no\n{configuration}\n",
             path("host_key"),
@@ -62,6 +68,7 @@ impl Sshd {
         let sshd = Self {
             directory,
             process,
+            address: address.to_owned(),
             port,
         };
         sshd.write_known_hosts(&sshd.public_key("host_key"));
@@ -87,7 +94,7 @@ impl Sshd {
     pub(crate) fn target(&self) -> Target {
         Target {
             name: "web01".to_owned(),
-            host: "127.0.0.1".to_owned(),
+            host: self.address.clone(),
             port: Some(self.port),
             private_key_file: Some(self.path("user_key").display().to_string()),
             ..Target::default()
@@ -125,7 +132,7 @@ impl Sshd {
 
     /// What clients believe this server's key to be.
     pub(crate) fn write_known_hosts(&self, key: &str) {
-        let line = format!("[127.0.0.1]:{} {key}", self.port);
+        let line = format!("[{}]:{} {key}", self.address, self.port);
         fs::write(self.path("known_hosts"), line).unwrap();
     }
 
@@ -136,6 +143,13 @@ impl Sshd {
             // It may have ended by itself.
             let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
         }
+    }
+
+    /// Ends it, and every connection.
+    pub(crate) fn stop(&mut self) {
+        self.cut_connections();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 
     /// The processes that serve connections.
@@ -162,7 +176,7 @@ impl Sshd {
         let deadline = Instant::now() + Duration::from_secs(10);
         // Its banner says that the probe is accepted, so that its end can be waited for.
         let greets = || {
-            let mut probe = TcpStream::connect(("127.0.0.1", self.port))?;
+            let mut probe = TcpStream::connect((self.address.as_str(), self.port))?;
             probe.read_exact(&mut [0; 4])
         };
         while greets().is_err() {
@@ -186,7 +200,12 @@ impl Drop for Sshd {
 
 /// A port of 127.0.0.1 that nothing listens on.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
+    free_port_at("127.0.0.1")
+}
+
+/// A port of this address that nothing listens on.
+pub(crate) fn free_port_at(address: &str) -> u16 {
+    TcpListener::bind((address, 0))
         .unwrap()
         .local_addr()
         .unwrap()

@@ -1,0 +1,242 @@
+//! One load balancer: a real HAProxy with the configuration that the role `haproxy` makes, on an
+//! address of its own, and the sshd by which fleet comes to it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::sshd::{Sshd, free_port_at};
+
+const HAPROXY: &str = "/usr/sbin/haproxy";
+
+pub(crate) struct Balancer {
+    pub(crate) name: &'static str,
+    pub(crate) address: &'static str,
+    /// What clients talk to.
+    pub(crate) port: u16,
+    pub(crate) sshd: Sshd,
+    directory: PathBuf,
+    process: Option<Child>,
+}
+
+/// One server as HAProxy sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    /// `UP`, `DOWN`, `MAINT`, `DRAIN`, …
+    pub(crate) status: String,
+}
+
+impl Server {
+    /// Whether new requests are sent to it.
+    pub(crate) fn in_service(&self) -> bool {
+        self.status.starts_with("UP")
+    }
+}
+
+impl Balancer {
+    /// Everything but HAProxy itself, whose configuration is not there yet.
+    pub(crate) fn new(name: &'static str, address: &'static str, directory: PathBuf) -> Self {
+        assert!(
+            Path::new(HAPROXY).exists(),
+            "these tests need {HAPROXY}: `apt-get install haproxy`"
+        );
+        fs::create_dir_all(&directory).unwrap();
+        let state = format!("SetEnv FLEET_STATE_DIR={}/fleet", directory.display());
+        Self {
+            name,
+            address,
+            port: free_port_at(address),
+            sshd: Sshd::at(address, &state),
+            directory,
+            process: None,
+        }
+    }
+
+    /// A file of this load balancer.
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.directory.join(file)
+    }
+
+    /// Starts HAProxy, as its unit does, and waits until it answers.
+    pub(crate) fn start(&mut self) {
+        let log = fs::File::create(self.path("haproxy.log")).unwrap();
+        let process = program(HAPROXY)
+            .args(["-W", "-f"])
+            .arg(self.path("haproxy.cfg"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        self.eventually("answers", |balancer| balancer.say("show info").is_ok());
+    }
+
+    /// Ends HAProxy at once, with every connection, as a host that loses power does.
+    pub(crate) fn stop(&mut self) {
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        let workers = self.workers();
+        let _ = process.kill();
+        let _ = process.wait();
+        for worker in workers {
+            let _ = kill_process(worker, Signal::KILL);
+        }
+    }
+
+    /// Its sshd ends, and every connection to it.
+    pub(crate) fn leave_the_network(&mut self) {
+        self.sshd.stop();
+    }
+
+    /// Reloads HAProxy as the role's unit does: what was set at run time is written down first.
+    pub(crate) fn reload(&self) {
+        let saved = program("sh")
+            .arg(self.path("haproxy-save-state"))
+            .arg(self.path("haproxy.cfg"))
+            .output()
+            .unwrap();
+        assert!(saved.status.success(), "{saved:?}");
+        self.reload_without_saving();
+    }
+
+    /// Reloads HAProxy behind everybody's back, without what any file remembers.
+    pub(crate) fn reload_forgetting_everything(&self) {
+        // There may be none yet.
+        let _ = fs::remove_file(self.path("server-state"));
+        self.reload_without_saving();
+    }
+
+    /// Reloads HAProxy with what the file remembers as it is.
+    pub(crate) fn reload_without_saving(&self) {
+        let before = self.workers();
+        kill_process(self.master(), Signal::USR2).unwrap();
+        self.eventually("has reloaded", |balancer| {
+            balancer
+                .workers()
+                .iter()
+                .any(|worker| !before.contains(worker))
+                && balancer
+                    .answering_process()
+                    .is_some_and(|id| !before.contains(&id))
+        });
+    }
+
+    /// What HAProxy says to a command on its runtime socket.
+    pub(crate) fn say(&self, command: &str) -> std::io::Result<String> {
+        let mut socket = UnixStream::connect(self.path("admin.sock"))?;
+        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+        writeln!(socket, "{command}")?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        if answer.is_empty() {
+            // A process that has just handed over takes the connection and says nothing.
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(answer)
+    }
+
+    /// Sets a server's state, as a human does.
+    pub(crate) fn set(&self, server: &str, state: &str) {
+        let answer = self
+            .say(&format!("set server shop/{server} state {state}"))
+            .unwrap();
+        assert_eq!(answer.trim(), "");
+    }
+
+    /// All servers, in the order of the configuration.
+    pub(crate) fn servers(&self) -> std::io::Result<Vec<Server>> {
+        let answer = self.say("show stat")?;
+        let rows = answer
+            .lines()
+            .map(|line| line.split(',').collect::<Vec<_>>());
+        Ok(rows
+            .filter(|row| {
+                row.len() > 17 && row[0] == "shop" && !["FRONTEND", "BACKEND"].contains(&row[1])
+            })
+            .map(|row| Server {
+                name: row[1].to_owned(),
+                status: row[17].to_owned(),
+            })
+            .collect())
+    }
+
+    /// The names of the servers in service.
+    pub(crate) fn in_service(&self) -> Vec<String> {
+        let servers = self.servers().unwrap().into_iter();
+        servers
+            .filter(Server::in_service)
+            .map(|server| server.name)
+            .collect()
+    }
+
+    /// The status of one server.
+    pub(crate) fn status(&self, server: &str) -> String {
+        let servers = self.servers().unwrap();
+        let found = servers.iter().find(|found| found.name == server);
+        found
+            .unwrap_or_else(|| panic!("no {server} in {servers:?}"))
+            .status
+            .clone()
+    }
+
+    pub(crate) fn eventually(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !holds(self) {
+            assert!(
+                Instant::now() < deadline,
+                "{} never {what}: {:?}\n{}",
+                self.name,
+                self.servers(),
+                fs::read_to_string(self.path("haproxy.log")).unwrap_or_default()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn master(&self) -> Pid {
+        let process = self.process.as_ref().expect("HAProxy runs");
+        Pid::from_child(process)
+    }
+
+    /// The processes that serve, the one that hands over among them.
+    fn workers(&self) -> Vec<Pid> {
+        let Some(process) = &self.process else {
+            return Vec::new();
+        };
+        let id = process.id();
+        fs::read_to_string(format!("/proc/{id}/task/{id}/children"))
+            .unwrap_or_default()
+            .split_whitespace()
+            .filter_map(|id| Pid::from_raw(id.parse().unwrap()))
+            .collect()
+    }
+
+    fn answering_process(&self) -> Option<Pid> {
+        let info = self.say("show info").ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix("Pid: "))?;
+        Pid::from_raw(line.parse().ok()?)
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a fixture, which outlives one command"
+)]
+pub(crate) fn program(name: &str) -> Command {
+    Command::new(name)
+}
