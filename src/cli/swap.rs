@@ -30,6 +30,7 @@ const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Arguments of `fleet swap`.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, each given or not")]
 #[command(group = ArgGroup::new("wish").required(true).multiple(false))]
 pub(super) struct SwapArgs {
     /// The file that says what is swapped

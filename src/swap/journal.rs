@@ -91,8 +91,8 @@ impl Journal {
             mode: Some(FileMode::from_bits(0o600)),
             ..Permissions::default()
         };
-        let text = serde_json::to_vec_pretty(record).expect("texts, numbers and lists");
         let write = || {
+            let text = serde_json::to_vec_pretty(record).map_err(|error| error.to_string())?;
             let mut draft = Draft::beside(&path, permissions).map_err(|error| error.to_string())?;
             draft.write_all(&text).map_err(|error| error.to_string())?;
             draft.commit().map_err(|error| error.to_string())

@@ -223,6 +223,10 @@ impl Report {
 
     /// For programs.
     #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "only maps with keys that are no text cannot be JSON"
+    )]
     pub fn to_json(&self, rules: &Rules) -> String {
         let steps = self.steps.iter().map(|step| StepDocument {
             step: step.name,

@@ -116,7 +116,7 @@ pub(super) fn file(path: &Path, root: &Node) -> Result<SwapFile, Vec<Diagnostic>
             let error = Diagnostic::error(format!("unknown key `{}`", key.text));
             let near = nearest(&key.text, known());
             errors.push(error.at(key.span.clone()).help(near.map_or_else(
-                || format!("known are {}", Vec::from_iter(known()).join(", ")),
+                || format!("known are {}", known().collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean `{near}`?"),
             )));
         }

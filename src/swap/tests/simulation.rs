@@ -99,7 +99,7 @@ impl Lab {
         for balancer in &rules.balancers {
             for pool in &rules.pools {
                 for member in &pool.members {
-                    let serves = pool.name == "blue";
+                    let is_blue = pool.name == "blue";
                     let slot = Slot {
                         balancer: balancer.clone(),
                         name: ServerName {
@@ -109,17 +109,17 @@ impl Lab {
                     };
                     let server = Server {
                         name: slot.name.clone(),
-                        admin: if serves { Admin::Ready } else { Admin::Maint },
-                        cause: if serves {
+                        admin: if is_blue { Admin::Ready } else { Admin::Maint },
+                        cause: if is_blue {
                             Cause::Command
                         } else {
                             Cause::Configuration
                         },
-                        up: serves,
+                        up: is_blue,
                         weight: 1,
                         address: "127.0.0.1".to_owned(),
                         port: 80,
-                        sessions: u64::from(serves) * 2,
+                        sessions: u64::from(is_blue) * 2,
                         queued: 0,
                         check: String::new(),
                     };
@@ -354,7 +354,7 @@ impl Fleet for Lab {
                 match admin {
                     Admin::Ready => (server.up, server.sessions) = (alive, 2),
                     Admin::Drain if !self.clinging.contains(&slot.name.server) => {
-                        server.sessions /= 2
+                        server.sessions /= 2;
                     }
                     Admin::Drain => {}
                     Admin::Maint => server.up = false,
