@@ -94,11 +94,16 @@ impl Site {
 
     /// fleet, started at the site. Playbooks know the site as `here`.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_fleet")), args)
+    }
+
+    /// Another copy of fleet, started in the same way.
+    pub(crate) fn command_of(&self, fleet: &Path, args: &[&str]) -> Command {
         #[expect(
             clippy::disallowed_methods,
             reason = "the test starts the binary it tests"
         )]
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+        let mut command = Command::new(fleet);
         command
             .args(args)
             .env_clear()

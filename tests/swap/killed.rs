@@ -34,14 +34,24 @@ fn killed_at(world: &World, to: &str, number: usize, later: Duration) -> bool {
     true
 }
 
-/// Kills at step 1, 2, … until there is no such step, back and forth between the pools.
-fn at_every_step(later: Duration, resolve: Resolve) {
-    let world = World::new();
-    world.swap_file("");
+/// The fields that make all steps.
+fn more(world: &World) -> String {
+    let live = &world.balancers[0];
+    format!(
+        "live: {{ url: \"http://{}:{}/\", successes: 1, interval: 50ms, deadline: 5s }}\n\
+         min_healthy_time: 200ms\n",
+        live.address, live.port
+    )
+}
+
+/// Kills at step 1, 2, … until there is no such step, back and forth between the pools. There are
+/// at least so many `steps`.
+#[expect(clippy::print_stdout, reason = "who reads the test wants the counts")]
+fn at_every_step(world: &World, steps: usize, later: Duration, resolve: Resolve) {
     let load = Load::on(&world.balancers);
     let (mut serving, mut other) = (("blue", BLUE), ("green", GREEN));
     let mut number = 1;
-    while killed_at(&world, other.0, number, later) {
+    while killed_at(world, other.0, number, later) {
         for balancer in &world.balancers {
             let in_service = balancer.in_service();
             assert!(in_service.len() >= 2, "killed at {number}: {in_service:?}");
@@ -56,11 +66,11 @@ fn at_every_step(later: Duration, resolve: Resolve) {
             }
         }
         world.serves(&serving.1);
-        let _ = world.swap(&["--status"]).exits(0);
         number += 1;
     }
-    assert!(number > 5, "a swap of {number} steps");
+    assert!(number > steps, "{} steps", number - 1);
     world.serves(&other.1);
+    let _ = world.swap(&["--status"]).exits(0);
     load.has_answered(100);
     let counts = load.end();
     println!("killed {} times: {counts}", number - 1);
@@ -68,22 +78,21 @@ fn at_every_step(later: Duration, resolve: Resolve) {
     assert!(counts.fewest_in_service >= 2, "{counts}");
 }
 
+/// Gate, deploy, health, ready, settle, drain, maint, live.
 #[test]
 fn as_each_step_begins_and_finished_by_the_next_call() {
-    at_every_step(Duration::ZERO, Resolve::Finish);
+    let world = World::with_gate_and_deploy("");
+    world.swap_file(&format!(
+        "gate: gate.yml\ndeploy: deploy.yml\n{}",
+        more(&world)
+    ));
+    at_every_step(&world, 8, Duration::ZERO, Resolve::Finish);
 }
 
-#[test]
-fn as_each_step_begins_and_taken_back_by_the_next_call() {
-    at_every_step(Duration::ZERO, Resolve::Revert);
-}
-
-#[test]
-fn amid_each_step_and_finished_by_the_next_call() {
-    at_every_step(AMID, Resolve::Finish);
-}
-
+/// Health, ready, settle, drain, maint, live.
 #[test]
 fn amid_each_step_and_taken_back_by_the_next_call() {
-    at_every_step(AMID, Resolve::Revert);
+    let world = World::new();
+    world.swap_file(&more(&world));
+    at_every_step(&world, 6, AMID, Resolve::Revert);
 }

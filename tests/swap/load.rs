@@ -17,7 +17,7 @@ use super::world::eventually;
 /// How many connections each load balancer has all the time.
 const CLIENTS: usize = 4;
 /// Between an answer and the next request of a client.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// Requests to all load balancers over connections that are kept open.
 pub(crate) struct Load {

@@ -3,34 +3,9 @@
 use super::load::Load;
 use super::world::{BLUE, GREEN, World};
 
-/// Stands for a real one: makes something on the hosts, and the gate finds it declared.
-const DEPLOY: &str = "- hosts: all
-  tasks:
-    - name: The version that is to run
-      copy: { content: \"2\\n\", dest: \"{{ site }}/version-{{ inventory_hostname }}\" }
-";
-const GATE: &str = "- hosts: all
-  tasks:
-    - name: The host is standard
-      copy: { content: \"yes\\n\", dest: \"{{ site }}/standard-{{ inventory_hostname }}\" }
-";
-
-fn with_gate_and_deploy() -> World {
-    let world = World::with_reachable_pools();
-    world.write("deploy.yml", DEPLOY);
-    world.write("gate.yml", GATE);
-    let site = format!("site: {}\n", world.path("").display());
-    world.write("inventory/group_vars/all.yml", &site);
-    for host in BLUE.iter().chain(&GREEN) {
-        world.write(&format!("standard-{host}"), "yes\n");
-    }
-    world
-}
-
 #[test]
 fn a_swap_to_green_and_back_loses_no_request() {
-    let world = with_gate_and_deploy();
-    world.swap_file("gate: gate.yml\ndeploy: deploy.yml\n");
+    let world = World::with_gate_and_deploy("");
     let load = Load::on(&world.balancers);
     load.has_answered(500);
 
@@ -64,8 +39,7 @@ fn a_swap_to_green_and_back_loses_no_request() {
 
 #[test]
 fn a_host_that_is_not_standard_stops_the_swap_at_the_gate() {
-    let world = with_gate_and_deploy();
-    world.swap_file("gate: gate.yml\ndeploy: deploy.yml\n");
+    let world = World::with_gate_and_deploy("");
     world.write("standard-green2", "no\n");
     let ended = world.swap(&["--to", "green"]).exits(2);
     assert!(ended.all().contains("standard-green2"), "{}", ended.all());

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,19 @@ const CONFIGURE: &str = r#"
 - name: Program that keeps what was set at run time
   template: { src: haproxy-save-state, dest: "{{ here }}/haproxy-save-state" }
 "#;
+
+/// Stand for real ones: the gate finds something declared on the hosts, the deployment makes
+/// something there.
+const GATE: &str = "- hosts: all
+  tasks:
+    - name: The host is standard
+      copy: { content: \"yes\\n\", dest: \"{{ site }}/standard-{{ inventory_hostname }}\" }
+";
+const DEPLOY: &str = "- hosts: all
+  tasks:
+    - name: The version that is to run
+      copy: { content: \"2\\n\", dest: \"{{ site }}/version-{{ inventory_hostname }}\" }
+";
 
 /// What `fleet swap` reads, in a hurry.
 const SWAP: &str = r#"
@@ -65,9 +79,19 @@ impl World {
         Self::with_hosts(&[])
     }
 
-    /// One where fleet can come to the hosts of the pools, too.
-    pub(crate) fn with_reachable_pools() -> Self {
-        Self::with_hosts(&HOSTS)
+    /// One where fleet can come to the hosts of the pools, too: a swap with `more` has a gate,
+    /// which all hosts pass, and a deployment.
+    pub(crate) fn with_gate_and_deploy(more: &str) -> Self {
+        let world = Self::with_hosts(&HOSTS);
+        world.write("gate.yml", GATE);
+        world.write("deploy.yml", DEPLOY);
+        let site = format!("site: {}\n", world.path("").display());
+        world.write("inventory/group_vars/all.yml", &site);
+        for (host, _) in HOSTS {
+            world.write(&format!("standard-{host}"), "yes\n");
+        }
+        world.swap_file(&format!("gate: gate.yml\ndeploy: deploy.yml\n{more}"));
+        world
     }
 
     fn with_hosts(reachable: &[(&str, &str)]) -> Self {
@@ -193,7 +217,7 @@ impl World {
         assert_eq!(ended.code, 0, "{}", ended.all());
     }
 
-    pub(crate) fn path(&self, path: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.site.path(path)
     }
 
@@ -213,7 +237,7 @@ impl World {
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         let ssh_config = self.path("ssh_config").display().to_string();
         let args = [args, &["--ssh-config", &ssh_config]].concat();
-        self.site.start(&args)
+        self.site.command_of(fleet(), &args).spawn().unwrap()
     }
 
     pub(crate) fn end_of(&self, child: Child) -> Ended {
@@ -268,6 +292,31 @@ impl World {
             assert_eq!(balancer.in_service(), servers, "{}", balancer.name);
         }
     }
+}
+
+/// fleet with a helper without symbols, which make most of it here: every run of a swap brings,
+/// hashes and starts it on several hosts.
+fn fleet() -> &'static Path {
+    static FLEET: OnceLock<PathBuf> = OnceLock::new();
+    FLEET.get_or_init(|| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("swap");
+        fs::create_dir_all(&directory).unwrap();
+        // Renamed when it is whole, as another run may do the same.
+        let draft = tempfile::tempdir_in(&directory).unwrap();
+        let [fleet, helper] = ["fleet", "fleet-helper"].map(|name| draft.path().join(name));
+        fs::hard_link(env!("CARGO_BIN_EXE_fleet"), &fleet).unwrap();
+        let stripped = program("strip")
+            .arg("-o")
+            .arg(&helper)
+            .arg(env!("CARGO_BIN_EXE_fleet-helper"))
+            .status()
+            .expect("these tests need strip: `apt-get install binutils`");
+        assert!(stripped.success());
+        for draft in [fleet, helper] {
+            fs::rename(&draft, directory.join(draft.file_name().unwrap())).unwrap();
+        }
+        directory.join("fleet")
+    })
 }
 
 /// Waits, not for long, until something holds.
