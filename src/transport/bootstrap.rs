@@ -30,7 +30,7 @@ pub(super) struct Bootstrap {
 /// What the script says.
 #[derive(Debug, PartialEq, Eq)]
 enum Marker {
-    Need { architecture: String, gzip: bool },
+    Need(String),
     Run,
     Foreign(String),
     Error(String),
@@ -173,13 +173,12 @@ impl Bootstrap {
             match marker {
                 None => {}
                 Some(Marker::Run) => break,
-                Some(Marker::Need { architecture, gzip }) => {
+                Some(Marker::Need(architecture)) => {
                     let Some(helper) = helpers.get(&architecture) else {
                         return Err(Stop::Reason(no_helper(&architecture)));
                     };
-                    let bytes = if gzip { helper.packed() } else { &helper.bytes };
-                    let size = format!("{}\n", bytes.len());
-                    let pieces = std::iter::once(size.as_bytes()).chain(bytes.chunks(PIECE));
+                    let size = format!("{}\n", helper.bytes.len());
+                    let pieces = std::iter::once(size.as_bytes()).chain(helper.bytes.chunks(PIECE));
                     for piece in pieces {
                         match timeout(patience, sender.write(piece)).await {
                             Ok(Ok(())) => {}
@@ -213,13 +212,7 @@ impl Bootstrap {
         let text = text.trim_end();
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
         match verb {
-            "need" => {
-                let (architecture, packing) = rest.split_once(' ').unwrap_or((rest, ""));
-                Some(Marker::Need {
-                    architecture: architecture.to_owned(),
-                    gzip: packing == "gzip",
-                })
-            }
+            "need" => Some(Marker::Need(rest.to_owned())),
             "run" => Some(Marker::Run),
             "foreign" => Some(Marker::Foreign(rest.to_owned())),
             "error" => Some(Marker::Error(printable(rest))),
@@ -303,13 +296,10 @@ mod tests {
             marker(&format!("fleet:{nonce}:error a \x1b[1m b\n")),
             Some(Marker::Error("a \\u{1b}[1m b".to_owned()))
         );
-        for (line, gzip) in [("need x86_64", false), ("need x86_64 gzip", true)] {
-            let architecture = "x86_64".to_owned();
-            assert_eq!(
-                marker(&format!("fleet:{nonce}:{line}\n")),
-                Some(Marker::Need { architecture, gzip })
-            );
-        }
+        assert_eq!(
+            marker(&format!("fleet:{nonce}:need x86_64\n")),
+            Some(Marker::Need("x86_64".to_owned()))
+        );
         assert_eq!(marker("fleet:0123:run\n"), None);
         assert_eq!(marker("\n"), None);
     }

@@ -1,13 +1,9 @@
 //! The helpers this build can bring to hosts: one static binary per architecture.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::{env, fs, io};
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::protocol::Sha256;
 
@@ -22,7 +18,6 @@ pub struct Helper {
     pub sha256: Sha256,
     /// The executable.
     pub bytes: Arc<[u8]>,
-    packed: Arc<OnceLock<Vec<u8>>>,
 }
 
 /// Why there is no helper to bring.
@@ -115,19 +110,7 @@ impl Helper {
         Self {
             sha256: Sha256::of(&bytes),
             bytes: bytes.into(),
-            packed: Arc::default(),
         }
-    }
-
-    /// The executable as `gzip` packs it; packed once per run, if any host lacks it.
-    pub(super) fn packed(&self) -> &[u8] {
-        self.packed.get_or_init(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-            encoder
-                .write_all(&self.bytes)
-                .and_then(|()| encoder.finish())
-                .expect("writing to memory cannot fail")
-        })
     }
 }
 

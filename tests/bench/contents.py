@@ -67,7 +67,7 @@ def measure(executable: Path, count: int, forks: int, rounds: int, mebi: int) ->
         f"An artifact of {mebi} MiB to {count} hosts, {forks} at once, median of {rounds} rounds. fleet "
         "also takes its sha256 on both sides and syncs it to the disk before it is renamed; `scp` does neither.\n\n"
         + table(["", "time", "memory of fleet"], rows)
-        + f"\nThe helper has {mebibytes(len(helper))}, {mebibytes(packed)} packed by gzip.\n"
+        + f"\nThe helper has {mebibytes(len(helper))}, {mebibytes(packed)} if it were packed by gzip.\n"
     )
     targets = [
         Target(f"{mebi} MiB to {count} hosts ÷ `scp`", times["send"] / times["scp"], 1.1),

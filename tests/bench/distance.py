@@ -71,11 +71,11 @@ class Far:
 def measure(executable: Path, count: int, forks: int, rounds: int) -> Section:
     with Loopback(count) as hosts:
         tree = hosts.directory / "tree"
-        peers.fleet(executable, hosts, forks, "apply", peers.PLAYBOOK, tree, "-y")
+        peers.fleet(executable, hosts, forks, "apply", hosts.playbook, tree, "-y")
         with Far(hosts):
             runs = {
                 "ssh": lambda: peers.ssh_true(hosts, forks),
-                "fleet": lambda: peers.fleet(executable, hosts, forks, "check", peers.PLAYBOOK, tree),
+                "fleet": lambda: peers.fleet(executable, hosts, forks, "check", hosts.playbook, tree),
             }
             samples = interleaved(rounds, runs)
     ssh, fleet = wall(samples["ssh"]), wall(samples["fleet"])

@@ -16,10 +16,10 @@ def hosts(executable: Path, counts: list[int], forks: int, rounds: int) -> Secti
         with Loopback(count) as some:
             tree = some.directory / "tree"
             say(f"  {count} hosts")
-            peers.fleet(executable, some, forks, "apply", peers.PLAYBOOK, tree, "-y")
+            peers.fleet(executable, some, forks, "apply", some.playbook, tree, "-y")
             runs = {
                 "ssh": lambda: peers.ssh_true(some, forks),
-                "fleet": lambda: peers.fleet(executable, some, forks, "check", peers.PLAYBOOK, tree),
+                "fleet": lambda: peers.fleet(executable, some, forks, "check", some.playbook, tree),
             }
             samples = interleaved(rounds, runs)
         ssh, fleet = wall(samples["ssh"]), wall(samples["fleet"])
@@ -39,7 +39,7 @@ def hosts(executable: Path, counts: list[int], forks: int, rounds: int) -> Secti
                 str(open_files[count]),
             ]
         )
-    heads = ["hosts", "`ssh host true`", "check", "÷", "per host", "CPU of fleet per host", "memory of fleet", "open files"]
+    heads = ["hosts", "`ssh host true`", "check", "÷", "per host", "CPU of fleet and ssh per host", "memory of fleet", "open files"]
     text = f"A check of {peers.RESOURCES} resources, {forks} hosts at once, median of {rounds} rounds.\n\n" + table(heads, rows)
     steady = [count for count in counts if count >= 50]
     targets = []

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+WORKLOAD = Path(__file__).parent / "workload"
 ADDRESSES = 250  # of 127.0.N.1 upwards
 
 
@@ -28,6 +29,9 @@ class Loopback:
         self.inventory = self.directory / "hosts.yml"
         self.known_hosts = self.directory / "known_hosts"
         self.key = self.directory / "user_key"
+        # A copy, beside which fleet keeps what it remembers.
+        self.workload = self.directory / "workload"
+        self.playbook = self.workload / "fifty-resources.yml"
         self._servers: list[subprocess.Popen] = []
 
     def __enter__(self) -> "Loopback":
@@ -55,6 +59,7 @@ class Loopback:
             shutil.rmtree(state)
 
     def _start(self) -> None:
+        shutil.copytree(WORKLOAD, self.workload)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         for key in ("host_key", "user_key"):

@@ -38,6 +38,7 @@ fn filters() -> insta::Settings {
         "\"$1\": \"[TIME]\"",
     );
     settings.add_filter(r#""duration_ms": \d+"#, "\"duration_ms\": \"[MS]\"");
+    settings.add_filter(r#""cpu_ms": \d+"#, "\"cpu_ms\": \"[MS]\"");
     settings.add_filter(r"in \d+(\.\d+)? ?m?s", "in [TIME]");
     settings
 }
@@ -70,6 +71,7 @@ fn json_is_the_document_that_was_promised() {
           "host": "node1",
           "status": "drifted",
           "duration_ms": "[MS]",
+          "cpu_ms": "[MS]",
           "counts": {
             "ok": 1,
             "drift": 1,
