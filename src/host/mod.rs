@@ -14,6 +14,7 @@ pub(crate) mod block_device;
 pub(crate) mod census;
 mod command;
 pub(crate) mod config_dirs;
+mod confirmation;
 pub(crate) mod docker;
 pub mod docker_api;
 pub(crate) mod docker_unit;
@@ -29,12 +30,15 @@ mod mode;
 mod path;
 mod pending;
 pub(crate) mod rpm;
+mod snapshot;
 mod staging;
 pub mod systemctl;
 mod tree;
 mod unheard;
 
 pub use command::{Command, CommandEnd, CommandFailure};
+pub use confirmation::{CONFIRM_WITHIN, Watched, WayBack, watch};
+pub(crate) use confirmation::{confirm, require as require_confirmation};
 pub use draft::Draft;
 pub(crate) use draft::sync_parent;
 pub use files::{FileKind, Metadata, Permissions};
@@ -44,6 +48,8 @@ pub(crate) use lock::{HostLock, running_apply};
 pub use mode::{FileMode, InvalidMode};
 pub use path::{HostPath, InvalidPath};
 pub(crate) use pending::Pending;
+pub use snapshot::Snapshot;
+pub(crate) use snapshot::remove_file;
 pub use staging::Staged;
 pub(crate) use staging::make_private_directory;
 pub(crate) use tree::unescape;
@@ -159,6 +165,11 @@ impl Host {
     /// Names the playbook in the host's memory of what was made, if a playbook is run.
     pub(crate) fn playbook(&self) -> Option<&str> {
         self.begin.playbook.as_deref()
+    }
+
+    /// Whether somebody is there who can come again over a new connection.
+    pub(crate) fn can_be_confirmed(&self) -> bool {
+        self.begin.claim.is_some()
     }
 
     /// fleet's own directory on the host, for what must outlive a run.

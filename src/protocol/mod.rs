@@ -73,6 +73,9 @@ pub enum Message {
         /// The handler.
         handler: HandlerName,
     },
+    /// In place of [`Begin`](Message::Begin), over a new connection: the change that waits for it
+    /// has not cut the host off.
+    Confirm,
     /// The end of a task was heard, as asked by [`Event::Finished`]'s `keep`.
     Heard {
         /// The task.
@@ -256,6 +259,14 @@ pub enum Event {
     },
     /// How far the task that was started last has come; now and then, and never needed.
     Advanced(Advance),
+    /// The task that was started last may have cut the host off: it is taken back unless a
+    /// [`Message::Confirm`] comes over a new connection.
+    Unconfirmed {
+        /// In this time, in milliseconds.
+        within_ms: u64,
+    },
+    /// The answer to [`Message::Confirm`].
+    Confirmed,
     /// The host lacks these bytes; the controller answers with [`Message::Content`].
     Need {
         /// Names the bytes.

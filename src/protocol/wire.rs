@@ -116,6 +116,7 @@ mod tests {
                     message: Some(text),
                     ..Outcome::default()
                 },
+                keep: false,
             };
             let line = encode(&event);
             prop_assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Run;
 use super::access::{Access, gain_access};
 use super::delivery::Delivery;
-use crate::host::{Failure, Host, Ledger, Link, Pending, facts};
+use crate::host::{Failure, Host, Ledger, Link, Pending, confirm, facts};
 use crate::protocol::wire::WireError;
 use crate::protocol::{Begin, Event, Message};
 
@@ -42,6 +42,7 @@ pub fn serve(
                 cpu_ms: facts::cpu_ms(),
             })?);
         }
+        Ok(Some(Message::Confirm)) => return confirmed(&mut link, state),
         Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
         Err(error) => return give_up(&mut link, error),
     };
@@ -51,6 +52,12 @@ pub fn serve(
         Ok(None) => return Ok(()),
         Err(error) => return give_up(&mut link, error),
     };
+    // An apply that died left it to be confirmed, and here is a new connection.
+    if begin.claim.is_some()
+        && let Err(failure) = confirm(state)
+    {
+        return give_up(&mut link, failure);
+    }
     let mut delivery = match Delivery::new(state, &begin) {
         Ok(delivery) => delivery,
         Err(failure) => return give_up(&mut link, failure),
@@ -68,6 +75,18 @@ pub fn serve(
         };
         // What the last play changed may be a fact.
         greet(&mut link)?;
+    }
+}
+
+/// Somebody came over a new connection, only to say so.
+fn confirmed(link: &mut Link, state: &Path) -> Result<(), ServeError> {
+    match confirm(state) {
+        Ok(true) => Ok(link.send(&Event::Confirmed)?),
+        Ok(false) => {
+            let late = "no change waits to be confirmed: it was taken back already";
+            give_up(link, Failure::Refused(late.to_owned()))
+        }
+        Err(failure) => give_up(link, failure),
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::host::{Failure, Host, Ledger, Pending, Place, census, facts};
+use crate::host::{Failure, Host, Ledger, Pending, Place, census, facts, require_confirmation};
 use crate::protocol::wire::WireError;
 use crate::protocol::{
     Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
@@ -230,7 +230,7 @@ impl<'r> Run<'r> {
             Ok(notified) => notified,
             Err(failure) => return self.failed(drift, &failure).into(),
         };
-        let applied = resource.apply(&self.host, actual);
+        let applied = self.apply(resource, actual);
         let left = resource
             .observe(&self.host)
             .map(|actual| resource.drift(&actual));
@@ -273,6 +273,24 @@ impl<'r> Run<'r> {
             }
         };
         Work { outcome, notified }
+    }
+
+    /// Changes, and has the change confirmed if it may cut the host off.
+    fn apply<R: Resource>(
+        &self,
+        resource: &R,
+        actual: &R::Actual,
+    ) -> Result<Option<Output>, Failure> {
+        let way_back = if self.host.can_be_confirmed() {
+            resource.way_back(&self.host, actual)?
+        } else {
+            None
+        };
+        let output = resource.apply(&self.host, actual)?;
+        if let Some(way_back) = way_back {
+            require_confirmation(&self.host, &way_back)?;
+        }
+        Ok(output)
     }
 
     /// What a failure means: in check that it could not be told, in apply that it failed.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::host::{Failure, Host};
+use crate::host::{Failure, Host, WayBack};
 use crate::protocol::{Drift, Output, Source};
 
 mod command;
@@ -95,6 +95,13 @@ pub trait Resource: Serialize + DeserializeOwned {
     /// `None` for what only looks, runs or waits, or changes what others made.
     fn footprint(&self) -> Option<Footprint> {
         None
+    }
+
+    /// How the host was before the change that [`apply`](Self::apply) would make of what was
+    /// found, if it may cut the host off. It is gone back to unless a new connection shows that
+    /// it has not.
+    fn way_back(&self, _host: &Host, _actual: &Self::Actual) -> Result<Option<WayBack>, Failure> {
+        Ok(None)
     }
 
     /// Looks at the host. Never changes it.

@@ -10,6 +10,9 @@
 //! it, `net/ipv4/conf/eth0.100/rp_filter`. A parameter that does not exist usually means that
 //! its kernel module is not loaded: declare a `kernel_module` first.
 //!
+//! A parameter below `net.` may cut the host off: if it cannot be reached over a new connection
+//! within a minute, the old value comes back by itself, live and in `file`, and the task fails.
+//!
 //! `state: absent` takes the line out of `file`. The live value stays: the kernel does not tell
 //! what it was before.
 
@@ -23,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::presence::Presence;
 use super::{AnyResource, Footprint, Removal, Resource};
 use crate::host::config_dirs::{self, ConfigFile};
-use crate::host::{Failure, Host, HostPath, Permissions};
+use crate::host::{Failure, Host, HostPath, Permissions, Snapshot, WayBack};
 use crate::protocol::{Drift, Output};
 
 const DEFAULT_FILE: &str = "/etc/sysctl.d/90-fleet.conf";
@@ -146,6 +149,19 @@ impl Resource for Sysctl {
             made_with: "persisted",
             removal: Removal::Prune,
         })
+    }
+
+    fn way_back(&self, host: &Host, actual: &Found) -> Result<Option<WayBack>, Failure> {
+        match &actual.live {
+            Some(live) if *live != self.value() && key_path(&self.name).starts_with("net/") => {
+                Ok(Some(WayBack {
+                    parameters: vec![(self.path(), live.clone())],
+                    files: Snapshot::take(host, [self.file()])?,
+                    restart: None,
+                }))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {

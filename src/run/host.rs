@@ -11,6 +11,7 @@ use crate::report::{ErrorClass, Gathering, HostError, Progress, ResourceReport};
 use crate::resource::AnyResource;
 use crate::transport::{Channel, Class, Ending, Exit, Target, Transport, Unreachable};
 
+use super::confirm::NewConnection;
 use super::conversation::{Conversation, Lost};
 use super::drive::Drive;
 use super::lock::Waiting;
@@ -72,12 +73,30 @@ pub(super) async fn converse(
     let started = Instant::now();
     progress.host_started(&so_far.report.host);
     let mut paused = std::mem::take(&mut so_far.paused);
-    let mut record = Record::new(so_far, context.options.keep, progress, waiting);
+    let new_connection = NewConnection { transport, target };
+    let mut record = Record::new(
+        so_far,
+        context.options.keep,
+        progress,
+        waiting,
+        new_connection,
+    );
     let done = tokio::select! {
         done = attempt(context, target, job, &mut record, &mut paused, transport) => done,
         _ = stopped.wait_for(|stopped| *stopped) => Err(interrupted()),
     };
-    if let Err(error) = done {
+    if let Err(mut error) = done {
+        if error.class == ErrorClass::Lost && context.begin.claim.is_some() {
+            error.message += "\nhint: the step that runs there ends all the same; the next apply \
+                              reads what came of it";
+        }
+        if let Some(reason) = &record.unconfirmed {
+            let hint = format!(
+                "\nhint: what it changed may have cut it off, and could not be confirmed over a new \
+                 connection ({reason}); it takes that back by itself"
+            );
+            error.message += &hint;
+        }
         record.report.error.get_or_insert(error);
     }
     record.report.duration += started.elapsed();
@@ -214,12 +233,8 @@ fn broken(lost: &Lost, ending: &Ending) -> HostError {
         (Lost::Fatal(_), _) | (_, Exit::Status(_) | Exit::Killed) => ErrorClass::Stopped,
         (_, Exit::Lost | Exit::Running) => ErrorClass::Lost,
     };
-    let hint = (class == ErrorClass::Lost).then_some(
-        "hint: the step that runs there ends all the same; the next apply reads what came of it",
-    );
     let lines = std::iter::once(format!("{lost} (the helper {})", ending.exit))
-        .chain(ending.stderr.iter().map(|line| format!("  {line}")))
-        .chain(hint.map(str::to_owned));
+        .chain(ending.stderr.iter().map(|line| format!("  {line}")));
     HostError {
         class,
         message: lines.collect::<Vec<_>>().join("\n"),

@@ -22,6 +22,7 @@ use crate::secret::Redactor;
 use crate::transport::{Target, Transport};
 
 mod answer;
+mod confirm;
 mod conversation;
 mod counted;
 mod drive;

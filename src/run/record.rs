@@ -1,11 +1,13 @@
 //! What the helper says of each task, turned into the host's report.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use crate::protocol::{Advance, Declared, HandlerName, Holder, Orphan, Outcome, Status, TaskId};
 use crate::report::{Difference, HostReport, Keep, Progress, ResourceReport};
 
 use super::HostSoFar;
+use super::confirm::NewConnection;
 use super::conversation::Listener;
 use super::host::Paused;
 use super::lock::{self, Place, Waiting};
@@ -63,6 +65,10 @@ pub(super) struct Record<'p> {
     notified: BTreeSet<HandlerName>,
     stopped: bool,
     waiting: &'p Waiting,
+    /// For what is to be confirmed.
+    new_connection: NewConnection<'p>,
+    /// Why that did not come about, the last time it was needed.
+    pub unconfirmed: Option<String>,
     /// While another run is waited for.
     in_line: Option<Place<'p>>,
 }
@@ -76,6 +82,7 @@ impl<'p> Record<'p> {
         keep: Keep,
         progress: &'p dyn Progress,
         waiting: &'p Waiting,
+        new_connection: NewConnection<'p>,
     ) -> Self {
         Self {
             report: so_far.report,
@@ -89,6 +96,8 @@ impl<'p> Record<'p> {
             notified: BTreeSet::new(),
             stopped: false,
             waiting,
+            new_connection,
+            unconfirmed: None,
             in_line: None,
         }
     }
@@ -218,6 +227,10 @@ impl Listener for Record<'_> {
             ..ResourceReport::default()
         };
         self.record(with(report, &outcome, false));
+    }
+
+    async fn confirm(&mut self, within: Duration) {
+        self.unconfirmed = self.new_connection.confirm(within).await.err();
     }
 
     fn waiting(&mut self, holder: Option<&Holder>) {

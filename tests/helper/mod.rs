@@ -15,6 +15,7 @@ use fleet::protocol::{Begin, Claim, Event, Message, Mode, Outcome, Status, Task,
 use fleet::resource::AnyResource;
 use serde_json::{Value, json};
 
+mod confirmation;
 mod contents;
 mod conversation;
 mod faults;

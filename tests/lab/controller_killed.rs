@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::{Machine, state};
+use crate::machine::{Machine, ssh_processes};
 
 /// An ssh that lost its fleet ends by itself; this is how long it may take.
 const ORPHANED: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ fn a_killed_fleet_leaves_no_ssh_and_the_next_apply_finishes() {
     wait_until(Duration::from_mins(1), || {
         machine.sh("test ! -e /etc/long || echo there") == "there\n"
     });
-    assert_ne!(ssh_processes(), Vec::<String>::new(), "fleet uses ssh");
+    assert_ne!(ssh_processes(), [], "fleet uses ssh");
     fleet.kill().unwrap();
     fleet.wait().unwrap();
 
@@ -48,21 +48,6 @@ fn a_killed_fleet_leaves_no_ssh_and_the_next_apply_finishes() {
         "handled\ndone"
     );
     let _ = machine.fleet(&["check", &playbook]).exits(0);
-}
-
-/// The command lines of the ssh clients that know this lab's machines.
-fn ssh_processes() -> Vec<String> {
-    // With the slash: the states of other runs begin with the same letters.
-    let ours = format!("{}/", state().display());
-    let command_line = |entry: std::io::Result<std::fs::DirEntry>| {
-        let bytes = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
-        let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
-        (line.starts_with("ssh ") && line.contains(&ours)).then_some(line)
-    };
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(command_line)
-        .collect()
 }
 
 #[track_caller]

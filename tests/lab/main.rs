@@ -18,6 +18,7 @@ mod host_init;
 mod host_state;
 mod kinds;
 mod logins;
+mod lost_connection;
 mod lvm;
 mod machine;
 mod read_only;

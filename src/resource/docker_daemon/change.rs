@@ -9,12 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::found::{self, Found};
-use super::memory::{Before, HasRead, Memory, make_directory, remove};
+use super::memory::{Before, HasRead, Memory, make_directory};
 use super::work::{self, Fate, Means};
 use super::{
     DAEMON_JSON, DEFAULT_LIMIT, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT,
 };
-use crate::host::{Failure, Host, Permissions, docker, systemctl};
+use crate::host::{Failure, Host, Permissions, Snapshot, WayBack, docker, remove_file, systemctl};
 use crate::protocol::Output;
 
 /// How long a daemon may take to read its configuration again.
@@ -46,7 +46,7 @@ pub(super) fn change(
     if let Err(failure) = put(host, &writes) {
         // Half of a change is none: the daemon might not start with it.
         if let Some(before) = &memory.before {
-            before.restore(host)?;
+            before.files.restore()?;
         }
         return Err(failure);
     }
@@ -141,6 +141,23 @@ fn remember(
         let process = daemon.process.clone();
         Some(HasRead { process, config })
     });
+    let now = Before {
+        up: found.running.is_some(),
+        files: files_of(declared, host, found)?,
+    };
+    memory.before = Some(match memory.before.take() {
+        // A change that was interrupted: what it began to write is not to go back to.
+        Some(mut before) if !found.is_proven() => {
+            before.files.complete(now.files);
+            before
+        }
+        _ => now,
+    });
+    memory.save(host)
+}
+
+/// All files that a change may write, as they are.
+fn files_of(declared: &DockerDaemon, host: &Host, found: &Found) -> Result<Snapshot, Failure> {
     let drop_ins = found.drop_ins.keys();
     let own = declared.drop_ins.iter().flatten().map(|(name, _)| name);
     let unit_files = drop_ins
@@ -152,22 +169,28 @@ fn remember(
         .chain(sysconfig)
         .chain([PathBuf::from(DAEMON_JSON)])
         .collect();
-    let now = Before::take(
-        host,
-        paths.iter().map(PathBuf::as_path),
-        found.running.is_some(),
-    )?;
-    memory.before = Some(match memory.before.take() {
-        // A change that was interrupted: what it began to write is not to go back to.
-        Some(mut before) if !found.is_proven() => {
-            for (path, version) in now.files {
-                before.files.entry(path).or_insert(version);
-            }
-            before
-        }
-        _ => now,
-    });
-    memory.save(host)
+    Snapshot::take(host, paths.iter().map(PathBuf::as_path))
+}
+
+/// A daemon that is restarted sets up its bridge and the firewall anew, perhaps in the way of the
+/// connection. A configuration that it was not proven to run with is no way back.
+pub(super) fn way_back(
+    declared: &DockerDaemon,
+    host: &Host,
+    found: &Found,
+) -> Result<Option<WayBack>, Failure> {
+    let restarts = found.running.is_some()
+        && declared.wants_up(found)
+        && declared.would_end(found)
+        && found.is_proven();
+    if !restarts {
+        return Ok(None);
+    }
+    Ok(Some(WayBack {
+        files: files_of(declared, host, found)?,
+        restart: Some(UNIT.to_owned()),
+        ..WayBack::default()
+    }))
 }
 
 fn writes(declared: &DockerDaemon, found: &Found) -> Vec<Write> {
@@ -190,7 +213,7 @@ fn writes(declared: &DockerDaemon, found: &Found) -> Vec<Write> {
 fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
     for (path, bytes) in writes {
         let Some(bytes) = bytes else {
-            remove(path)?;
+            remove_file(path)?;
             continue;
         };
         if let Some(directory) = path.parent() {
@@ -252,7 +275,7 @@ fn roll_back(
         return Failure::Unexpected(cause.to_string());
     };
     let undo = || {
-        before.restore(host)?;
+        before.files.restore()?;
         systemctl::daemon_reload()?;
         match means {
             // It has gone on with the settings of before; this is for those it took over.

@@ -5,15 +5,15 @@
 //! is under way, the files with which the daemon last ran, so that they can be put back even
 //! after the helper was killed.
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::host::{Failure, FileMode, Host, Permissions, make_private_directory, sync_parent};
+use crate::host::{
+    Failure, FileMode, Host, Permissions, Snapshot, make_private_directory, sync_parent,
+};
 
 /// Kept in fleet's own directory on the host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,14 +39,7 @@ pub(super) struct HasRead {
 pub(super) struct Before {
     /// Whether the daemon ran.
     pub(super) up: bool,
-    pub(super) files: BTreeMap<PathBuf, Option<Version>>,
-}
-
-/// One file as it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Version {
-    bytes: Vec<u8>,
-    mode: u32,
+    pub(super) files: Snapshot,
 }
 
 impl Memory {
@@ -72,52 +65,6 @@ impl Memory {
             ..Permissions::default()
         };
         host.write(&Self::path(host), &json, private)
-    }
-}
-
-impl Before {
-    /// Takes the files as they are now.
-    pub(super) fn take<'a>(
-        host: &Host,
-        paths: impl IntoIterator<Item = &'a Path>,
-        up: bool,
-    ) -> Result<Self, Failure> {
-        let mut files = BTreeMap::new();
-        for path in paths {
-            let bytes = host.read(path, 1 << 20)?;
-            let mode = host
-                .metadata(path)?
-                .map_or(0o644, |found| found.mode.bits());
-            let version = bytes.map(|bytes| Version { bytes, mode });
-            files.insert(path.to_owned(), version);
-        }
-        Ok(Self { up, files })
-    }
-
-    /// Puts the files back.
-    pub(super) fn restore(&self, host: &Host) -> Result<(), Failure> {
-        for (path, version) in &self.files {
-            match version {
-                Some(Version { bytes, mode }) => {
-                    let permissions = Permissions {
-                        mode: Some(FileMode::from_bits(*mode)),
-                        ..Permissions::default()
-                    };
-                    host.write(path, bytes, permissions)?;
-                }
-                None => remove(path)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Removes a file for good, if it is there.
-pub(super) fn remove(path: &Path) -> Result<(), Failure> {
-    match fs::remove_file(path) {
-        Ok(()) => sync_parent(path),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Failure::io("remove", path, source)),
     }
 }
 
@@ -155,10 +102,10 @@ mod tests {
             },
         )
         .unwrap();
-        let before = Before::take(&host, [old.as_path(), new.as_path()], true).unwrap();
+        let files = Snapshot::take(&host, [old.as_path(), new.as_path()]).unwrap();
         let memory = Memory {
             read: None,
-            before: Some(before),
+            before: Some(Before { up: true, files }),
         };
         memory.save(&host).unwrap();
 
@@ -175,7 +122,7 @@ mod tests {
 
         let remembered = Memory::load(&host).unwrap();
         assert_eq!(remembered, memory);
-        remembered.before.unwrap().restore(&host).unwrap();
+        remembered.before.unwrap().files.restore().unwrap();
         assert_eq!(fs::read(&old).unwrap(), b"a\xff");
         assert_eq!(
             host.metadata(&old).unwrap().unwrap().mode,

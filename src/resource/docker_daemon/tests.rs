@@ -4,6 +4,7 @@ use super::found::Running;
 use super::memory::{Before, Memory};
 use super::running::Told;
 use super::*;
+use crate::host::Snapshot;
 use crate::host::systemctl::Unit;
 use crate::protocol::Change;
 
@@ -336,7 +337,7 @@ fn a_daemon_that_an_interrupted_change_left_down_is_to_run() {
     let mut found = down(running(json!({})));
     found.memory.before = Some(Before {
         up: true,
-        files: BTreeMap::new(),
+        files: Snapshot::default(),
     });
     assert_eq!(
         drift(&json!({}), &found),

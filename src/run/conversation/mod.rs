@@ -79,6 +79,8 @@ pub(super) trait Listener {
     fn finished(&mut self, id: TaskId, outcome: Outcome);
     /// Something has no owner any more.
     fn orphan(&mut self, orphan: Orphan);
+    /// What the host does now may have cut it off: connects anew, and says so there, in this time.
+    async fn confirm(&mut self, within: Duration);
     /// Another run holds the host's lock: the host is waited for.
     fn waiting(&mut self, holder: Option<&Holder>);
     /// The wait is over.
@@ -101,6 +103,8 @@ pub(super) struct Conversation<'a, L> {
     needs: u32,
     /// How often the helper said how far it is since then.
     advances: u32,
+    /// Whether the task it is at was confirmed.
+    confirmed: bool,
     /// How many tasks are over; the helper answers in order.
     finished: TaskId,
     silence: Duration,
@@ -128,6 +132,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
             at: None,
             needs: 0,
             advances: 0,
+            confirmed: false,
             finished: 0,
             silence,
             asked_for_orphans: false,
@@ -350,11 +355,22 @@ impl<'a, L: Listener> Conversation<'a, L> {
                 self.finished += 1;
                 self.needs = 0;
                 self.advances = 0;
+                self.confirmed = false;
                 self.listener.finished(id, outcome);
                 if keep {
                     self.say(&Message::Heard { id }).await?;
                 }
             }
+            // Once for each task, or a host could keep us connecting for ever.
+            Event::Unconfirmed { .. } if self.at != Some(self.finished) || self.confirmed => {
+                return Err(Lost::OutOfTurn("a wish to be confirmed"));
+            }
+            Event::Unconfirmed { within_ms } => {
+                self.confirmed = true;
+                let within = Duration::from_millis(within_ms).min(MARGIN);
+                self.listener.confirm(within).await;
+            }
+            Event::Confirmed => return Err(Lost::OutOfTurn("that something is confirmed")),
             Event::Orphan(orphan) if self.asked_for_orphans => self.listener.orphan(*orphan),
             Event::Orphan(_) => return Err(Lost::OutOfTurn("an orphan")),
             Event::Need { .. } if self.needs >= NEEDS_LIMIT => {

@@ -13,6 +13,7 @@ impl Listener for Deaf {
     fn advanced(&mut self, _: TaskId, _: Advance) {}
     fn finished(&mut self, _: TaskId, _: Outcome) {}
     fn orphan(&mut self, _: Orphan) {}
+    async fn confirm(&mut self, _: Duration) {}
     fn waiting(&mut self, _: Option<&Holder>) {}
     fn begun(&mut self) {}
 }
@@ -92,6 +93,8 @@ fn finished(id: TaskId) -> Event {
 #[tokio::test]
 async fn a_host_that_says_what_it_was_not_asked_is_not_believed() {
     const DONE: Event = Event::Done { cpu_ms: 0 };
+    const STARTED: Event = Event::Started { id: 0 };
+    const UNCONFIRMED: Event = Event::Unconfirmed { within_ms: 9 };
     let out_of_turn = |what| Err(format!("the helper said something out of turn: {what}"));
     let advanced = Event::Advanced(Advance {
         step: Step::Unpack,
@@ -115,6 +118,22 @@ async fn a_host_that_says_what_it_was_not_asked_is_not_believed() {
             Ok(()),
         ),
         (vec![hello(), begun(), finished(0), advanced, DONE], Ok(())),
+        (
+            vec![hello(), begun(), STARTED, UNCONFIRMED, finished(0), DONE],
+            Ok(()),
+        ),
+        (
+            vec![hello(), begun(), UNCONFIRMED, DONE],
+            out_of_turn("a wish to be confirmed"),
+        ),
+        (
+            vec![hello(), begun(), STARTED, UNCONFIRMED, UNCONFIRMED, DONE],
+            out_of_turn("a wish to be confirmed"),
+        ),
+        (
+            vec![hello(), begun(), Event::Confirmed, DONE],
+            out_of_turn("that something is confirmed"),
+        ),
         (vec![DONE], out_of_turn("no greeting")),
         (vec![hello(), DONE], out_of_turn("no beginning")),
         (
@@ -230,6 +249,7 @@ impl Listener for Curious {
     }
     fn finished(&mut self, _: TaskId, _: Outcome) {}
     fn orphan(&mut self, _: Orphan) {}
+    async fn confirm(&mut self, _: Duration) {}
     fn waiting(&mut self, _: Option<&Holder>) {}
     fn begun(&mut self) {}
 }
