@@ -92,9 +92,9 @@ impl Watched {
 ///
 /// # Errors
 /// If nobody came in time, or nobody could watch: the change was taken back.
-pub(crate) fn require(host: &Host, back: WayBack) -> Result<(), Failure> {
+pub(crate) fn require(host: &Host, back: &WayBack) -> Result<(), Failure> {
     let state = host.state_directory();
-    let mut watch = match arm(state, &back) {
+    let mut watch = match arm(state, back) {
         Ok(watch) => watch,
         Err(failure) => {
             remove_file(&unconfirmed(state))?;
@@ -108,12 +108,11 @@ pub(crate) fn require(host: &Host, back: WayBack) -> Result<(), Failure> {
     // Where it is not heard, nobody comes; that is what the watch is for.
     let _ = host.send(&Event::Unconfirmed { within_ms });
     let ended = watch.wait().ok().and_then(|status| status.code());
-    let verdict = match ended {
-        Some(0) => Ok(Watched::Confirmed),
-        Some(3) => Ok(Watched::TakenBack),
-        // It was killed, or failed: what it did not begin is left to do.
-        _ => take_back(state),
-    };
+    let said = [Watched::Confirmed, Watched::TakenBack]
+        .into_iter()
+        .find(|verdict| ended == Some(verdict.status().into()));
+    // A watch that was killed leaves what it did not begin.
+    let verdict = said.map_or_else(|| take_back(state), Ok);
     match verdict {
         Ok(Watched::Confirmed) if !under_way(state).exists() => Ok(()),
         Ok(Watched::TakenBack) => Err(Failure::Refused(format!(
@@ -257,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_is_confirmed_stays() {
-        let (base, path) = changed(Duration::from_secs(60));
+        let (base, path) = changed(Duration::from_mins(1));
         let state = base.path().to_owned();
         let watching = thread::spawn(move || watch(&state).unwrap());
         thread::sleep(GLANCE / 2);

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::staging::make_private_directory;
-use super::{Failure, FileMode, Permissions, files};
+use super::{Failure, FileMode, Permissions, files, remove_file};
 use crate::protocol::{HandlerName, Outcome, Sha256};
 
 /// For how long a result is of use.
@@ -108,6 +108,11 @@ impl Unheard {
 
     fn save(&mut self, mut results: Vec<UnheardResult>) -> Result<(), Failure> {
         results.retain(|result| result.age() < LIFE);
+        if results.is_empty() {
+            remove_file(&self.path)?;
+            self.results = results;
+            return Ok(());
+        }
         if let Some(state) = self.path.parent() {
             make_private_directory(state)?;
         }
@@ -162,9 +167,11 @@ mod tests {
         };
         assert_eq!(unheard.find(&other), None);
         unheard.forget(&place(1)).unwrap();
-        let unheard = Unheard::load(&state).unwrap();
+        let mut unheard = Unheard::load(&state).unwrap();
         assert_eq!(unheard.find(&place(1)), None);
         assert!(unheard.find(&place(0)).is_some());
+        unheard.forget(&place(0)).unwrap();
+        assert!(!state.join("unheard.json").exists());
     }
 
     #[test]

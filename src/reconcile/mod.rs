@@ -289,7 +289,7 @@ impl<'r> Run<'r> {
         };
         let output = resource.apply(&self.host, actual)?;
         if let Some(way_back) = way_back {
-            require_confirmation(&self.host, way_back)?;
+            require_confirmation(&self.host, &way_back)?;
         }
         Ok(output)
     }

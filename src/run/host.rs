@@ -91,11 +91,16 @@ pub(super) async fn converse(
         error = given_up(urgency, &begun) => Err(error),
     };
     if let Err(mut error) = done {
+        if error.class == ErrorClass::Lost && context.begin.claim.is_some() {
+            error.message += "\nhint: the step that runs there ends all the same; the next apply \
+                              reads what came of it";
+        }
         if let Some(reason) = &record.unconfirmed {
-            error.message += &format!(
+            let hint = format!(
                 "\nhint: what it changed may have cut it off, and could not be confirmed over a new \
                  connection ({reason}); it takes that back by itself"
             );
+            error.message += &hint;
         }
         record.report.error.get_or_insert(error);
     }
@@ -255,12 +260,8 @@ fn broken(lost: &Lost, ending: &Ending) -> HostError {
         (Lost::Fatal(_), _) | (_, Exit::Status(_) | Exit::Killed) => ErrorClass::Stopped,
         (_, Exit::Lost | Exit::Running) => ErrorClass::Lost,
     };
-    let hint = (class == ErrorClass::Lost).then_some(
-        "hint: the step that runs there ends all the same; the next apply reads what came of it",
-    );
     let lines = std::iter::once(format!("{lost} (the helper {})", ending.exit))
-        .chain(ending.stderr.iter().map(|line| format!("  {line}")))
-        .chain(hint.map(str::to_owned));
+        .chain(ending.stderr.iter().map(|line| format!("  {line}")));
     HostError {
         class,
         message: lines.collect::<Vec<_>>().join("\n"),

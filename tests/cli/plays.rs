@@ -9,7 +9,10 @@ struct Host(tempfile::TempDir);
 
 impl Host {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        let directory = tempfile::tempdir().unwrap();
+        // The project that all playbooks of the test are of.
+        std::fs::create_dir(directory.path().join(".fleet")).unwrap();
+        Self(directory)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -24,9 +27,11 @@ impl Host {
     fn run(&self, verb: &str, playbook: &str) -> Ended {
         let here = format!("here={}", self.0.path().display());
         let yes = (verb == "apply").then_some("--yes");
-        let args = [verb, "play.yml", "-v", "-e", &here, "-i", "hosts.yml"];
+        let path = self.path("play.yml");
+        std::fs::write(&path, playbook).unwrap();
+        let path = path.to_string_lossy();
+        let args = [verb, &path, "-v", "-e", &here, "-i", "hosts.yml"];
         Fleet::new(args.into_iter().chain(yes))
-            .file("play.yml", playbook)
             .file(
                 "hosts.yml",
                 "all: { hosts: { node1: { ansible_connection: local } } }\n",

@@ -33,7 +33,7 @@ fn slow(machine: &Machine, id: TaskId, status: i32) -> Task {
 }
 
 /// Sends tasks and is gone as soon as the first has begun; comes back when the helper has ended.
-fn lose(mut helper: Helper, tasks: &[Task]) {
+fn lose<'t>(mut helper: Helper, tasks: impl IntoIterator<Item = &'t Task>) {
     for task in tasks {
         helper.send(&Message::Task(Box::new(task.clone())));
     }
@@ -75,10 +75,7 @@ fn a_step_ends_and_the_next_apply_reads_its_result_once() {
         "file",
         json!({ "path": machine.path("x"), "state": "touch" }),
     );
-    lose(
-        playing(&machine, Mode::Apply, "a.yml"),
-        &[step.clone(), never],
-    );
+    lose(playing(&machine, Mode::Apply, "a.yml"), [&step, &never]);
     assert_eq!(machine.read("log"), "ran\nend\n", "to its end");
     assert!(!machine.path("x").exists(), "no further step is begun");
     let kept = fs::metadata(machine.state().join("unheard.json")).unwrap();
@@ -111,7 +108,7 @@ fn a_step_ends_and_the_next_apply_reads_its_result_once() {
 fn a_result_that_was_read_and_not_heard_is_read_again() {
     let machine = Machine::new();
     let step = slow(&machine, 0, 0);
-    lose(playing(&machine, Mode::Apply, "a.yml"), &[step.clone()]);
+    lose(playing(&machine, Mode::Apply, "a.yml"), [&step]);
     for _ in 0..2 {
         let mut helper = playing(&machine, Mode::Apply, "a.yml");
         helper.send(&Message::Task(Box::new(step.clone())));
@@ -134,7 +131,7 @@ fn what_was_heard_before_the_connection_was_lost_runs_again() {
     helper.send(&Message::Task(Box::new(quick(0))));
     assert_eq!(helper.finished(0).status, Status::Changed);
     helper.send(&Message::Heard { id: 0 });
-    lose(helper, &[slow(&machine, 1, 0)]);
+    lose(helper, [&slow(&machine, 1, 0)]);
 
     let (outcome, _) = apply(&machine, &quick(0));
     assert_eq!(message(&outcome), "runs every time");
@@ -150,7 +147,7 @@ fn what_was_heard_before_the_connection_was_lost_runs_again() {
 fn a_result_belongs_to_one_task_of_one_playbook() {
     let machine = Machine::new();
     let step = slow(&machine, 0, 0);
-    lose(playing(&machine, Mode::Apply, "a.yml"), &[step.clone()]);
+    lose(playing(&machine, Mode::Apply, "a.yml"), [&step]);
     let other = Task {
         notify: vec!["restart".to_owned()],
         ..step.clone()
@@ -169,7 +166,7 @@ fn of_equal_tasks_it_is_the_one_that_was_lost() {
     helper.send(&Message::Task(Box::new(step(0))));
     helper.finished(0);
     helper.send(&Message::Heard { id: 0 });
-    lose(helper, &[step(1)]);
+    lose(helper, [&step(1)]);
 
     let mut helper = playing(&machine, Mode::Apply, "a.yml");
     for id in 0..2 {
@@ -184,7 +181,7 @@ fn of_equal_tasks_it_is_the_one_that_was_lost() {
 fn a_failure_is_drift_in_check_and_fails_the_next_apply_alone() {
     let machine = Machine::new();
     let step = slow(&machine, 0, 3);
-    lose(playing(&machine, Mode::Apply, "a.yml"), &[step.clone()]);
+    lose(playing(&machine, Mode::Apply, "a.yml"), [&step]);
     let (found, _) = ask(playing(&machine, Mode::Check, "a.yml"), &step);
     assert_eq!(found.status, Status::Drift);
     assert_eq!(found.drift[0].attribute, "result");
@@ -208,7 +205,7 @@ fn nothing_a_secret_task_prints_is_kept() {
         let machine = Machine::new();
         let mut step = slow(&machine, 0, 0);
         hide(&mut step);
-        lose(playing(&machine, Mode::Apply, "a.yml"), &[step.clone()]);
+        lose(playing(&machine, Mode::Apply, "a.yml"), [&step]);
         let kept = fs::read_to_string(machine.state().join("unheard.json")).unwrap();
         assert!(!kept.contains("said"), "{kept}");
         let (read, _) = apply(&machine, &step);
@@ -232,7 +229,7 @@ fn pending_handlers_stay_pending_and_the_lock_is_free() {
         notify: vec!["restart".to_owned()],
         ..slow(&machine, 0, 0)
     };
-    lose(playing(&machine, Mode::Apply, "a.yml"), &[step.clone()]);
+    lose(playing(&machine, Mode::Apply, "a.yml"), [&step]);
     let next = playing(&machine, Mode::Apply, "a.yml");
     assert_eq!(next.pending(), ["restart"]);
     assert!(message(&ask(next, &step).0).contains("was not run again"));
@@ -240,7 +237,7 @@ fn pending_handlers_stay_pending_and_the_lock_is_free() {
         answers: vec!["restart".to_owned()],
         ..slow(&machine, 0, 0)
     };
-    lose(playing(&machine, Mode::Apply, "a.yml"), &[handler.clone()]);
+    lose(playing(&machine, Mode::Apply, "a.yml"), [&handler]);
     let next = playing(&machine, Mode::Apply, "a.yml");
     assert_eq!(next.pending(), ["restart"], "nobody heard that it ran");
     assert!(message(&ask(next, &handler).0).contains("was not run again"));

@@ -47,9 +47,7 @@ fn a_step_that_outlives_its_ssh_is_run_once() {
         message.ends_with("when the connection was lost; it was not run again"),
         "{message}"
     );
-    let kept =
-        machine.sh("stat -c '%a %U' /var/lib/fleet/unheard.json; cat /var/lib/fleet/unheard.json");
-    assert_eq!(kept, "600 root\n[]", "it was heard");
+    machine.sh("test ! -e /var/lib/fleet/unheard.json");
     let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
     assert_eq!(machine.sh("cat /etc/long"), "begun\nended\nbegun\nended\n");
 }
@@ -77,7 +75,7 @@ fn a_parameter_that_shuts_us_out_is_taken_back() {
         .fleet(&["apply", &playbook, "-y", "--format", "json"])
         .exits(2);
     assert!(
-        begin.elapsed() >= Duration::from_secs(60),
+        begin.elapsed() >= Duration::from_mins(1),
         "{:?}",
         begin.elapsed()
     );

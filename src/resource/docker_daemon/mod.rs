@@ -18,7 +18,9 @@
 //! that it loses them. And one that takes them over keeps the network they are on, so a change of
 //! `bip` and the like is refused until they are stopped. When the daemon does not come up within
 //! `timeout`, or refuses the reload, the files of before are put back, it is started with them,
-//! and the task fails with the end of its journal.
+//! and the task fails with the end of its journal. The same happens, by the host itself, when it
+//! cannot be reached over a new connection within a minute of a restart, which sets up bridge and
+//! firewall anew.
 //!
 //! `daemon.json` is compared by meaning: order and white space are no drift. Drift is also a
 //! daemon that runs with something else than its files say: older than its configuration, its
