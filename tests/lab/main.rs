@@ -20,6 +20,7 @@ mod kinds;
 mod logins;
 mod lvm;
 mod machine;
+mod policy;
 mod read_only;
 mod refusals;
 mod rpm;
