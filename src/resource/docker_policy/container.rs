@@ -25,7 +25,7 @@ const SENSITIVE: [&str; 9] = [
 /// Log drivers that write files without a limit of their own.
 const UNLIMITED_LOGS: &str = "json-file";
 
-/// What switches off AppArmor, SELinux and seccomp, with their numbers in the benchmark.
+/// What switches off `AppArmor`, SELinux and seccomp, with their numbers in the benchmark.
 pub(super) const CONFINEMENT: [(&str, &str); 3] = [
     ("apparmor=unconfined", "5.2"),
     ("label=disable", "5.3"),
