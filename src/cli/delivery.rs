@@ -2,10 +2,11 @@
 //! lines to whoever does not want to wait. All of it is made from the one report.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 
 use super::destination::Destination;
 use super::options::{Format, ReportOptions};
-use super::output;
+use super::output::{self, Output};
 use super::request::Request;
 use super::session::Session;
 use super::stream::{Sink, Stream};
@@ -14,6 +15,7 @@ use crate::report::{
     self, Command, ExitCode, RunReport, State, host_line, summary_line, to_html, to_json, to_junit,
     to_nagios, to_prometheus,
 };
+use crate::secret::Redactor;
 
 /// What the process is to exit with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,5 +187,22 @@ pub(super) fn plugin_error(session: &mut Session, error: &Error) -> Verdict {
     // The particulars go where people look; the code is there even if nobody reads the line.
     output::report(error, session.settings.stderr_color, &session.redactor);
     let _ = session.output.write(&format!("{line}\n"));
+    Verdict::Plugin(State::Unknown)
+}
+
+/// Whether the caller of a command line that cannot be understood is a monitoring system.
+pub(super) fn is_plugin(args: &[OsString]) -> bool {
+    let flags: Vec<_> = args.iter().take_while(|arg| *arg != "--").collect();
+    let in_two = |pair: &[&OsString]| pair[0] == "--format" && pair[1] == "nagios";
+    flags.iter().any(|flag| *flag == "--format=nagios") || flags.windows(2).any(in_two)
+}
+
+/// A wrong command line, as a monitoring plugin tells it: nothing is known of the hosts, which is
+/// not the WARNING that fleet's own code would be. The particulars are on stderr already.
+pub(super) fn plugin_misused(error: &clap::Error) -> Verdict {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let line = State::Unknown.line(&report::single_line(first.trim_start_matches("error: ")));
+    let _ = Output::stdout(Redactor::default()).write(&format!("{line}\n"));
     Verdict::Plugin(State::Unknown)
 }

@@ -146,15 +146,18 @@ pub fn main() -> process::ExitCode {
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> Verdict {
-    let opts = match Opts::try_parse_from(args) {
+    let args: Vec<_> = args.into_iter().collect();
+    let opts = match Opts::try_parse_from(&args) {
         Ok(opts) => opts,
         Err(error) => {
             // Help goes to stdout and errors to stderr; if nobody reads them, so be it.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::Usage.into()
-            } else {
+            return if !error.use_stderr() {
                 ExitCode::AsDeclared.into()
+            } else if delivery::is_plugin(&args) {
+                delivery::plugin_misused(&error)
+            } else {
+                ExitCode::Usage.into()
             };
         }
     };

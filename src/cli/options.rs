@@ -203,7 +203,7 @@ pub(super) struct ReportOptions {
     ///
     /// With `nagios` the exit code is that of a monitoring plugin: 0 as declared, 1 differs only
     /// where a waiver covers it, 2 drift or failed, 3 could not be told, also because hosts were
-    /// unreachable or nothing could be begun.
+    /// unreachable, nothing could be begun or the command line is wrong.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 

@@ -17,7 +17,7 @@ pub(super) struct Surroundings {
     pub stderr_is_terminal: bool,
     /// `NO_COLOR` is set and not empty, see <https://no-color.org>.
     pub no_color: bool,
-    /// `TERM` is `dumb`: neither colours nor moving about.
+    /// `TERM` is `dumb` or nobody said what it is: neither colours nor moving about.
     pub dumb: bool,
 }
 
@@ -29,7 +29,7 @@ impl Surroundings {
             stdout_is_terminal: std::io::stdout().is_terminal(),
             stderr_is_terminal: std::io::stderr().is_terminal(),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
-            dumb: std::env::var_os("TERM").is_some_and(|term| term == "dumb"),
+            dumb: std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb"),
         }
     }
 }

@@ -109,6 +109,9 @@ fn apply_has_the_flags_an_ansible_user_types() {
           --list-tasks        List the tasks that would be run, and stop
           --list-tags         List all tags, and stop
 
+    Findings:
+          --waivers <FILE>  Go by these waivers instead of `waivers.yml` beside the playbook
+
     Report:
           --format <FORMAT>       Print the report in this format [default: text] [possible values:
                                   text, json, jsonl, junit, prometheus, nagios, html]

@@ -52,6 +52,28 @@ impl Fleet {
         }
     }
 
+    /// Runs fleet on a terminal, whose stdout and stderr are one.
+    pub(crate) fn on_a_terminal(args: &str, variables: &[(&str, &str)]) -> Ended {
+        let mut fleet = Self::new([]);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the test starts the binary it tests"
+        )]
+        let mut command = Command::new("script");
+        command
+            .args(["--quiet", "--return", "--command"])
+            .arg(format!("{} {args}", env!("CARGO_BIN_EXE_fleet")))
+            .arg("/dev/null")
+            .env_clear()
+            .env("HOME", fleet.directory.path())
+            .env("PATH", "/usr/bin:/bin")
+            .envs(variables.iter().copied())
+            .current_dir(fleet.directory.path())
+            .stdin(Stdio::null());
+        fleet.command = command;
+        fleet.run()
+    }
+
     /// Puts a file where fleet is started.
     pub(crate) fn file(self, path: &str, text: &str) -> Self {
         let path = self.path(path);

@@ -36,6 +36,28 @@ fn colour_is_for_terminals_unless_asked_for() {
     }
 }
 
+/// On a terminal of its own, as `script` makes one.
+#[test]
+fn a_terminal_has_colour_unless_it_or_its_user_wants_none() {
+    for (variables, coloured) in [
+        (&[("TERM", "xterm")][..], true),
+        (&[("TERM", "xterm"), ("NO_COLOR", "1")], false),
+        (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
+        (&[("TERM", "dumb")], false),
+        // Nobody said that it can do anything.
+        (&[], false),
+    ] {
+        let ended = Fleet::on_a_terminal("doc nothing", variables);
+        assert_eq!(ended.code, 1, "{}", ended.all());
+        assert_eq!(
+            ended.stdout.contains('\u{1b}'),
+            coloured,
+            "{variables:?}: {}",
+            ended.all()
+        );
+    }
+}
+
 #[test]
 fn a_full_disk_is_told() {
     let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {

@@ -58,6 +58,33 @@ fn a_wrong_command_line_exits_with_1_and_shows_the_way_out() {
     }
 }
 
+/// By the guidelines for monitoring plugins, wrong arguments are UNKNOWN; 1 would be WARNING.
+#[test]
+fn a_wrong_command_line_of_a_plugin_is_unknown() {
+    for (args, expected) in [
+        (
+            &["check", "site.yml", "--format", "nagios", "--limt", "web"][..],
+            "FLEET UNKNOWN - unexpected argument '--limt' found\n",
+        ),
+        (
+            &["check", "--format=nagios", "site.yml", "-f", "0"],
+            "FLEET UNKNOWN - invalid value '0' for '--forks <N>'",
+        ),
+    ] {
+        let ended = Fleet::new(args.iter().copied()).run();
+        assert_eq!(ended.code, 3, "{}", ended.all());
+        assert!(ended.stdout.starts_with(expected), "{}", ended.all());
+        assert!(ended.stderr.contains("--help"), "{}", ended.all());
+    }
+    // What is run on the hosts is not a flag of fleet's.
+    let args = [
+        "exec", "--limt", "x", "all", "--", "x", "--format", "nagios",
+    ];
+    assert_eq!(Fleet::new(args).run().code, 1);
+    let help = Fleet::new(["check", "--format", "nagios", "--help"]).run();
+    assert_eq!(help.code, 0, "{}", help.all());
+}
+
 #[test]
 fn apply_asks_or_is_told_yes() {
     let ended = Fleet::new(["apply", "site.yml"]).run();

@@ -23,6 +23,7 @@ mod logins;
 mod lost_connection;
 mod lvm;
 mod machine;
+mod policy;
 mod read_only;
 mod refusals;
 mod rpm;

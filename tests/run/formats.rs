@@ -202,6 +202,21 @@ fn as_a_plugin_it_exits_as_plugins_do() {
     );
 }
 
+/// `fleet check | head -0`: no panic, no word about it, and the code tells what was found.
+#[test]
+fn a_reader_that_went_away_changes_nothing_about_the_verdict() {
+    let site = site();
+    for format in ["text", "json", "jsonl", "junit", "html"] {
+        let here = format!("here={}", site.path("").display());
+        let mut check = site.start(&["check", "play.yml", "-e", &here, "--format", format]);
+        drop(check.stdout.take());
+        let ended = site.end_of(check);
+        assert_eq!(ended.code, 2, "{format}: {}", ended.all());
+        let progress = |line: &str| line.starts_with('[');
+        assert!(ended.stderr.lines().all(progress), "{}", ended.all());
+    }
+}
+
 #[test]
 fn a_report_that_cannot_be_written_is_told_and_never_a_success() {
     let site = site();

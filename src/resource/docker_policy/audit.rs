@@ -12,7 +12,7 @@ use super::rule::Rule;
 use crate::host::{Command, Failure, Host};
 
 /// What is to be watched, by its number in the benchmark; the first path of each that exists.
-const WATCHED: [(&str, &[&str]); 16] = [
+pub(super) const WATCHED: [(&str, &[&str]); 16] = [
     ("1.1.3", &["/usr/bin/dockerd", "/usr/sbin/dockerd"]),
     ("1.1.4", &["/run/containerd"]),
     ("1.1.5", &["/var/lib/docker"]),

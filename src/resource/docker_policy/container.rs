@@ -25,6 +25,13 @@ const SENSITIVE: [&str; 9] = [
 /// Log drivers that write files without a limit of their own.
 const UNLIMITED_LOGS: &str = "json-file";
 
+/// What switches off `AppArmor`, SELinux and seccomp, with their numbers in the benchmark.
+pub(super) const CONFINEMENT: [(&str, &str); 3] = [
+    ("apparmor=unconfined", "5.2"),
+    ("label=disable", "5.3"),
+    ("seccomp=unconfined", "5.22"),
+];
+
 /// A container's name as `docker ps` shows it.
 pub(super) fn name(container: &Value) -> String {
     let name = text(&container["Name"]).trim_start_matches('/');
@@ -140,7 +147,12 @@ fn memory(policy: &DockerPolicy, host: &Value) -> Option<(String, String)> {
 
 fn mounts(container: &Value, add: &mut impl FnMut(Rule, String, String)) {
     let mut seen = BTreeSet::new();
-    for mount in list(&container["Mounts"]).filter(|mount| mount["Type"] != "volume") {
+    // Docker lists them in another order each time.
+    let mut mounts: Vec<_> = list(&container["Mounts"])
+        .filter(|mount| mount["Type"] != "volume")
+        .collect();
+    mounts.sort_by_key(|mount| (text(&mount["Source"]), text(&mount["Destination"])));
+    for mount in mounts {
         let source = text(&mount["Source"]);
         let writable = mount["RW"] != false;
         let access = if writable { "writable" } else { "read-only" };
@@ -309,12 +321,8 @@ fn unconfined(subject: &Subject, host: &Value) -> Vec<Finding> {
         host["Privileged"] == true || host["PidMode"] == "host" || host["IpcMode"] == "host";
     let off = |option: &&str| {
         let option = option.replacen(':', "=", 1);
-        Some(match option.as_str() {
-            "apparmor=unconfined" => "5.2",
-            "label=disable" if !implied => "5.3",
-            "seccomp=unconfined" => "5.22",
-            _ => return None,
-        })
+        let (_, cis) = CONFINEMENT.iter().find(|(off, _)| *off == option)?;
+        (option != "label=disable" || !implied).then_some(*cis)
     };
     words(&host["SecurityOpt"])
         .iter()

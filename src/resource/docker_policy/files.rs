@@ -28,7 +28,7 @@ pub(super) struct Guard {
     /// The most that may be allowed.
     mode: u32,
     /// The numbers in the benchmark, of owner and mode.
-    cis: (&'static str, &'static str),
+    pub(super) cis: (&'static str, &'static str),
 }
 
 /// Files whose paths the host tells.

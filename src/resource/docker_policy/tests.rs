@@ -112,6 +112,55 @@ fn what_cannot_be_meant_is_refused() {
     }
 }
 
+/// Every number that a finding can have, with its rule.
+fn numbers() -> BTreeSet<(&'static str, Rule)> {
+    let everywhere = "--tlscacert ca.pem --tlscert cert.pem --tlskey key.pem";
+    let flags: Vec<_> = everywhere.split(' ').map(str::to_owned).collect();
+    let settings = settings::Settings::merge(&Map::new(), &flags, &Value::Null, &Value::Null);
+    let told = files::Told {
+        service: vec!["docker.service".to_owned()],
+        socket: vec!["docker.socket".to_owned()],
+        certificates: vec!["ca.crt".to_owned()],
+        ..files::Told::default()
+    };
+    let mut numbers: BTreeSet<_> = Rule::ALL.iter().map(|rule| (rule.cis(), *rule)).collect();
+    numbers.retain(|(cis, _)| !cis.is_empty());
+    for guard in files::guards(&settings, &told) {
+        numbers.insert((guard.cis.0, Rule::FileOwner));
+        numbers.insert((guard.cis.1, Rule::FileMode));
+    }
+    numbers.extend(audit::WATCHED.map(|(cis, _)| (cis, Rule::AuditWatches)));
+    numbers.extend(container::CONFINEMENT.map(|(_, cis)| (cis, Rule::Confinement)));
+    numbers
+}
+
+#[test]
+fn every_number_is_in_the_documentation_with_its_rule_and_evidence_and_none_besides() {
+    let page = include_str!("../../../docs/audit.md");
+    let (_, table) = page.split_once("| CIS | rule | evidence |").unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let rows: Vec<[&str; 3]> = rows
+        .map(|row| {
+            let cells = row.trim_matches('|').splitn(3, '|').map(str::trim);
+            cells.collect::<Vec<_>>().try_into().expect(row)
+        })
+        .collect();
+    let written: BTreeSet<_> = rows
+        .iter()
+        .map(|[cis, rule, _]| (*cis, (*rule).to_owned()))
+        .collect();
+    let known = numbers().into_iter();
+    let known: BTreeSet<_> = known
+        .map(|(cis, rule)| (cis, format!("`{rule}`")))
+        .collect();
+    assert_eq!(written, known);
+    assert_eq!(rows.len(), written.len(), "a number stands there twice");
+    assert!(rows.iter().all(|[_, _, evidence]| !evidence.is_empty()));
+}
+
 /// What fleet's own roles and inventories make of a host passes the audit that ends the playbook.
 #[test]
 fn every_daemon_json_here_keeps_the_rules() {
