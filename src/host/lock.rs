@@ -4,6 +4,9 @@
 //! its name behind and no lock. The file is never removed, or two runs could each lock one of
 //! the same name. Programs that tasks start do not inherit it (`O_CLOEXEC`), so that something
 //! that stays running on the host does not keep it.
+//!
+//! A run keeps it from its first play to its last. One machine may be several hosts of an inventory:
+//! what keeps other runs out is shared by the helpers of one run, and they take turns.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -26,10 +29,27 @@ const RECORD_LIMIT: u64 = 64 * 1024;
 const GLANCES: usize = 3;
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// The host's lock, held until this is dropped or the process ends.
+/// The run's lock on the host, held until this is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct HostLock {
     file: File,
+}
+
+/// The right to write to the host, among the helpers of the run that has the lock.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _file: File,
+}
+
+impl Turn {
+    /// Takes the turn, without waiting for another helper of the run, which may have it. For those
+    /// who have the lock.
+    pub(crate) fn take(state: &Path) -> Result<Option<Self>, Failure> {
+        let path = state.join("turn");
+        let file = open(&path)?;
+        let taken = try_lock(&file, &path, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(taken.then_some(Self { _file: file }))
+    }
 }
 
 impl HostLock {
@@ -41,25 +61,32 @@ impl HostLock {
     ) -> Result<Result<Self, Option<Holder>>, Failure> {
         make_private_directory(state)?;
         let path = state.join("lock");
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
-            .map(File::from)
-            .map_err(|errno| Failure::io("open", &path, errno))?;
+        let mut lock = Self { file: open(&path)? };
         let mut holder = None;
         for _ in 0..GLANCES {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {
-                    let mut lock = Self { file };
-                    lock.sign(claim, run_id);
+            let alone = try_lock(&lock.file, &path, FlockOperation::NonBlockingLockExclusive)?;
+            if alone {
+                lock.sign(claim, run_id);
+            }
+            let is_ours = |holder: &Holder| holder.run_id == run_id && holder.who == claim.who;
+            holder = lock.holder();
+            let share = alone || holder.as_ref().is_some_and(is_ours);
+            if share && try_lock(&lock.file, &path, FlockOperation::NonBlockingLockShared)? {
+                // The kernel lets go before it shares, and another run may have come in between.
+                let still_ours = lock.holder().as_ref().map_or(alone, is_ours);
+                if still_ours {
                     return Ok(Ok(lock));
                 }
-                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
-                Err(errno) => return Err(Failure::io("lock", &path, errno)),
+                try_lock(&lock.file, &path, FlockOperation::Unlock)?;
             }
-            holder = record(&mut file);
             thread::sleep(GLANCE);
         }
         Ok(Err(holder))
+    }
+
+    /// The run that has signed it.
+    pub(crate) fn holder(&mut self) -> Option<Holder> {
+        record(&mut self.file)
     }
 
     /// Says who holds it. A full disk may swallow the name; the lock holds all the same, and an
@@ -81,8 +108,11 @@ impl HostLock {
 
 impl Drop for HostLock {
     fn drop(&mut self) {
-        // An empty file tells a check that it need not even look at the lock.
-        let _ = self.file.set_len(0);
+        // An empty file tells a check that it need not even look at the lock. Where it cannot be
+        // had alone, another helper of the run goes on.
+        if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = self.file.set_len(0);
+        }
     }
 }
 
@@ -99,11 +129,29 @@ pub(crate) fn running_apply(state: &Path) -> Result<Option<Holder>, Failure> {
     let Some(holder) = record(&mut file) else {
         return Ok(None);
     };
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
+    for _ in 0..GLANCES {
         // Given back at once, with the file.
-        Ok(()) => Ok(None),
-        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(Some(holder)),
-        Err(errno) => Err(Failure::io("look at the lock", &path, errno)),
+        if try_lock(&file, &path, FlockOperation::NonBlockingLockExclusive)? {
+            return Ok(None);
+        }
+        thread::sleep(GLANCE);
+    }
+    Ok(Some(holder))
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
+    file.map(File::from)
+        .map_err(|errno| Failure::io("open", path, errno))
+}
+
+/// Whether it was to be had at once.
+fn try_lock(file: &File, path: &Path, how: FlockOperation) -> Result<bool, Failure> {
+    match flock(file, how) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(errno) => Err(Failure::io("lock", path, errno)),
     }
 }
 
@@ -147,6 +195,25 @@ mod tests {
         drop(first);
         assert_eq!(running_apply(&state).unwrap(), None);
         assert!(take(&state, "b@ctl").is_ok());
+    }
+
+    #[test]
+    fn one_run_shares_it_and_takes_turns() {
+        let base = tempfile::tempdir().unwrap();
+        let first = take(base.path(), "a@ctl").unwrap();
+        let second = take(base.path(), "a@ctl").unwrap();
+        let turn = Turn::take(base.path()).unwrap();
+        assert!(turn.is_some());
+        assert!(Turn::take(base.path()).unwrap().is_none());
+        drop(turn);
+        assert!(Turn::take(base.path()).unwrap().is_some());
+
+        drop(first);
+        let holder = take(base.path(), "b@ctl").unwrap_err().unwrap();
+        assert_eq!(holder.who, "a@ctl", "the second has it still");
+        drop(second);
+        assert_eq!(running_apply(base.path()).unwrap(), None);
+        assert!(take(base.path(), "b@ctl").is_ok());
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) use draft::sync_parent;
 pub use files::{FileKind, Metadata, Permissions};
 pub(crate) use ledger::{Ledger, Made};
 pub use link::Link;
-pub(crate) use lock::{HostLock, running_apply};
+pub(crate) use lock::{HostLock, Turn, running_apply};
 pub use mode::{FileMode, InvalidMode};
 pub use path::{HostPath, InvalidPath};
 pub(crate) use pending::Pending;

@@ -57,7 +57,7 @@ pub(crate) fn now() -> u64 {
 }
 
 /// All results that nobody has heard.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Unheard {
     path: PathBuf,
     results: Vec<UnheardResult>,

@@ -51,32 +51,40 @@ pub fn serve(
         Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
         Err(error) => return give_up(&mut link, error),
     };
-    // Held to the end, whichever way it comes about.
-    let access = match gain_access(&mut link, state, &begin) {
-        Ok(Some(access)) => access,
-        Ok(None) => return Ok(()),
-        Err(error) => return give_up(&mut link, error),
-    };
-    // An apply that died left it to be confirmed, and here is a new connection.
-    if begin.claim.is_some()
-        && let Err(failure) = confirm(state)
-    {
-        return give_up(&mut link, failure);
-    }
-    let mut delivery = match Delivery::new(state, &begin) {
-        Ok(delivery) => delivery,
-        Err(failure) => return give_up(&mut link, failure),
-    };
+    let mut delivery = Delivery::default();
+    let mut kept = None;
     loop {
+        let access = match gain_access(&mut link, state, &begin, kept) {
+            Ok(Some(access)) => access,
+            Ok(None) => return Ok(()),
+            Err(error) => return give_up(&mut link, error),
+        };
+        let claims = begin.claim.is_some();
+        // An apply that died left it to be confirmed, and here is a new connection.
+        if let Err(failure) = delivery.load(state, &begin).and_then(|()| {
+            if claims {
+                confirm(state)?;
+            }
+            Ok(())
+        }) {
+            return give_up(&mut link, failure);
+        }
         let next;
         (link, next) = play(link, state, begin, &access, &mut delivery)?;
-        begin = match after_play(&mut link, next, &mut delivery) {
-            Ok(Some(begin)) => begin,
-            Ok(None) => return Ok(delivery.keep()?),
-            Err(error) => {
-                delivery.keep()?;
-                return give_up(&mut link, error);
-            }
+        let heard = hear_out(&mut link, &mut delivery);
+        delivery.keep()?;
+        match (heard, next) {
+            (Ok(()), Next::Play) => {}
+            (Ok(()), Next::End) => return Ok(()),
+            (Err(error), _) => return give_up(&mut link, error),
+        }
+        kept = access.pause();
+        begin = match link.receive() {
+            Ok(Some(Message::Begin(begin))) => begin,
+            // The run ended early, or somewhere else.
+            Ok(None) => return Ok(()),
+            Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),
+            Err(error) => return give_up(&mut link, error),
         };
         // What the last play changed may be a fact.
         greet(&mut link)?;
@@ -95,22 +103,17 @@ fn confirmed(link: &mut Link, state: &Path) -> Result<(), ServeError> {
     }
 }
 
-/// Hears what is still to be said about a play, and the beginning of the next. `None` if there
-/// will be none: the run is over, or the connection is.
-fn after_play(
-    link: &mut Link,
-    next: Next,
-    delivery: &mut Delivery,
-) -> Result<Option<Begin>, ServeError> {
-    while matches!(next, Next::Play) || !delivery.is_over() {
+/// Hears what is still to be said about a play: that its results were heard. It is not said if
+/// the connection is over.
+fn hear_out(link: &mut Link, delivery: &mut Delivery) -> Result<(), ServeError> {
+    while !delivery.is_over() {
         match link.receive()? {
             Some(Message::Heard { id }) => delivery.heard(id)?,
-            Some(Message::Begin(begin)) if delivery.is_over() => return Ok(Some(begin)),
-            Some(_) => return Err(WireError::Unexpected("no beginning").into()),
+            Some(_) => return Err(WireError::Unexpected("no word about a result").into()),
             None => break,
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 fn greet(link: &mut Link) -> Result<(), WireError> {

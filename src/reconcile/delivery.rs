@@ -13,8 +13,8 @@ use crate::resource::{Resource, dispatch};
 const KEPT_OUTPUT: usize = 16 * 1024;
 
 /// What is to be heard of in this run, and what was not in earlier ones.
+#[derive(Default)]
 pub(super) struct Delivery {
-    mode: Mode,
     /// Only what a playbook says has a place to be found again by.
     playbook: Option<String>,
     earlier: Unheard,
@@ -24,14 +24,11 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(state: &Path, begin: &Begin) -> Result<Self, Failure> {
-        Ok(Self {
-            mode: begin.mode,
-            playbook: begin.playbook.clone(),
-            earlier: Unheard::load(state)?,
-            under_way: Vec::new(),
-            came: HashMap::new(),
-        })
+    /// Reads what earlier runs left, once nobody else writes to the host.
+    pub(super) fn load(&mut self, state: &Path, begin: &Begin) -> Result<(), Failure> {
+        self.playbook.clone_from(&begin.playbook);
+        self.earlier = Unheard::load(state)?;
+        Ok(())
     }
 
     /// Where a task is found again, if it is one that would run again. To be asked once for each
@@ -60,13 +57,13 @@ impl Delivery {
     }
 
     /// What came of a task whose end nobody heard, instead of running it again.
-    pub(super) fn recall(&self, place: &Place, task: &Task) -> Option<Work> {
+    pub(super) fn recall(&self, place: &Place, task: &Task, mode: Mode) -> Option<Work> {
         let result = self.earlier.find(place)?;
         let when = format!(
             "{} ago, when the connection was lost",
             in_words(result.age())
         );
-        if self.mode == Mode::Check {
+        if mode == Mode::Check {
             return Some(foretell(result.outcome.status, &when));
         }
         let mut outcome = result.outcome.clone();

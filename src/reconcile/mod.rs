@@ -173,7 +173,8 @@ impl<'r> Run<'r> {
                 Mode::Check | Mode::Apply => return Work::skipped("not notified"),
             }
         }
-        if let Some(work) = place.and_then(|place| self.delivery.recall(place, task)) {
+        let mode = self.host.mode();
+        if let Some(work) = place.and_then(|place| self.delivery.recall(place, task, mode)) {
             return work;
         }
         dispatch!(&task.resource, resource => self.reconcile(task, resource))
@@ -375,7 +376,6 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::protocol::Begin;
 
     /// Finds what nobody repairs.
     #[derive(Serialize, Deserialize)]
@@ -408,11 +408,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let host = Host::offline(base.path());
         assert_eq!(host.mode(), Mode::Apply);
-        let begin: Begin = serde_json::from_value(serde_json::json!({
-            "mode": "apply", "diff": false, "run_id": "test"
-        }))
-        .unwrap();
-        let mut delivery = Delivery::new(base.path(), &begin).unwrap();
+        let mut delivery = Delivery::default();
         let pending = Pending::load(base.path(), None).unwrap();
         let mut run = Run::new(host, pending, None, &mut delivery);
         let task: Task = serde_json::from_value(serde_json::json!({
