@@ -2,7 +2,7 @@
 //! remember them. Prints the time each takes, its size, and the most memory that a process has had
 //! which made nothing else; `nothing` is what the report itself needs.
 //!
-//! `cargo bench --bench report [HOSTS [FINDINGS]]`
+//! `cargo bench --bench report -- [HOSTS [FINDINGS]]`
 
 #![allow(
     clippy::unwrap_used,
@@ -96,6 +96,7 @@ fn measure(name: &str, step: Step, hosts: usize, each: usize) {
 fn remember(report: &RunReport) -> u64 {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("memory.db");
+    std::fs::write(&path, "").unwrap();
     let mut store = Sqlite::open(&path).unwrap();
     let known = Known::new(store.findings(&Query::default()).unwrap());
     let learned = digest(report, "site.yml", Scope::Whole, &known);
