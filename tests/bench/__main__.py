@@ -6,6 +6,7 @@ writes nothing. Ends with 1 if something that must hold does not.
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,8 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
+    # Being told to end is no reason to leave sshds behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = options()
     executable = asked.fleet.resolve()
     if not executable.exists():

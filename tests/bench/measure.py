@@ -39,10 +39,15 @@ def command(words: Sequence[object], directory: Path, allowed: Sequence[int] = (
             stderr=subprocess.STDOUT,
         )
         watch = Watch(process.pid)
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            watch.end()
         seconds = time.monotonic() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        watch.end()
     if process.returncode not in allowed:
         tail = log.read_text(errors="replace")[-4000:]
         raise SystemExit(f"{' '.join(map(str, words))}\nended with {process.returncode}:\n{tail}")

@@ -114,8 +114,8 @@ pub(crate) fn measure(hosts: usize) -> Stages {
     let begin = Instant::now();
     let report = runtime.block_on(run.perform(&transport, &Silent, None));
     let perform = begin.elapsed();
-    let spent = cpu(ClockId::ProcessCPUTime) - spent;
-    let controller = spent - stand_ins.end();
+    let spent = cpu(ClockId::ProcessCPUTime).saturating_sub(spent);
+    let controller = spent.saturating_sub(stand_ins.end());
 
     let ok: usize = report.hosts.iter().map(|host| host.counts.ok).sum();
     assert_eq!(ok, hosts * 50, "not everything was checked");
