@@ -16,7 +16,7 @@ pub(super) fn attend(link: &mut Link, state: &Path, attend: &Attend) -> Result<(
     // One writer per HAProxy, not per host: an apply may run here meanwhile.
     let lock = Sha256::of(attend.socket.as_bytes()).to_string();
     let state = state.join("haproxy").join(lock);
-    let Some(access) = gain_access(link, &state, &attend.begin)? else {
+    let Some(access) = gain_access(link, &state, &attend.begin, None)? else {
         return Ok(());
     };
     link.send(&Event::Begun {

@@ -43,8 +43,8 @@ mod target;
 use course::Course;
 use host::{Context, Listening, Paused};
 pub use interrupt::{Interrupt, Urgency};
-pub use lock::who;
 use lock::Waiting;
+pub use lock::who;
 use stage::{Assignment, Stage};
 
 /// What to do, and where.

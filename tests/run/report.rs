@@ -64,7 +64,8 @@ fn json_is_the_document_that_was_promised() {
         "changed": 0,
         "failed": 0,
         "unknown": 0,
-        "unreachable": 0
+        "unreachable": 0,
+        "untouched": 0
       },
       "hosts": [
         {
