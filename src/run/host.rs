@@ -170,13 +170,13 @@ async fn attempt(
             Ok(())
         }
         Ok(()) => {
-            let used = conversation
+            let cpu_time = conversation
                 .finish()
                 .await
                 .map_err(|(lost, ending)| broken(&lost, &ending))?;
             let cpu = &mut record.report.cpu;
             // A host may say anything.
-            *cpu = Some(cpu.unwrap_or_default().saturating_add(used));
+            *cpu = Some(cpu.unwrap_or_default().saturating_add(cpu_time));
             Ok(())
         }
         Err(lost) => {

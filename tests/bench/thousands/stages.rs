@@ -7,7 +7,7 @@ use fleet::diagnostic::Diagnostics;
 use fleet::inventory::{Inventory, VarMap};
 use fleet::playbook::{self, Globals, TagFilter, play_hosts};
 use fleet::report::{Command, Keep, Silent, TextOptions, render, to_json};
-use fleet::run::{Job, Login, Options, Ownership, Run, Work};
+use fleet::run::{Job, Login, Options, Ownership, Rollout, Run, Work};
 use fleet::secret::{Redactor, Vault};
 use fleet::transport::{self, Helpers, Transport};
 use rustix::time::ClockId;
@@ -112,7 +112,7 @@ pub(crate) fn measure(hosts: usize) -> Stages {
     let before = most_memory();
     let spent = cpu(ClockId::ProcessCPUTime);
     let begin = Instant::now();
-    let report = runtime.block_on(run.perform(&transport, &Silent, None));
+    let report = runtime.block_on(run.perform(&transport, &Silent, None, None));
     let perform = begin.elapsed();
     let spent = cpu(ClockId::ProcessCPUTime).saturating_sub(spent);
     let controller = spent.saturating_sub(stand_ins.end());
@@ -151,6 +151,7 @@ fn options() -> Options {
         lock_timeout: Duration::ZERO,
         redactor: Redactor::default(),
         login: Login::default(),
+        rollout: Rollout::default(),
     }
 }
 

@@ -72,7 +72,12 @@ async fn converse(stdin: DuplexStream, mut stdout: DuplexStream) {
             }],
             Message::Task(task) => {
                 let (id, outcome) = (task.id, Outcome::default());
-                vec![Event::Started { id }, Event::Finished { id, outcome }]
+                let finished = Event::Finished {
+                    id,
+                    outcome,
+                    keep: false,
+                };
+                vec![Event::Started { id }, finished]
             }
             Message::End => vec![Event::Done { cpu_ms: 0 }],
             _ => Vec::new(),
