@@ -42,7 +42,7 @@ const HOST: &str = r#"
 "#;
 
 /// Another playbook than the one above: in its place, all of that would be orphaned.
-const AUDIT: &str = r#"
+const AUDIT: &str = r"
 - name: Audit
   hosts: node1
   become: true
@@ -56,7 +56,7 @@ const AUDIT: &str = r#"
         log_max_size: 50m
         restart: [unless-stopped]
         docker_group: []
-"#;
+";
 
 /// Of three containers, `escape` breaks what keeps it apart from the host, `greedy` what keeps it
 /// within its share, and `loose` what nobody thought of.
@@ -153,7 +153,7 @@ fn what_is_waived_is_told_apart(machine: &Machine, audit: &str) {
     for verb in ["check", "apply"] {
         let run = run(machine, verb, audit, 2);
         let escape = |found: &&&str| found.contains("container escape ");
-        let (waived, open): (Vec<&str>, Vec<&str>) = FOUND.iter().partition(|found| escape(&found));
+        let (waived, open): (Vec<&str>, Vec<&str>) = FOUND.iter().partition(|found| escape(found));
         assert_eq!(findings(&run, Waived::Yes), waived, "{verb}");
         assert_eq!(findings(&run, Waived::No), open, "{verb}");
     }
