@@ -53,8 +53,10 @@ fn play(machine: &Machine, name: &str, playbook: &str) {
         machine,
         shell: Shell::open(machine),
         playbook,
+        troubles: Vec::new(),
     };
     host.apply(&[]);
+    assert_eq!(host.troubles, Vec::<String>::new());
     host.is_as_declared();
 
     let mut rows = Vec::new();
@@ -74,6 +76,7 @@ fn play(machine: &Machine, name: &str, playbook: &str) {
     {
         print!("{table}");
     }
+    assert_eq!(host.troubles, Vec::<String>::new());
     assert!(rows.iter().all(Row::is_right), "see above");
 }
 
@@ -95,6 +98,8 @@ struct Host<'m> {
     machine: &'m Machine,
     shell: Shell,
     playbook: &'m str,
+    /// What went wrong on the way. The others go on: each run costs minutes.
+    troubles: Vec<String>,
 }
 
 impl Host<'_> {
@@ -107,7 +112,7 @@ impl Host<'_> {
                 self.apply(&["-e", &declared.to_string()]);
             }
             if let Some(command) = &drift.plant {
-                self.shell.run(command);
+                self.by_hand(command);
             }
             if drift.interrupted {
                 let _ = self.fleet("apply", &["-y"]).exits(2);
@@ -136,7 +141,7 @@ impl Host<'_> {
     fn repair(&mut self, rows: &mut [Row<'_>]) {
         for row in rows.iter() {
             if let Some(undo) = &row.drift.undo {
-                self.shell.run(undo);
+                self.by_hand(undo);
             }
         }
         self.apply(&[]);
@@ -148,11 +153,9 @@ impl Host<'_> {
             .collect();
         if !orphans.is_empty() {
             let left = self.check();
-            assert_eq!(
-                without(&orphans, &left),
-                Vec::<String>::new(),
-                "not asked for"
-            );
+            let gone = without(&orphans, &left);
+            let gone = gone.iter().map(|orphan| format!("not asked for: {orphan}"));
+            self.troubles.extend(gone);
             self.apply(&["--prune"]);
         }
         let left = self.check();
@@ -173,12 +176,22 @@ impl Host<'_> {
                 .flat_map(|row| row.left.clone())
                 .collect::<Vec<_>>(),
         );
-        assert_eq!(strange, Vec::<String>::new(), "nobody planted this");
+        let strange = strange
+            .iter()
+            .map(|finding| format!("nobody planted this: {finding}"));
+        self.troubles.extend(strange);
     }
 
-    #[track_caller]
-    fn apply(&self, more: &[&str]) {
-        let _ = self.fleet("apply", &[&["-y"], more].concat()).exits(0);
+    fn apply(&mut self, more: &[&str]) {
+        let run = self.fleet("apply", &[&["-y"], more].concat());
+        if run.status() != 0 {
+            self.troubles.push(format!("apply: {}", run.stdout()));
+        }
+    }
+
+    fn by_hand(&mut self, command: &str) {
+        let done = self.shell.run(command);
+        self.troubles.extend(done.err());
     }
 
     fn fleet(&self, verb: &str, more: &[&str]) -> Run {

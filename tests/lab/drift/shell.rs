@@ -28,9 +28,12 @@ impl Shell {
         }
     }
 
-    /// Runs a command as root; it must succeed, every line of it.
+    /// Runs a command as root.
+    ///
+    /// # Errors
+    /// What it said, if it did not succeed, every line of it.
     #[track_caller]
-    pub(super) fn run(&mut self, command: &str) {
+    pub(super) fn run(&mut self, command: &str) -> Result<(), String> {
         let (end, quoted) = (Self::END, shlex::try_quote(command).unwrap());
         writeln!(
             self.input,
@@ -43,8 +46,10 @@ impl Shell {
             let read = self.output.read_line(&mut said).unwrap();
             assert_ne!(read, 0, "the shell ended\n`{command}`\n{said}");
             if let Some(status) = said[begin..].strip_prefix(end) {
-                assert_eq!(status, "0\n", "`{command}`\n{said}");
-                return;
+                return match status {
+                    "0\n" => Ok(()),
+                    _ => Err(format!("`{command}` ended with {status}{}", &said[..begin])),
+                };
             }
         }
     }
