@@ -130,7 +130,6 @@ pub(super) fn going_on(args: &ApplyArgs) -> Result<GoingOn, Error> {
         });
     }
     let past = read(args)?;
-    let id = past.asked.run_id.clone();
     let mut args = merged(args, &past)?;
     let mut wanted = Vec::new();
     if args.rollout.resume.is_some() {
@@ -146,7 +145,6 @@ pub(super) fn going_on(args: &ApplyArgs) -> Result<GoingOn, Error> {
     // The new journal is to say what was asked for, not how it was asked this time.
     args.rollout.resume = None;
     args.rollout.rerun = None;
-    debug_assert_eq!(past.asked.run_id, id);
     Ok(GoingOn {
         rollout: rollout(&args.rollout, past.asked.seed, Some(only)),
         args,

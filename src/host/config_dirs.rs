@@ -1,11 +1,11 @@
 //! Configuration that is spread over directories, as `sysctl.d` and `modules-load.d` are.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use super::{Failure, Host};
+use super::{Failure, Host, list};
 
 /// In which directories a file hides those of the same name in the following ones.
 const ROOTS: [&str; 5] = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
@@ -54,22 +54,8 @@ pub(crate) fn read_file(host: &Host, path: &Path) -> Result<Option<String>, Fail
 }
 
 fn conf_files(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |source| Failure::io("list", directory, source);
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "conf")
-        {
-            paths.push(path);
-        }
-    }
+    let mut paths = list(directory)?;
+    paths.retain(|path| path.extension() == Some(OsStr::new("conf")));
     Ok(paths)
 }
 

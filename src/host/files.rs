@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -181,6 +181,25 @@ impl Host {
         path.parent()
             .map_or(Ok(()), |parent| open_directory(parent).map(drop))
     }
+}
+
+/// What is in a directory, by name; nothing if it does not exist.
+///
+/// # Errors
+/// [`Failure::Io`] if it cannot be listed to the end.
+pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |source| Failure::io("list", directory, source);
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// See [`Host::write`].

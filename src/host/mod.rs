@@ -43,6 +43,7 @@ pub use confirmation::{CONFIRM_WITHIN, Watched, WayBack, watch};
 pub(crate) use confirmation::{confirm, require as require_confirmation};
 pub use draft::Draft;
 pub(crate) use draft::sync_parent;
+pub(crate) use files::list;
 pub use files::{FileKind, Metadata, Permissions};
 pub(crate) use ledger::{Ledger, Made};
 pub use link::Link;

@@ -14,7 +14,7 @@ use super::unit::{self, Effective};
 use super::version::EngineVersion;
 use super::{DAEMON_JSON, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
 use crate::host::systemctl::{self, Unit};
-use crate::host::{Failure, Host, docker};
+use crate::host::{Failure, Host, docker, list};
 
 /// Configuration that is longer is none.
 const LIMIT: u64 = 1 << 20;
@@ -271,16 +271,8 @@ fn text(host: &Host, path: &Path) -> Result<Option<String>, Failure> {
 }
 
 fn drop_ins(host: &Host) -> Result<BTreeMap<String, String>, Failure> {
-    let directory = Path::new(DROP_INS);
-    let failed = |source| Failure::io("list", directory, source);
     let mut found = BTreeMap::new();
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(failed(error)),
-    };
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
+    for path in list(Path::new(DROP_INS))? {
         let Some(name) = path.file_name().and_then(OsStr::to_str) else {
             continue;
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 use std::{fs, io};
 
@@ -16,7 +16,7 @@ use super::rule::Rule;
 use super::settings::{self, Settings};
 use super::{DAEMON_JSON, DockerPolicy};
 use crate::host::docker_api::Engine;
-use crate::host::{Command, Failure, Host, docker_unit, systemctl};
+use crate::host::{Command, Failure, Host, docker_unit, list, systemctl};
 
 /// Configuration that is longer is none.
 const LIMIT: u64 = 1 << 20;
@@ -201,11 +201,11 @@ fn read_daemon_json(host: &Host, observed: &mut Observed) -> Result<(), Failure>
 /// The certificates and keys for all registries.
 fn certificates() -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
-    for registry in entries(Path::new(CERTIFICATES))? {
+    for registry in list(Path::new(CERTIFICATES))? {
         if !registry.is_dir() {
             continue;
         }
-        for file in entries(&registry)? {
+        for file in list(&registry)? {
             let end = file.extension().and_then(|end| end.to_str());
             if matches!(end, Some("crt" | "cert" | "key"))
                 && let Some(path) = file.to_str()
@@ -216,22 +216,6 @@ fn certificates() -> Result<Vec<String>, Failure> {
         }
     }
     Ok(found)
-}
-
-/// What is in a directory, by name; nothing if it does not exist.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |source| Failure::io("list", directory, source);
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        paths.push(entry.map_err(failed)?.path());
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 /// Whom a file belongs to, links followed; `None` if it does not exist.
