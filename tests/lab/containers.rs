@@ -58,10 +58,7 @@ const ROLES: &str = "\
 ";
 
 pub(crate) fn with_engine() -> Machine {
-    let machine = Machine::pristine();
-    let engine = machine.playbook(ENGINE);
-    let _ = machine.fleet(&["apply", &engine, "-y"]).exits(0);
-    machine
+    Machine::with(ENGINE)
 }
 
 pub(crate) fn apply(machine: &Machine, playbook: &str, status: i32) -> Run {

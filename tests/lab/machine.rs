@@ -1,10 +1,11 @@
 //! One lab machine, put back to its pristine state for every test.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -29,19 +30,30 @@ impl Machine {
 
     /// Takes the machine and puts it back to what it was right after its first boot.
     pub(crate) fn pristine() -> Self {
-        static BOOTED: OnceLock<()> = OnceLock::new();
-        // A test that failed has poisoned the lock; the reset below makes that harmless.
-        let alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut first = false;
-        BOOTED.get_or_init(|| {
-            first = true;
-            succeed(lab("up").args(["--fresh", Self::NAME]));
-        });
-        if !first {
+        let machine = Self::taken();
+        succeed(lab("reset").arg(Self::NAME));
+        machine
+    }
+
+    /// The same with these tasks applied. The first who wants them applies them, which may take
+    /// minutes; who comes later on the same machine begins with the snapshot of that.
+    pub(crate) fn with(tasks: &str) -> Self {
+        let snapshot = snapshot_of(tasks);
+        let machine = Self::taken();
+        let kept = lab("reset").args(["--to", &snapshot, Self::NAME]).output();
+        if !kept.unwrap().status.success() {
             succeed(lab("reset").arg(Self::NAME));
+            let playbook = machine.playbook(tasks);
+            let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
+            succeed(lab("snapshot").args([&snapshot, Self::NAME]));
         }
+        machine
+    }
+
+    fn taken() -> Self {
         Self {
-            _alone: alone,
+            // A test that failed has poisoned the lock; the reset makes that harmless.
+            _alone: MACHINE.lock().unwrap_or_else(PoisonError::into_inner),
             files: tempfile::tempdir().unwrap(),
         }
     }
@@ -273,6 +285,14 @@ pub(crate) fn fleet() -> Command {
     let mut command = Command::new(root().join("target/release/fleet"));
     command.current_dir(root());
     command
+}
+
+/// A name for what these tasks make, done by this build of fleet.
+fn snapshot_of(tasks: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    let helper = std::fs::metadata(root().join("target/release/fleet-helper-x86_64")).unwrap();
+    (tasks, helper.modified().unwrap()).hash(&mut hasher);
+    format!("made-{:016x}", hasher.finish())
 }
 
 /// One of the lab's scripts, for the machines of the tests.
