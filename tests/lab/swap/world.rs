@@ -220,20 +220,27 @@ impl World {
         Run::of(&[&[verb, file], more].concat(), output.unwrap())
     }
 
-    /// The report of a swap to a pool that gets what these variables say, which ends with this code.
-    pub(crate) fn swap(&self, pool: &str, variables: &str, code: i32) -> Value {
+    /// Starts a swap to a pool, which gets what these variables say.
+    pub(crate) fn start_swap(&self, pool: &str, variables: &str) -> Child {
         let json = ["--to", pool, "-e", variables, "-y", "--format", "json"];
-        let report = self.fleet("swap", "swap.yml", &json).exits(code).json();
-        let steps = report["steps"].as_array().unwrap();
-        for step in steps {
+        self.start("swap", "swap.yml", &json)
+    }
+
+    /// The report of a swap that ends with this code.
+    pub(crate) fn end_of_swap(swap: Child, code: i32) -> Value {
+        let run = Run::of(&["swap"], swap.wait_with_output().unwrap());
+        let report = run.exits(code).json();
+        for step in report["steps"].as_array().unwrap() {
             let seconds = step["duration_ms"].as_f64().unwrap() / 1000.0;
-            println!(
-                "{seconds:5.1} s {} {}",
-                step["status"].as_str().unwrap(),
-                step["text"]
-            );
+            let [status, text] = ["status", "text"].map(|key| step[key].as_str().unwrap());
+            println!("{seconds:5.1} s  {status}: {text}");
         }
         report
+    }
+
+    /// Both at once.
+    pub(crate) fn swap(&self, pool: &str, variables: &str, code: i32) -> Value {
+        Self::end_of_swap(self.start_swap(pool, variables), code)
     }
 
     /// Exactly these servers are in service, on every load balancer.
@@ -259,9 +266,9 @@ impl World {
 
 /// Waits, as long as emulated machines may take, until something holds.
 pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(300);
+    let deadline = Instant::now() + Duration::from_mins(5);
     while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not within 300 s");
+        assert!(Instant::now() < deadline, "{what}: not within 5 minutes");
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,20 +1,24 @@
 //! `fleet swap` on real machines: containers that are deployed, a gate that looks at them, and load
 //! balancers that never stop being asked.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "who reads the test wants the counts and the times"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use crate::machine::Run;
 use load::{Counts, Load};
 use world::{BLUE, GREEN, World};
 
-#[path = "../swap/balancer.rs"]
+#[path = "../../swap/balancer.rs"]
 #[allow(
     dead_code,
     reason = "shared with the loopback tests, which use all of it"
 )]
 mod balancer;
-#[path = "../swap/load.rs"]
+#[path = "../../swap/load.rs"]
 #[allow(
     dead_code,
     reason = "shared with the loopback tests, which use all of it"
@@ -112,14 +116,14 @@ fn green_loses_its_power_while_it_is_deployed(world: &World) {
     let mut watcher = watcher.arg(watch).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "watching");
-    let swap = ["--to", "green", "-e", "release=1", "-y"];
-    let child = world.start("swap", "swap.yml", &swap);
+    let swap = world.start_swap("green", "release=1");
     let made = lines.next().unwrap().unwrap();
     world.green.power_off();
     let _ = watcher.wait();
     assert!(made.ends_with(".fleet-new"), "{made}");
-    let ended = Run::of(&swap, child.wait_with_output().unwrap()).exits(2);
-    println!("{}{}", ended.stdout(), ended.stderr());
+    let report = World::end_of_swap(swap, 2);
+    assert_eq!(report["result"], "reverted", "{report:#}");
+    assert_eq!(report["error"]["class"], "deploy", "{report:#}");
     world.serves(&BLUE);
     let _ = end(load, &[answers_of(BLUE, "2")]);
 }
