@@ -87,7 +87,7 @@ fn a_swap_to_green_and_back_loses_no_request(world: &World) {
 
 fn green_without_a_healthy_answer_gets_no_traffic(world: &World) {
     let load = Load::on(&world.balancers);
-    let report = world.swap("green", r#"{"release": 1, "defect": true}"#, 2);
+    let report = world.swap("green", r#"{"release": 1, "spoiled": true}"#, 2);
     assert_eq!(report["result"], "reverted", "{report:#}");
     assert_eq!(report["error"]["class"], "health", "{report:#}");
     let message = report["error"]["message"].as_str().unwrap();

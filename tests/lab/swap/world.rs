@@ -70,12 +70,16 @@ const STANDARD: &str = r#"
       version: "{{ serving }}"
 "#;
 
+/// The release that `fleet swap` is told to bring.
 const DEPLOY: &str = r#"
 - hosts: blue:green
   become: true
+  vars:
+    spoiled: false
   roles:
     - role: service
       version: "{{ release }}"
+      defect: "{{ spoiled }}"
 "#;
 
 const SWAP: &str = r#"
