@@ -8,7 +8,8 @@
 //! ```text
 //! helper      Hello { facts }
 //! controller  Begin { mode, … }
-//! helper      Begun { pending, … }                      (Waiting, Locked: another run writes)
+//! helper      Begun { pending, … }                      (Waiting, Locked: another run writes;
+//!                                                        AwaitsTurn: another host of this run does)
 //! controller  Task … Task …  Judge …  End               (Pause: a next Begin will come)
 //! helper      Started, Advanced, Need { sha256 }, Finished { … } …  Done
 //! controller  Content { sha256, size } + raw bytes      (only when asked by Need)
@@ -246,6 +247,9 @@ pub enum Event {
         /// Which, if it has said so.
         holder: Option<Holder>,
     },
+    /// Another helper of this run writes to the same machine, which is several hosts of the
+    /// inventory; it is waited for, however long that takes. Said again and again meanwhile.
+    AwaitsTurn,
     /// Another run holds the host's lock and did not end in time. Ends the conversation;
     /// nothing was changed.
     Locked {

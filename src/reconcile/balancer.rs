@@ -16,9 +16,14 @@ pub(super) fn attend(link: &mut Link, state: &Path, attend: &Attend) -> Result<(
     // One writer per HAProxy, not per host: an apply may run here meanwhile.
     let lock = Sha256::of(attend.socket.as_bytes()).to_string();
     let state = state.join("haproxy").join(lock);
-    let Some(access) = gain_access(link, &state, &attend.begin, None)? else {
+    let Some(mut access) = gain_access(link, &state, &attend.begin, None)? else {
         return Ok(());
     };
+    // Two load balancers of one swap that are one HAProxy would wait for each other without end.
+    if !access.take_turn(&state)? {
+        let holder = access.holder();
+        return Ok(link.send(&Event::Locked { holder })?);
+    }
     link.send(&Event::Begun {
         pending: Vec::new(),
         running: access.running,

@@ -54,11 +54,14 @@ pub fn serve(
     let mut delivery = Delivery::default();
     let mut kept = None;
     loop {
-        let access = match gain_access(&mut link, state, &begin, kept) {
+        let mut access = match gain_access(&mut link, state, &begin, kept) {
             Ok(Some(access)) => access,
             Ok(None) => return Ok(()),
             Err(error) => return give_up(&mut link, error),
         };
+        if let Err(error) = access.await_turn(&mut link, state) {
+            return give_up(&mut link, error);
+        }
         let claims = begin.claim.is_some();
         // An apply that died left it to be confirmed, and here is a new connection.
         if let Err(failure) = delivery.load(state, &begin).and_then(|()| {

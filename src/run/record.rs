@@ -246,6 +246,14 @@ impl Listener for Record<'_> {
         self.in_line = Some(self.waiting.take_place());
     }
 
+    fn awaits_turn(&mut self) {
+        let host = &self.report.host;
+        self.progress.note(&format!(
+            "{host}: waits for another host of this run that is the same machine"
+        ));
+        self.in_line = Some(self.waiting.take_place());
+    }
+
     fn begun(&mut self) {
         self.in_line = None;
         self.begun.set(true);

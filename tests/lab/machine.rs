@@ -18,6 +18,11 @@ pub(crate) struct Machine {
     files: tempfile::TempDir,
 }
 
+/// A pristine machine beside the one that tests share; it is down again when this is dropped.
+pub(crate) struct Beside {
+    name: &'static str,
+}
+
 /// What one run of fleet left.
 #[must_use = "insist on the exit status"]
 pub(crate) struct Run {
@@ -26,7 +31,8 @@ pub(crate) struct Run {
 }
 
 impl Machine {
-    const NAME: &str = "node1";
+    /// Its name in the lab and in the inventory.
+    pub(crate) const NAME: &str = "node1";
 
     /// Takes the machine and puts it back to what it was right after its first boot.
     pub(crate) fn pristine() -> Self {
@@ -143,16 +149,50 @@ impl Machine {
 
     /// Writes a file beside the playbook and returns its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.files.path().join(name);
+        let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// A file beside the playbook.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
     }
 
     /// A variable of the lab's inventory, as `fleet inventory --host` gives it.
     pub(crate) fn variable(&self, name: &str) -> Value {
         let run = self.fleet(&["inventory", "--host", Self::NAME]).exits(0);
         run.json()[name].clone()
+    }
+}
+
+impl Beside {
+    /// Boots it.
+    pub(crate) fn up(name: &'static str) -> Self {
+        // First, so that it goes down again when it does not come up as it should.
+        let beside = Self { name };
+        succeed(lab("up").args(["--fresh", name]));
+        beside
+    }
+
+    /// A shell of root's on it, or whatever command is added.
+    pub(crate) fn shell(&self) -> Command {
+        let mut command = lab("ssh");
+        command.arg(self.name);
+        command
+    }
+
+    /// Cuts its power.
+    pub(crate) fn power_off(&self) {
+        succeed(lab("down").arg(self.name));
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // Whatever else went wrong is what the test should tell.
+        let _ = lab("down").arg(self.name).output();
     }
 }
 

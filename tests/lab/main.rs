@@ -29,4 +29,11 @@ mod refusals;
 mod rpm;
 mod secrecy;
 mod services;
+#[path = "../sshd/mod.rs"]
+#[allow(
+    dead_code,
+    reason = "shared with the loopback tests, which use all of it"
+)]
+mod sshd;
 mod standard_host;
+mod swap;

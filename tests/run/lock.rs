@@ -85,6 +85,23 @@ fn the_other_waits_its_time_and_then_has_its_turn() {
     assert_eq!(site.read("begun"), "run\nrun\n");
 }
 
+/// Whoever waits for its own run has nobody to give way to.
+#[test]
+fn two_hosts_that_are_one_machine_take_turns_however_long_that_takes() {
+    let site = Site::with_inventory(
+        "all:\n  hosts:\n    node1: {ansible_connection: local}\n    \
+         node2: {ansible_connection: local}\n",
+    )
+    .tasks(BUSY);
+    let mut run = busy(&site, &["--lock-timeout", "0"]);
+    let mut said = BufReader::new(run.stderr.take().unwrap()).lines();
+    let waits = "waits for another host of this run that is the same machine";
+    assert!(said.any(|line| line.unwrap().ends_with(waits)));
+    assert_eq!(site.read("begun"), "run\n");
+    end(&site, run);
+    assert_eq!(site.read("begun"), "run\nrun\n");
+}
+
 #[test]
 fn a_check_takes_no_lock_and_says_that_an_apply_runs() {
     let site = site();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +15,31 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::sshd::{Sshd, free_port_at};
 
 const HAPROXY: &str = "/usr/sbin/haproxy";
+const ROLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/roles/haproxy");
+
+/// The role's own files, put where a test may write.
+const CONFIGURE: &str = r#"
+- name: Configuration
+  template: { src: haproxy.cfg, dest: "{{ here }}/haproxy.cfg", validate: haproxy -c -f %s }
+- name: Program that keeps what was set at run time
+  template: { src: haproxy-save-state, dest: "{{ here }}/haproxy-save-state" }
+"#;
+
+/// Makes `balancers.yml` in a project: what the role says about HAProxy's files, and nothing of its
+/// packages and units.
+pub(crate) fn write_playbook(project: &Path) {
+    let role = project.join("roles/haproxy");
+    if role.exists() {
+        return;
+    }
+    fs::create_dir_all(role.join("tasks")).unwrap();
+    for part in ["defaults", "vars", "templates"] {
+        symlink(Path::new(ROLE).join(part), role.join(part)).unwrap();
+    }
+    fs::write(role.join("tasks/main.yml"), CONFIGURE).unwrap();
+    let play = "- hosts: balancers\n  roles: [haproxy]\n";
+    fs::write(project.join("balancers.yml"), play).unwrap();
+}
 
 pub(crate) struct Balancer {
     pub(crate) name: &'static str,
@@ -62,6 +88,23 @@ impl Balancer {
     /// A file of this load balancer.
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.directory.join(file)
+    }
+
+    /// It as a host of an inventory.
+    pub(crate) fn inventory_entry(&self) -> String {
+        let (name, address, port) = (self.name, self.address, self.port);
+        let here = self.directory.display();
+        format!(
+            "{name}: {{ansible_host: {address}, ansible_port: {}, \
+             ansible_ssh_private_key_file: {}, here: {here}, \
+             haproxy_socket: {here}/admin.sock, haproxy_server_state: {here}/server-state, \
+             haproxy_user: {}, haproxy_group: {}, haproxy_max_connections: 200, \
+             haproxy_frontends: [{{name: shop, bind: [\"{address}:{port}\"], backend: shop}}]}}",
+            self.sshd.port(),
+            self.sshd.path("user_key").display(),
+            own_name("-un"),
+            own_name("-gn"),
+        )
     }
 
     /// Starts HAProxy, as its unit does, and waits until it answers.
@@ -231,6 +274,12 @@ impl Drop for Balancer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// What `id` calls the user or group that runs the tests.
+fn own_name(flag: &str) -> String {
+    let output = program("id").arg(flag).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[expect(

@@ -150,8 +150,12 @@ fn ask_until(stop: &AtomicBool, answered: &AtomicUsize, target: (&str, u16)) -> 
     counts
 }
 
-/// One request; the connection stays for the next, if the answer does not say otherwise.
-fn ask(kept: &mut Option<BufReader<TcpStream>>, target: (&str, u16)) -> Result<String, Error> {
+/// One request, and the body of a good answer; the connection stays for the next, if the answer does
+/// not say otherwise.
+pub(crate) fn ask(
+    kept: &mut Option<BufReader<TcpStream>>,
+    target: (&str, u16),
+) -> Result<String, Error> {
     let mut connection = match kept.take() {
         Some(connection) => connection,
         None => BufReader::new(TcpStream::connect(target)?),

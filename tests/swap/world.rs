@@ -2,14 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::balancer::{Balancer, program};
+use super::balancer::{self, Balancer, program};
 use super::service::{self, Service};
 use crate::cli::Ended;
 use crate::run::Site;
@@ -18,7 +17,6 @@ use crate::sshd::Sshd;
 pub(crate) const BLUE: [&str; 2] = ["blue1", "blue2"];
 pub(crate) const GREEN: [&str; 2] = ["green1", "green2"];
 
-const ROLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/roles/haproxy");
 const BALANCERS: [(&str, &str); 2] = [("lb1", "127.0.8.1"), ("lb2", "127.0.8.2")];
 const HOSTS: [(&str, &str); 4] = [
     ("blue1", "127.0.8.11"),
@@ -26,14 +24,6 @@ const HOSTS: [(&str, &str); 4] = [
     ("green1", "127.0.8.21"),
     ("green2", "127.0.8.22"),
 ];
-
-/// The role's own files, put where a test may write.
-const CONFIGURE: &str = r#"
-- name: Configuration
-  template: { src: haproxy.cfg, dest: "{{ here }}/haproxy.cfg", validate: haproxy -c -f %s }
-- name: Program that keeps what was set at run time
-  template: { src: haproxy-save-state, dest: "{{ here }}/haproxy-save-state" }
-"#;
 
 /// Stand for real ones: the gate finds something declared on the hosts, the deployment makes
 /// something there.
@@ -145,32 +135,14 @@ impl World {
     }
 
     fn write_inventory(&self, service_port: u16) {
-        let user = program("id").arg("-un").output().unwrap().stdout;
-        let group = program("id").arg("-gn").output().unwrap().stdout;
-        let word = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
         let mut text = format!(
-            "all:\n  vars:\n    haproxy_user: {}\n    haproxy_group: {}\n    \
-             haproxy_max_connections: 200\n    haproxy_server_options: inter 100ms fall 2 rise 2\n    \
+            "all:\n  vars:\n    haproxy_server_options: inter 100ms fall 2 rise 2\n    \
              haproxy_backends: [{{name: shop, pools: [{{group: blue, port: {service_port}}}, \
              {{group: green, port: {service_port}, idle: true}}]}}]\n  children:\n    \
              balancers:\n      hosts:\n",
-            word(user),
-            word(group),
         );
         for balancer in &self.balancers {
-            let (name, address, port) = (balancer.name, balancer.address, balancer.port);
-            let here = balancer.path("");
-            let here = here.display().to_string();
-            let here = here.trim_end_matches('/');
-            let _ = writeln!(
-                text,
-                "        {name}: {{ansible_host: {address}, ansible_port: {}, \
-                 ansible_ssh_private_key_file: {}, here: {here}, \
-                 haproxy_socket: {here}/admin.sock, haproxy_server_state: {here}/server-state, \
-                 haproxy_frontends: [{{name: shop, bind: [\"{address}:{port}\"], backend: shop}}]}}",
-                balancer.sshd.port(),
-                balancer.sshd.path("user_key").display(),
-            );
+            let _ = writeln!(text, "        {}", balancer.inventory_entry());
         }
         for pool in ["blue", "green"] {
             let _ = writeln!(text, "    {pool}:\n      hosts:");
@@ -204,15 +176,7 @@ impl World {
 
     /// Applies what the role says about HAProxy's files, on both load balancers.
     pub(crate) fn configure(&self) {
-        let role = self.path("roles/haproxy");
-        if !role.exists() {
-            fs::create_dir_all(role.join("tasks")).unwrap();
-            for part in ["defaults", "vars", "templates"] {
-                symlink(Path::new(ROLE).join(part), role.join(part)).unwrap();
-            }
-            self.write("roles/haproxy/tasks/main.yml", CONFIGURE);
-            self.write("balancers.yml", "- hosts: balancers\n  roles: [haproxy]\n");
-        }
+        balancer::write_playbook(&self.path(""));
         let ended = self.fleet(&["apply", "balancers.yml", "--yes"]);
         assert_eq!(ended.code, 0, "{}", ended.all());
     }

@@ -83,6 +83,8 @@ pub(super) trait Listener {
     async fn confirm(&mut self, within: Duration);
     /// Another run holds the host's lock: the host is waited for.
     fn waiting(&mut self, holder: Option<&Holder>);
+    /// Another host of this run is the same machine and has its turn: the host is waited for.
+    fn awaits_turn(&mut self);
     /// The wait is over.
     fn begun(&mut self);
 }
@@ -156,9 +158,13 @@ impl<'a, L: Listener> Conversation<'a, L> {
         if let Event::Waiting { holder } = event {
             self.listener.waiting(holder.as_ref());
             let limit = Duration::from_millis(wait) + MARGIN;
-            let usual = std::mem::replace(&mut self.silence, limit);
-            event = self.hear().await?;
-            self.silence = usual;
+            event = self.hear_within(limit).await?;
+        }
+        if matches!(event, Event::AwaitsTurn) {
+            self.listener.awaits_turn();
+        }
+        while matches!(event, Event::AwaitsTurn) {
+            event = self.hear_within(MARGIN).await?;
         }
         match event {
             Event::Begun { pending, running } => {
@@ -173,6 +179,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
             Event::Fatal { message } => Err(Lost::Fatal(message)),
             _ => Err(Lost::OutOfTurn("no beginning")),
         }
+    }
+
+    /// Hears what may come later than usual.
+    async fn hear_within(&mut self, limit: Duration) -> Result<Event, Lost> {
+        let usual = std::mem::replace(&mut self.silence, limit);
+        let event = self.hear().await;
+        self.silence = usual;
+        event
     }
 
     /// Whoever is told about tasks.
@@ -387,7 +401,10 @@ impl<'a, L: Listener> Conversation<'a, L> {
             Event::Fatal { message } => return Err(Lost::Fatal(message)),
             Event::Done { .. } => return Err(Lost::OutOfTurn("an end before its last task")),
             Event::Hello { .. } => return Err(Lost::OutOfTurn("a second greeting")),
-            Event::Begun { .. } | Event::Waiting { .. } | Event::Locked { .. } => {
+            Event::Begun { .. }
+            | Event::Waiting { .. }
+            | Event::AwaitsTurn
+            | Event::Locked { .. } => {
                 return Err(Lost::OutOfTurn("a second beginning"));
             }
             Event::Census { .. } => return Err(Lost::OutOfTurn("a census nobody asked for")),

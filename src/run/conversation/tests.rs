@@ -15,6 +15,7 @@ impl Listener for Deaf {
     fn orphan(&mut self, _: Orphan) {}
     async fn confirm(&mut self, _: Duration) {}
     fn waiting(&mut self, _: Option<&Holder>) {}
+    fn awaits_turn(&mut self) {}
     fn begun(&mut self) {}
 }
 
@@ -251,6 +252,7 @@ impl Listener for Curious {
     fn orphan(&mut self, _: Orphan) {}
     async fn confirm(&mut self, _: Duration) {}
     fn waiting(&mut self, _: Option<&Holder>) {}
+    fn awaits_turn(&mut self) {}
     fn begun(&mut self) {}
 }
 
@@ -307,4 +309,38 @@ async fn a_host_that_stops_reading_is_given_up() {
         lost.to_string(),
         "the helper did not take what was sent to it for 0 s"
     );
+}
+
+/// How often it was told that the host waits.
+#[derive(Default)]
+struct InLine(usize);
+
+impl Listener for InLine {
+    fn started(&mut self, _: TaskId) {}
+    fn advanced(&mut self, _: TaskId, _: Advance) {}
+    fn finished(&mut self, _: TaskId, _: Outcome) {}
+    fn orphan(&mut self, _: Orphan) {}
+    async fn confirm(&mut self, _: Duration) {}
+    fn waiting(&mut self, _: Option<&Holder>) {
+        self.0 += 1;
+    }
+    fn awaits_turn(&mut self) {
+        self.0 += 1;
+    }
+    fn begun(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_turn_is_waited_for_as_long_as_the_host_says_so() {
+    let (channel, _stdin, mut stdout) = host(64 * 1024);
+    let waiting = Event::Waiting { holder: None };
+    let turns = || Event::AwaitsTurn;
+    for event in [hello(), waiting, turns(), turns(), turns(), begun()] {
+        stdout.write_all(&wire::encode(&event)).await.unwrap();
+    }
+    let (mut listener, silence) = (InLine::default(), Duration::from_secs(5));
+    let begun = Conversation::begin(channel, &mut listener, silence, begin()).await;
+    assert!(begun.is_ok());
+    drop(begun);
+    assert_eq!(listener.0, 2, "once for the other run, once for its own");
 }

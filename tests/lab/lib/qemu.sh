@@ -84,7 +84,7 @@ kernel_arguments() {
 monitor() {
     local answer
     answer=$(cd "$1" && printf '%s\n' "$2" | socat -t 120 - UNIX-CONNECT:monitor.sock | tr -d '\r')
-    answer=$(grep -iE '^error|^unknown command' <<<"$answer") || return 0
+    answer=$(grep -iE '^error|^unknown command|^could not|^invalid' <<<"$answer") || return 0
     die "qemu monitor: $2: $answer"
 }
 
