@@ -133,7 +133,7 @@ pub(super) fn going_on(args: &ApplyArgs) -> Result<GoingOn, Error> {
     let mut args = merged(args, &past)?;
     let mut wanted = Vec::new();
     if args.rollout.resume.is_some() {
-        wanted.extend([Outcome::Unknown, Outcome::Untouched]);
+        wanted.extend(Outcome::LEFT);
     }
     if args.rollout.rerun == Some(Which::Failed) {
         wanted.extend([Outcome::Failed, Outcome::Unreachable]);
@@ -248,7 +248,7 @@ fn nothing_left(past: &Past, asked: &RolloutArgs) -> Error {
     );
     let error = Error::new(ErrorKind::Usage, message);
     let failed = past.hosts(&[Outcome::Failed, Outcome::Unreachable]);
-    let left = past.hosts(&[Outcome::Unknown, Outcome::Untouched]);
+    let left = past.hosts(&Outcome::LEFT);
     match asked.resume {
         Some(_) if !failed.is_empty() => {
             error.hint("`--rerun failed` takes those again that failed or were not reached")

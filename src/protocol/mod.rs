@@ -13,6 +13,7 @@
 //! helper      Started, Advanced, Need { sha256 }, Finished { … } …  Done
 //! controller  Content { sha256, size } + raw bytes      (only when asked by Need)
 //! controller  Heard                                     (only when asked by Finished)
+//! controller  Stop                                      (at most once, at any time after Begun)
 //! ```
 //!
 //! A stream that ends without [`Event::Done`] is a failure of that host, whatever came before.
@@ -97,6 +98,9 @@ pub enum Message {
     },
     /// All that the playbook declares was sent: what else it made has no owner any more.
     Orphans(Declared),
+    /// The user wants no more: what is under way ends, and nothing that was not begun yet is begun.
+    /// Tasks are still answered, as skipped, so that both ends stay in step.
+    Stop,
     /// Count what is on the host, and answer with [`Event::Census`].
     Census,
     /// No more tasks: finish and say [`Event::Done`].
@@ -264,6 +268,8 @@ pub enum Event {
         /// The task.
         id: TaskId,
     },
+    /// Something was left to do when [`Message::Stop`] was found: from here on nothing is begun.
+    Stopped,
     /// How far the task that was started last has come; now and then, and never needed.
     Advanced(Advance),
     /// The task that was started last may have cut the host off: it is taken back unless a

@@ -50,9 +50,15 @@ struct Run<'r> {
     earlier_drift: bool,
     /// Handlers that check foretells.
     foretold: BTreeSet<HandlerName>,
-    /// A task failed: nothing more is done on this host.
-    stopped: bool,
+    /// Nothing more is begun on this host, and why.
+    stopped: Option<&'static str>,
 }
+
+/// Why a task after a failed one has no result.
+const FAILED: &str = "not run: an earlier task failed";
+
+/// Why a task has none after the controller has said so.
+const INTERRUPTED: &str = "not run: the run was interrupted";
 
 impl<'r> Run<'r> {
     fn new(
@@ -68,7 +74,7 @@ impl<'r> Run<'r> {
             ledger,
             earlier_drift: false,
             foretold: BTreeSet::new(),
-            stopped: false,
+            stopped: None,
         }
     }
 
@@ -99,6 +105,7 @@ impl<'r> Run<'r> {
     }
 
     fn task(&mut self, task: &Task) -> Result<(), ServeError> {
+        self.look_up()?;
         self.host.send(&Event::Started { id: task.id })?;
         let begin = Instant::now();
         let place = self.delivery.place(task);
@@ -147,21 +154,32 @@ impl<'r> Run<'r> {
         if ran && !failed && !more {
             self.pending.remove(&task.answers)?;
         }
-        self.stopped |= failed && !task.ignore_errors;
+        if failed && !task.ignore_errors {
+            self.stopped = Some(FAILED);
+        }
         Ok(())
     }
 
-    /// A host that failed keeps what is pending: the run did not get there.
+    /// Looks whether anything more is to be begun, if there would be.
+    fn look_up(&mut self) -> Result<(), WireError> {
+        if self.stopped.is_none() && self.host.is_told_to_stop()? {
+            self.stopped = Some(INTERRUPTED);
+            self.host.send(&Event::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// A host that was stopped keeps what is pending: the run did not get there.
     fn dismiss(&mut self, handler: HandlerName) -> Result<(), ServeError> {
-        if self.host.mode() == Mode::Apply && !self.stopped {
+        if self.host.mode() == Mode::Apply && self.stopped.is_none() {
             self.pending.remove(&[handler])?;
         }
         Ok(())
     }
 
     fn outcome(&mut self, task: &Task, place: Option<&Place>) -> Work {
-        if self.stopped {
-            return Work::skipped("not run: an earlier task failed");
+        if let Some(why) = self.stopped {
+            return Work::skipped(why);
         }
         if !task.answers.is_empty() {
             let pending = self.pending.any(&task.answers);

@@ -156,7 +156,8 @@ impl<'c> Course<'c> {
     fn outcome(&self, report: &HostReport) -> Outcome {
         let class = report.error.as_ref().map(|error| error.class);
         match report.status() {
-            _ if class == Some(ErrorClass::Interrupted) => Outcome::Unknown,
+            _ if class == Some(ErrorClass::Interrupted) => Outcome::Interrupted,
+            _ if class == Some(ErrorClass::Abandoned) => Outcome::Unknown,
             HostStatus::Unreachable => Outcome::Unreachable,
             HostStatus::Untouched => Outcome::Untouched,
             _ if report.has_failed(self.command) => Outcome::Failed,

@@ -328,8 +328,8 @@ impl<'w> Run<'w> {
             if !course.goes_on() {
                 // What was not let in on its host yet is not to begin there.
                 stop.send_if_modified(|urgency| {
-                    let sooner = *urgency < Urgency::Finish;
-                    *urgency = (*urgency).max(Urgency::Finish);
+                    let sooner = *urgency < Urgency::Hosts;
+                    *urgency = (*urgency).max(Urgency::Hosts);
                     sooner
                 });
             }
@@ -343,10 +343,10 @@ impl<'w> Run<'w> {
                     // Whoever only looks leaves nothing half done.
                     let changes = self.options.command.changes();
                     let soon = if changes { asked } else { Urgency::Now };
-                    if soon == Urgency::Finish {
+                    if soon == Urgency::Tasks {
                         progress.note(
-                            "interrupted: hosts that are under way are finished, and no other is \
-                             begun; once more, and fleet stops at once",
+                            "interrupted: tasks that run are finished, and nothing else is begun; \
+                             once more, and fleet stops at once",
                         );
                     }
                     stop.send_replace(soon);
