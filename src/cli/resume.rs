@@ -60,6 +60,8 @@ pub(super) struct RolloutArgs {
     pub any_errors_fatal: bool,
 
     /// Stop after so many batches, to look at them and go on with `--resume`
+    ///
+    /// On a terminal it asks whether to go on, and again after so many more.
     #[arg(long, value_name = "N")]
     pub pause_after: Option<std::num::NonZeroU32>,
 
@@ -158,6 +160,7 @@ fn rollout(args: &RolloutArgs, seed: u64, only: Option<BTreeSet<String>>) -> Rol
         max_fail: args.max_fail,
         any_errors_fatal: args.any_errors_fatal,
         pause_after: args.pause_after,
+        goes_on: None,
         seed,
         only,
     }

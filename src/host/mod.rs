@@ -39,7 +39,7 @@ mod tree;
 mod unheard;
 
 pub use command::{Command, CommandEnd, CommandFailure};
-pub use confirmation::{CONFIRM_WITHIN, Watched, WayBack, watch};
+pub use confirmation::{Watched, WayBack, check_confirm_timeout, confirm_within, watch};
 pub(crate) use confirmation::{confirm, require as require_confirmation};
 pub use draft::Draft;
 pub(crate) use draft::sync_parent;

@@ -18,6 +18,8 @@
 //!
 //! A stream that ends without [`Event::Done`] is a failure of that host, whatever came before.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::resource::AnyResource;
@@ -41,6 +43,9 @@ pub use hidden::{HIDDEN, HIDDEN_REASON};
 pub use output::Output;
 pub use ownership::{Declared, Origin, Orphan};
 pub use severity::{Severity, UnknownSeverity};
+
+/// The longest that a change may wait to be confirmed.
+pub const CONFIRM_LIMIT: Duration = Duration::from_mins(10);
 
 /// Whether the helper only looks or also changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,7 +280,7 @@ pub enum Event {
     /// The task that was started last may have cut the host off: it is taken back unless a
     /// [`Message::Confirm`] comes over a new connection.
     Unconfirmed {
-        /// In this time, in milliseconds.
+        /// In this time, in milliseconds; at most [`CONFIRM_LIMIT`].
         within_ms: u64,
     },
     /// The answer to [`Message::Confirm`].

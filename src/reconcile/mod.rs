@@ -230,12 +230,30 @@ impl<'r> Run<'r> {
         match (self.host.mode(), drift.is_empty()) {
             (_, true) if !every_time => Outcome::default().into(),
             (Mode::Check, true) => Work::would_run("runs every time; check does not run it"),
-            (Mode::Check, false) => Outcome::drifted(drift).into(),
+            (Mode::Check, false) => self.foretell(resource, &actual, drift).into(),
             (Mode::Apply, false) if drift.iter().all(Drift::is_only_reported) => {
                 Outcome::drifted(drift).into()
             }
             (Mode::Apply, _) => self.change(task, resource, &actual, drift),
         }
+    }
+
+    /// What differs, and whether its change would have to be confirmed.
+    fn foretell<R: Resource>(
+        &self,
+        resource: &R,
+        actual: &R::Actual,
+        drift: Vec<Drift>,
+    ) -> Outcome {
+        let mut outcome = Outcome::drifted(drift);
+        // What keeps the way back from being known now keeps the apply from changing anything.
+        if outcome.would_change() && matches!(resource.way_back(&self.host, actual), Ok(Some(_))) {
+            outcome.message = Some(format!(
+                "may cut the host off: taken back unless fleet can connect anew within {} s",
+                resource.confirm_within().as_secs()
+            ));
+        }
+        outcome
     }
 
     /// Notes who is to be notified, changes, and looks whether it came about.
@@ -308,7 +326,7 @@ impl<'r> Run<'r> {
         };
         let output = resource.apply(&self.host, actual)?;
         if let Some(way_back) = way_back {
-            require_confirmation(&self.host, &way_back)?;
+            require_confirmation(&self.host, &way_back, resource.confirm_within())?;
         }
         Ok(output)
     }
@@ -390,54 +408,4 @@ fn in_words(drift: &[Drift]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::{Deserialize, Serialize};
-
-    use super::*;
-
-    /// Finds what nobody repairs.
-    #[derive(Serialize, Deserialize)]
-    struct Audit;
-
-    impl Resource for Audit {
-        const KIND: &'static str = "audit";
-        const EXAMPLE: &'static str = "";
-        type Actual = ();
-
-        fn id(&self) -> String {
-            String::new()
-        }
-
-        fn observe(&self, _: &Host) -> Result<(), Failure> {
-            Ok(())
-        }
-
-        fn drift(&self, (): &()) -> Vec<Drift> {
-            vec![Drift::reported("door", "closed", "open")]
-        }
-
-        fn apply(&self, _: &Host, (): &()) -> Result<Option<Output>, Failure> {
-            panic!("what is only reported is never applied");
-        }
-    }
-
-    #[test]
-    fn what_is_only_reported_is_drift_in_apply_too_and_no_failure() {
-        let base = tempfile::tempdir().unwrap();
-        let host = Host::offline(base.path());
-        assert_eq!(host.mode(), Mode::Apply);
-        let mut delivery = Delivery::default();
-        let pending = Pending::load(base.path(), None).unwrap();
-        let mut run = Run::new(host, pending, None, &mut delivery);
-        let task: Task = serde_json::from_value(serde_json::json!({
-            "id": 0, "notify": ["restart"],
-            "resource": { "kind": "file", "declared": { "path": "/" } }
-        }))
-        .unwrap();
-        let work = run.reconcile(&task, &Audit);
-        assert_eq!(work.outcome.status, Status::Drift);
-        assert_eq!(work.outcome.drift.len(), 1);
-        assert!(!work.outcome.would_change());
-        assert!(!run.pending.any(&task.notify), "nobody is notified");
-    }
-}
+mod tests;

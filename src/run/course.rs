@@ -146,6 +146,21 @@ impl<'c> Course<'c> {
         }
     }
 
+    /// Why the run stops here, and what somebody who may let it go on should know.
+    pub(super) fn so_far(&self, why: &CutShort) -> String {
+        let failed = match self.failed {
+            0 => "none failed".to_owned(),
+            1 => "1 failed or was not reached".to_owned(),
+            count => format!("{count} failed or were not reached"),
+        };
+        let why = why.words(self.selected);
+        let hosts = match self.begun.len() {
+            1 => "1 host".to_owned(),
+            count => format!("{count} hosts"),
+        };
+        format!("{why}: of {hosts}, {failed}")
+    }
+
     /// Nothing more is begun. What the user wants outranks what was found.
     pub(super) fn stop(&mut self, why: CutShort) {
         if self.goes_on() || why == CutShort::Interrupted {

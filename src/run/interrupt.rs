@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// How soon the work under way is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,21 @@ impl Interrupt {
             Urgency::Tasks | Urgency::Now => Urgency::Now,
         };
         self.urgency
+    }
+
+    /// Waits for something that blocks, such as an answer of the user, unless a signal comes first.
+    /// Then it is left to itself.
+    pub async fn unless<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (say, said) = oneshot::channel();
+        let begun = std::thread::Builder::new().spawn(move || say.send(act()).ok());
+        begun.ok()?;
+        tokio::select! {
+            said = said => said.ok(),
+            _ = self.wait() => None,
+        }
     }
 }
 

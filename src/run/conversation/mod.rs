@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use crate::playbook::Body;
 use crate::protocol::wire::LINE_LIMIT;
 use crate::protocol::{
-    Advance, Begin, Census, Content, Declared, Event, Facts, HandlerName, Holder, Judge, Message,
-    Orphan, Outcome, Sha256, Task, TaskId,
+    Advance, Begin, CONFIRM_LIMIT, Census, Content, Declared, Event, Facts, HandlerName, Holder,
+    Judge, Message, Orphan, Outcome, Sha256, Task, TaskId,
 };
 use crate::transport::{Channel, Ending, TransportError};
 
@@ -410,7 +410,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
             }
             Event::Unconfirmed { within_ms } => {
                 self.confirmed = true;
-                let within = Duration::from_millis(within_ms).min(MARGIN);
+                let within = Duration::from_millis(within_ms).min(CONFIRM_LIMIT);
                 self.listener.confirm(within).await;
             }
             Event::Stopped if !self.told_to_stop || self.stopped => {

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::*;
-use crate::protocol::{Mode, Origin, wire};
+use crate::protocol::{Mode, Origin, Step, wire};
 use crate::resource::AnyResource;
 
 struct Deaf;
