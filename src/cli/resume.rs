@@ -65,7 +65,7 @@ pub(super) struct RolloutArgs {
     #[arg(long, value_name = "N")]
     pub pause_after: Option<std::num::NonZeroU32>,
 
-    /// Go on with an earlier run: with its hosts that were not begun, or whose end is not known
+    /// Go on with an earlier run: with its hosts that were not begun, or not worked on to their end
     ///
     /// Its playbook and arguments are asked for again, but for the values given with `-e`, which
     /// it did not keep. Batches go on where they stopped; failures are counted anew.

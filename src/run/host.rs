@@ -174,7 +174,12 @@ async fn attempt(
                 .pause()
                 .await
                 .map_err(|(lost, ending)| broken(&lost, &ending))?;
-            paused.insert(user, channel);
+            // It may have been stopped since. What was said last is to arrive.
+            if record.stopped() {
+                channel.close().await;
+            } else {
+                paused.insert(user, channel);
+            }
             Ok(())
         }
         Ok(()) => {
