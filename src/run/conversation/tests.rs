@@ -357,9 +357,9 @@ async fn stopped(events: &[Event]) -> (Vec<Message>, Result<u32, String>) {
         }
         heard
     });
-    let (urgency, hears) = watch::channel(Urgency::Hosts);
+    let (urgency, receiver) = watch::channel(Urgency::Hosts);
     let (mut listener, silence) = (Interrupted::default(), Duration::from_mins(1));
-    let begun = Conversation::begin(channel, &mut listener, silence, begin(), hears).await;
+    let begun = Conversation::begin(channel, &mut listener, silence, begin(), receiver).await;
     let Ok((mut conversation, _)) = begun else {
         panic!("it greeted")
     };
