@@ -1,5 +1,6 @@
 //! `fleet apply`: show the plan, ask, bring it about.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::journal::Past;
 use crate::memory::Project;
 use crate::report::{self, Command, HostStatus, ResourceReport, RunReport};
+use crate::run::{Interrupt, Rollout};
 
 /// Arguments of `fleet apply`.
 #[derive(Args, Clone, Debug)]
@@ -86,7 +88,10 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Er
     let request = Request {
         lock_timeout: args.lock_timeout,
         prune: args.prune,
-        rollout,
+        rollout: Rollout {
+            goes_on: (session.settings.answers == Answers::Typed).then_some(goes_on),
+            ..rollout
+        },
         ..session.request(Command::Apply, &args.playbook)?
     };
     if let Some(code) = session.list(&request, targets, tags)? {
@@ -189,18 +194,43 @@ fn leaves_work(plan: &RunReport) -> bool {
 fn ask(session: &Session, plan: &RunReport, args: &ApplyArgs) -> Result<(), Error> {
     let color = session.settings.stderr_color;
     let text = report::render(plan, session.text_options(args.report(), color));
-    let term = console::Term::stderr();
-    let answer = term
-        .write_str(&format!("{text}\nApply these changes? [y/N] "))
-        .and_then(|()| term.read_line())
-        .map_err(|error| Error::new(ErrorKind::Internal, "cannot ask").caused_by(error))?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Error::new(
+    let question = format!("{text}\nApply these changes? [y/N] ");
+    let cannot = |error| Error::new(ErrorKind::Internal, "cannot ask").caused_by(error);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(cannot)?;
+    // Looking at the hosts has taken Ctrl-C away from the terminal.
+    let answer = runtime
+        .block_on(async {
+            Interrupt::listen()
+                .unless(move || consents(&question))
+                .await
+        })
+        .transpose()
+        .map_err(cannot)?;
+    match answer {
+        Some(true) => Ok(()),
+        Some(false) | None => Err(Error::new(
             ErrorKind::Interrupted,
             "not applied: nothing was changed",
         )),
     }
+}
+
+/// Asks on the terminal. Whatever is not yes is no. The terminal stays as it is, so that Ctrl-C
+/// comes as a signal.
+fn consents(question: &str) -> io::Result<bool> {
+    console::Term::stderr().write_str(question)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    let answer = answer.trim().to_ascii_lowercase();
+    Ok(matches!(&*answer, "y" | "yes"))
+}
+
+/// Asks whether to go on after a pause.
+fn goes_on(so_far: &str) -> bool {
+    consents(&format!("{so_far}; go on with the next batch? [y/N] ")).unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -60,10 +60,12 @@ pub(super) struct RolloutArgs {
     pub any_errors_fatal: bool,
 
     /// Stop after so many batches, to look at them and go on with `--resume`
+    ///
+    /// On a terminal it asks whether to go on, and again after so many more.
     #[arg(long, value_name = "N")]
     pub pause_after: Option<std::num::NonZeroU32>,
 
-    /// Go on with an earlier run: with its hosts that were not begun, or whose end is not known
+    /// Go on with an earlier run: with its hosts that were not begun, or not worked on to their end
     ///
     /// Its playbook and arguments are asked for again, but for the values given with `-e`, which
     /// it did not keep. Batches go on where they stopped; failures are counted anew.
@@ -133,7 +135,7 @@ pub(super) fn going_on(args: &ApplyArgs) -> Result<GoingOn, Error> {
     let mut args = merged(args, &past)?;
     let mut wanted = Vec::new();
     if args.rollout.resume.is_some() {
-        wanted.extend([Outcome::Unknown, Outcome::Untouched]);
+        wanted.extend(Outcome::LEFT);
     }
     if args.rollout.rerun == Some(Which::Failed) {
         wanted.extend([Outcome::Failed, Outcome::Unreachable]);
@@ -158,6 +160,7 @@ fn rollout(args: &RolloutArgs, seed: u64, only: Option<BTreeSet<String>>) -> Rol
         max_fail: args.max_fail,
         any_errors_fatal: args.any_errors_fatal,
         pause_after: args.pause_after,
+        goes_on: None,
         seed,
         only,
     }
@@ -248,7 +251,7 @@ fn nothing_left(past: &Past, asked: &RolloutArgs) -> Error {
     );
     let error = Error::new(ErrorKind::Usage, message);
     let failed = past.hosts(&[Outcome::Failed, Outcome::Unreachable]);
-    let left = past.hosts(&[Outcome::Unknown, Outcome::Untouched]);
+    let left = past.hosts(&Outcome::LEFT);
     match asked.resume {
         Some(_) if !failed.is_empty() => {
             error.hint("`--rerun failed` takes those again that failed or were not reached")

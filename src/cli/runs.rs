@@ -84,7 +84,7 @@ fn left_over() -> Result<String, Error> {
     let unfinished =
         unfinished.map_err(|error| as_journal_error(error, "the journals cannot be read"))?;
     let lines = unfinished.iter().map(|past| {
-        let left = past.hosts(&[Outcome::Unknown, Outcome::Untouched]).len();
+        let left = past.hosts(&Outcome::LEFT).len();
         let (id, playbook) = (&past.asked.run_id, single_line(&past.asked.playbook));
         let state = if past.is_running {
             "goes on"
@@ -169,9 +169,7 @@ fn journal_text(past: &Past) -> String {
             );
         }
     }
-    let left = !past
-        .hosts(&[Outcome::Unknown, Outcome::Untouched])
-        .is_empty();
+    let left = !past.hosts(&Outcome::LEFT).is_empty();
     match &past.resumed_by {
         Some(by) => _ = writeln!(text, "run {} goes on with it", single_line(by)),
         None if left && !past.is_running => {

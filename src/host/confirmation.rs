@@ -17,10 +17,36 @@ use serde::{Deserialize, Serialize};
 
 use super::staging::make_private_directory;
 use super::{Failure, FileMode, Host, Permissions, Snapshot, files, remove_file, systemctl};
-use crate::protocol::Event;
+use crate::protocol::{CONFIRM_LIMIT, Event};
 
-/// How long a change may stay unconfirmed.
-pub const CONFIRM_WITHIN: Duration = Duration::from_mins(1);
+/// How long a change may stay unconfirmed, unless its task says otherwise.
+const CONFIRM_WITHIN: Duration = Duration::from_mins(1);
+
+/// No connection is sure to come about in less.
+const SHORTEST: Duration = Duration::from_secs(10);
+
+/// How long a change may stay unconfirmed whose task says so, in seconds.
+#[must_use]
+pub fn confirm_within(seconds: Option<u64>) -> Duration {
+    seconds.map_or(CONFIRM_WITHIN, Duration::from_secs)
+}
+
+/// Makes sure that a task asks for a time that can be kept.
+///
+/// # Errors
+/// Which times can.
+pub fn check_confirm_timeout(seconds: Option<u64>) -> Result<(), String> {
+    match seconds {
+        Some(seconds) if !(SHORTEST..=CONFIRM_LIMIT).contains(&Duration::from_secs(seconds)) => {
+            Err(format!(
+                "`confirm_timeout: {seconds}` is not from {} to {} seconds",
+                SHORTEST.as_secs(),
+                CONFIRM_LIMIT.as_secs()
+            ))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// How often the watch looks whether it was confirmed.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -92,9 +118,9 @@ impl Watched {
 ///
 /// # Errors
 /// If nobody came in time, or nobody could watch: the change was taken back.
-pub(crate) fn require(host: &Host, back: &WayBack) -> Result<(), Failure> {
+pub(crate) fn require(host: &Host, back: &WayBack, within: Duration) -> Result<(), Failure> {
     let state = host.state_directory();
-    let mut watch = match arm(state, back) {
+    let mut watch = match arm(state, back, within) {
         Ok(watch) => watch,
         Err(failure) => {
             remove_file(&unconfirmed(state))?;
@@ -104,7 +130,7 @@ pub(crate) fn require(host: &Host, back: &WayBack) -> Result<(), Failure> {
             )));
         }
     };
-    let within_ms = u64::try_from(CONFIRM_WITHIN.as_millis()).unwrap_or(u64::MAX);
+    let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
     // Where it is not heard, nobody comes; that is what the watch is for.
     let _ = host.send(&Event::Unconfirmed { within_ms });
     let ended = watch.wait().ok().and_then(|status| status.code());
@@ -117,23 +143,23 @@ pub(crate) fn require(host: &Host, back: &WayBack) -> Result<(), Failure> {
         Ok(Watched::Confirmed) if !under_way(state).exists() => Ok(()),
         Ok(Watched::TakenBack) => Err(Failure::Refused(format!(
             "it may cut the host off, and nobody could connect anew within {} s, so it was taken back",
-            CONFIRM_WITHIN.as_secs()
+            within.as_secs()
         ))),
         Ok(Watched::Confirmed) | Err(_) => Err(Failure::Unexpected(format!(
             "it may cut the host off, nobody could connect anew within {} s, and it could not be \
              taken back whole; {} has what was there before",
-            CONFIRM_WITHIN.as_secs(),
+            within.as_secs(),
             under_way(state).display()
         ))),
     }
 }
 
 /// Starts the watch: this very program, with nothing of this one's but its directory.
-fn arm(state: &Path, back: &WayBack) -> Result<Child, Failure> {
+fn arm(state: &Path, back: &WayBack, within: Duration) -> Result<Child, Failure> {
     make_private_directory(state)?;
     remove_file(&under_way(state))?;
     let unconfirmed_change = Unconfirmed {
-        within_ms: u64::try_from(CONFIRM_WITHIN.as_millis()).unwrap_or(u64::MAX),
+        within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
         back: back.clone(),
     };
     let json = serde_json::to_vec(&unconfirmed_change).expect("paths that came as text");

@@ -2,22 +2,37 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 
+use rustix::io::ioctl_fionread;
 use sha2::Digest;
 
 use crate::protocol::wire::{self, PIECE, WireError};
 use crate::protocol::{Content, Event, Judge, Message, Sha256, TaskId};
 
-/// How many bytes of messages may wait while contents are received.
+/// How many bytes of messages may wait until they are worked on.
 const QUEUE_LIMIT: usize = wire::LINE_LIMIT;
 
 /// The stream to and from the controller.
 pub struct Link {
-    reader: Box<dyn BufRead>,
+    reader: Box<dyn Incoming>,
     writer: Box<dyn Write>,
-    /// Messages that came before the content that was asked for, and their size.
+    /// Messages that were read before their turn, and their size.
     queue: VecDeque<(usize, Message)>,
     queued: usize,
+    told_to_stop: bool,
+}
+
+/// What messages are read from.
+trait Incoming: BufRead {
+    /// Whether there is something to read by now.
+    fn has_arrived(&self) -> bool;
+}
+
+impl<R: Read + AsFd> Incoming for BufReader<R> {
+    fn has_arrived(&self) -> bool {
+        !self.buffer().is_empty() || ioctl_fionread(self.get_ref()).is_ok_and(|bytes| bytes > 0)
+    }
 }
 
 /// Why a content did not arrive.
@@ -43,12 +58,13 @@ pub(super) enum FetchError {
 
 impl Link {
     /// A conversation over `reader` and `writer`.
-    pub fn new(reader: impl Read + 'static, writer: impl Write + 'static) -> Self {
+    pub fn new(reader: impl Read + AsFd + 'static, writer: impl Write + 'static) -> Self {
         Self {
             reader: Box::new(BufReader::with_capacity(PIECE, reader)),
             writer: Box::new(writer),
             queue: VecDeque::new(),
             queued: 0,
+            told_to_stop: false,
         }
     }
 
@@ -64,10 +80,46 @@ impl Link {
             self.queued -= size;
             return Ok(Some(message));
         }
-        match wire::read_line(&mut self.reader)? {
-            Some(line) => wire::decode(&line).map(Some),
-            None => Ok(None),
+        while let Some(line) = wire::read_line(&mut self.reader)? {
+            if let Some(message) = self.heed(wire::decode(&line)?) {
+                return Ok(Some(message));
+            }
         }
+        Ok(None)
+    }
+
+    /// Whether the controller has said [`Message::Stop`]. Takes in what has come by now, which keeps
+    /// its turn, and waits for nothing but the end of a line.
+    pub(super) fn is_told_to_stop(&mut self) -> Result<bool, WireError> {
+        while !self.told_to_stop && self.queued < QUEUE_LIMIT / 2 && self.reader.has_arrived() {
+            let Some(line) = wire::read_line(&mut self.reader)? else {
+                break;
+            };
+            self.keep(line.len(), wire::decode(&line)?)?;
+        }
+        Ok(self.told_to_stop)
+    }
+
+    /// Notes what is said out of turn, and gives back everything else.
+    fn heed(&mut self, message: Message) -> Option<Message> {
+        if matches!(message, Message::Stop) {
+            self.told_to_stop = true;
+            return None;
+        }
+        Some(message)
+    }
+
+    /// Keeps a message for its turn.
+    fn keep(&mut self, size: usize, message: Message) -> Result<(), WireError> {
+        // Raw bytes would follow this one; they would be read as lines.
+        if let Message::Content { .. } = message {
+            return Err(WireError::Unexpected("a content that was not asked for"));
+        }
+        if let Some(message) = self.heed(message) {
+            self.queued += size;
+            self.queue.push_back((size, message));
+        }
+        Ok(())
     }
 
     /// Asks for a content and moves its bytes to `sink`, verified. What `sink` holds after an
@@ -115,15 +167,10 @@ impl Link {
             if is_answer(&message) {
                 return Ok(message);
             }
-            // Raw bytes would follow this one; they would be read as lines.
-            if let Message::Content { .. } = message {
-                return Err(WireError::Unexpected("a content that was not asked for"));
-            }
-            self.queued += line.len();
+            self.keep(line.len(), message)?;
             if self.queued > QUEUE_LIMIT {
                 return Err(WireError::TooLong);
             }
-            self.queue.push_back((line.len(), message));
         }
     }
 

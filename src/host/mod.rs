@@ -39,7 +39,7 @@ mod tree;
 mod unheard;
 
 pub use command::{Command, CommandEnd, CommandFailure};
-pub use confirmation::{CONFIRM_WITHIN, Watched, WayBack, watch};
+pub use confirmation::{Watched, WayBack, check_confirm_timeout, confirm_within, watch};
 pub(crate) use confirmation::{confirm, require as require_confirmation};
 pub use draft::Draft;
 pub(crate) use draft::sync_parent;
@@ -142,7 +142,8 @@ impl Host {
             claim: None,
             playbook: None,
         };
-        Self::new(Link::new(io::empty(), io::sink()), state.to_owned(), begin)
+        let (nothing, _) = io::pipe().expect("two more descriptors");
+        Self::new(Link::new(nothing, io::sink()), state.to_owned(), begin)
     }
 
     /// The conversation goes on without this view of the host.
@@ -226,6 +227,11 @@ impl Host {
     /// Waits for what the controller says next; `None` when it has hung up.
     pub(crate) fn receive(&self) -> Result<Option<Message>, WireError> {
         self.link.borrow_mut().receive()
+    }
+
+    /// Whether the controller wants nothing more to be begun.
+    pub(crate) fn is_told_to_stop(&self) -> Result<bool, WireError> {
+        self.link.borrow_mut().is_told_to_stop()
     }
 
     /// Waits for the controller's verdict on a task.

@@ -139,7 +139,10 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let staging = state.path().join("staging");
         let answer = b"{\"message\":\"content\",\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\",\"size\":3}\nabc";
-        let link = super::super::Link::new(&answer[..], std::io::sink());
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(answer).unwrap();
+        drop(writer);
+        let link = super::super::Link::new(reader, std::io::sink());
         let begin = crate::protocol::Begin {
             mode: crate::protocol::Mode::Apply,
             diff: false,

@@ -27,7 +27,7 @@ pub use writer::Journal;
 pub const DIRECTORY: &str = "runs";
 
 /// Raised when a fleet that reads this one's journals would misunderstand them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a run is about: enough to go on with it later. Holds no values of variables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,8 @@ pub enum Outcome {
     Failed,
     /// It was not reached, or the connection was lost.
     Unreachable,
+    /// The user stopped it between two tasks.
+    Interrupted,
     /// It was begun, and how far it came cannot be known.
     Unknown,
     /// Nothing was begun, or not all plays were.
@@ -73,13 +75,17 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Done,
         Self::Failed,
         Self::Unreachable,
+        Self::Interrupted,
         Self::Unknown,
         Self::Untouched,
     ];
+
+    /// What a run that goes on takes without being asked for it: the hosts that are not over.
+    pub const LEFT: [Self; 3] = [Self::Interrupted, Self::Unknown, Self::Untouched];
 
     /// For people and programs.
     #[must_use]
@@ -88,6 +94,7 @@ impl Outcome {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
             Self::Unknown => "unknown",
             Self::Untouched => "untouched",
         }

@@ -188,11 +188,7 @@ pub fn unfinished(directory: &Path) -> Result<Vec<Past>, JournalError> {
         .iter()
         .rev()
         .filter_map(|id| Past::load(directory, id).ok());
-    let left = |past: &Past| {
-        !past
-            .hosts(&[Outcome::Unknown, Outcome::Untouched])
-            .is_empty()
-    };
+    let left = |past: &Past| !past.hosts(&Outcome::LEFT).is_empty();
     Ok(pasts
         .filter(|past| past.resumed_by.is_none() && left(past))
         .collect())

@@ -168,9 +168,9 @@ fn what_makes_no_sense_is_told_with_its_line() {
     fs::write(&path, "").unwrap();
     let error = Past::load(directory.path(), "r1").unwrap_err().to_string();
     assert!(error.contains("r1.jsonl:1:"), "{error}");
-    fs::write(&path, "{\"entry\":\"asked\",\"format\":2,\"new\":1}\n").unwrap();
+    fs::write(&path, "{\"entry\":\"asked\",\"format\":3,\"new\":1}\n").unwrap();
     let error = Past::load(directory.path(), "r1").unwrap_err().to_string();
-    assert!(error.contains("newer fleet (format 2)"), "{error}");
+    assert!(error.contains("newer fleet (format 3)"), "{error}");
 }
 
 #[test]

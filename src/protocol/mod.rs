@@ -14,9 +14,12 @@
 //! helper      Started, Advanced, Need { sha256 }, Finished { … } …  Done
 //! controller  Content { sha256, size } + raw bytes      (only when asked by Need)
 //! controller  Heard                                     (only when asked by Finished)
+//! controller  Stop                                      (at most once, at any time after Begun)
 //! ```
 //!
 //! A stream that ends without [`Event::Done`] is a failure of that host, whatever came before.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +44,9 @@ pub use hidden::{HIDDEN, HIDDEN_REASON};
 pub use output::Output;
 pub use ownership::{Declared, Origin, Orphan};
 pub use severity::{Severity, UnknownSeverity};
+
+/// The longest that a change may wait to be confirmed.
+pub const CONFIRM_LIMIT: Duration = Duration::from_mins(10);
 
 /// Whether the helper only looks or also changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +104,9 @@ pub enum Message {
     },
     /// All that the playbook declares was sent: what else it made has no owner any more.
     Orphans(Declared),
+    /// The user wants no more: what is under way ends, and nothing that was not begun yet is begun.
+    /// Tasks are still answered, as skipped, so that both ends stay in step.
+    Stop,
     /// Count what is on the host, and answer with [`Event::Census`].
     Census,
     /// No more tasks: finish and say [`Event::Done`].
@@ -268,12 +277,14 @@ pub enum Event {
         /// The task.
         id: TaskId,
     },
+    /// Something was left to do when [`Message::Stop`] was found: from here on nothing is begun.
+    Stopped,
     /// How far the task that was started last has come; now and then, and never needed.
     Advanced(Advance),
     /// The task that was started last may have cut the host off: it is taken back unless a
     /// [`Message::Confirm`] comes over a new connection.
     Unconfirmed {
-        /// In this time, in milliseconds.
+        /// In this time, in milliseconds; at most [`CONFIRM_LIMIT`].
         within_ms: u64,
     },
     /// The answer to [`Message::Confirm`].

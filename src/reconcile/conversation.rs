@@ -1,6 +1,7 @@
 //! The conversation with the controller from the greeting to the goodbye, over all its plays.
 
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::Run;
@@ -29,7 +30,7 @@ pub enum ServeError {
 /// # Errors
 /// When it cannot go on. The controller has been told, if it is still there.
 pub fn serve(
-    reader: impl Read + 'static,
+    reader: impl Read + AsFd + 'static,
     writer: impl Write + 'static,
     state: &Path,
 ) -> Result<(), ServeError> {

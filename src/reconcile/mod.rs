@@ -50,9 +50,15 @@ struct Run<'r> {
     earlier_drift: bool,
     /// Handlers that check foretells.
     foretold: BTreeSet<HandlerName>,
-    /// A task failed: nothing more is done on this host.
-    stopped: bool,
+    /// Nothing more is begun on this host, and why.
+    stopped: Option<&'static str>,
 }
+
+/// Why a task after a failed one has no result.
+const FAILED: &str = "not run: an earlier task failed";
+
+/// Why a task has none after the controller has said so.
+const INTERRUPTED: &str = "not run: the run was interrupted";
 
 impl<'r> Run<'r> {
     fn new(
@@ -68,7 +74,7 @@ impl<'r> Run<'r> {
             ledger,
             earlier_drift: false,
             foretold: BTreeSet::new(),
-            stopped: false,
+            stopped: None,
         }
     }
 
@@ -99,6 +105,7 @@ impl<'r> Run<'r> {
     }
 
     fn task(&mut self, task: &Task) -> Result<(), ServeError> {
+        self.look_up()?;
         self.host.send(&Event::Started { id: task.id })?;
         let begin = Instant::now();
         let place = self.delivery.place(task);
@@ -147,21 +154,32 @@ impl<'r> Run<'r> {
         if ran && !failed && !more {
             self.pending.remove(&task.answers)?;
         }
-        self.stopped |= failed && !task.ignore_errors;
+        if failed && !task.ignore_errors {
+            self.stopped = Some(FAILED);
+        }
         Ok(())
     }
 
-    /// A host that failed keeps what is pending: the run did not get there.
+    /// Looks whether anything more is to be begun, if there would be.
+    fn look_up(&mut self) -> Result<(), WireError> {
+        if self.stopped.is_none() && self.host.is_told_to_stop()? {
+            self.stopped = Some(INTERRUPTED);
+            self.host.send(&Event::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// A host that was stopped keeps what is pending: the run did not get there.
     fn dismiss(&mut self, handler: HandlerName) -> Result<(), ServeError> {
-        if self.host.mode() == Mode::Apply && !self.stopped {
+        if self.host.mode() == Mode::Apply && self.stopped.is_none() {
             self.pending.remove(&[handler])?;
         }
         Ok(())
     }
 
     fn outcome(&mut self, task: &Task, place: Option<&Place>) -> Work {
-        if self.stopped {
-            return Work::skipped("not run: an earlier task failed");
+        if let Some(why) = self.stopped {
+            return Work::skipped(why);
         }
         if !task.answers.is_empty() {
             let pending = self.pending.any(&task.answers);
@@ -212,12 +230,30 @@ impl<'r> Run<'r> {
         match (self.host.mode(), drift.is_empty()) {
             (_, true) if !every_time => Outcome::default().into(),
             (Mode::Check, true) => Work::would_run("runs every time; check does not run it"),
-            (Mode::Check, false) => Outcome::drifted(drift).into(),
+            (Mode::Check, false) => self.foretell(resource, &actual, drift).into(),
             (Mode::Apply, false) if drift.iter().all(Drift::is_only_reported) => {
                 Outcome::drifted(drift).into()
             }
             (Mode::Apply, _) => self.change(task, resource, &actual, drift),
         }
+    }
+
+    /// What differs, and whether its change would have to be confirmed.
+    fn foretell<R: Resource>(
+        &self,
+        resource: &R,
+        actual: &R::Actual,
+        drift: Vec<Drift>,
+    ) -> Outcome {
+        let mut outcome = Outcome::drifted(drift);
+        // What keeps the way back from being known now keeps the apply from changing anything.
+        if outcome.would_change() && matches!(resource.way_back(&self.host, actual), Ok(Some(_))) {
+            outcome.message = Some(format!(
+                "may cut the host off: taken back unless fleet can connect anew within {} s",
+                resource.confirm_within().as_secs()
+            ));
+        }
+        outcome
     }
 
     /// Notes who is to be notified, changes, and looks whether it came about.
@@ -290,7 +326,7 @@ impl<'r> Run<'r> {
         };
         let output = resource.apply(&self.host, actual)?;
         if let Some(way_back) = way_back {
-            require_confirmation(&self.host, &way_back)?;
+            require_confirmation(&self.host, &way_back, resource.confirm_within())?;
         }
         Ok(output)
     }
@@ -372,54 +408,4 @@ fn in_words(drift: &[Drift]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::{Deserialize, Serialize};
-
-    use super::*;
-
-    /// Finds what nobody repairs.
-    #[derive(Serialize, Deserialize)]
-    struct Audit;
-
-    impl Resource for Audit {
-        const KIND: &'static str = "audit";
-        const EXAMPLE: &'static str = "";
-        type Actual = ();
-
-        fn id(&self) -> String {
-            String::new()
-        }
-
-        fn observe(&self, _: &Host) -> Result<(), Failure> {
-            Ok(())
-        }
-
-        fn drift(&self, (): &()) -> Vec<Drift> {
-            vec![Drift::reported("door", "closed", "open")]
-        }
-
-        fn apply(&self, _: &Host, (): &()) -> Result<Option<Output>, Failure> {
-            panic!("what is only reported is never applied");
-        }
-    }
-
-    #[test]
-    fn what_is_only_reported_is_drift_in_apply_too_and_no_failure() {
-        let base = tempfile::tempdir().unwrap();
-        let host = Host::offline(base.path());
-        assert_eq!(host.mode(), Mode::Apply);
-        let mut delivery = Delivery::default();
-        let pending = Pending::load(base.path(), None).unwrap();
-        let mut run = Run::new(host, pending, None, &mut delivery);
-        let task: Task = serde_json::from_value(serde_json::json!({
-            "id": 0, "notify": ["restart"],
-            "resource": { "kind": "file", "declared": { "path": "/" } }
-        }))
-        .unwrap();
-        let work = run.reconcile(&task, &Audit);
-        assert_eq!(work.outcome.status, Status::Drift);
-        assert_eq!(work.outcome.drift.len(), 1);
-        assert!(!work.outcome.would_change());
-        assert!(!run.pending.any(&task.notify), "nobody is notified");
-    }
-}
+mod tests;

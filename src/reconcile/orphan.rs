@@ -43,11 +43,12 @@ impl Run<'_> {
         let (Some(ledger), Some(playbook)) = (&self.ledger, self.host.playbook()) else {
             return Ok(());
         };
-        if self.stopped {
-            return Ok(());
-        }
         let playbook = playbook.to_owned();
         for made in ledger.declared_by(&playbook) {
+            self.look_up()?;
+            if self.stopped.is_some() {
+                return Ok(());
+            }
             if declared.keys.contains(&made.key) || declared.spared.contains(&made.origin.key()) {
                 continue;
             }

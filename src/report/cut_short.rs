@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Command, HostReport, HostStatus, RunReport, counted};
+use super::{Command, ErrorClass, HostError, HostReport, HostStatus, RunReport, counted};
 
 /// Why a run ended before every host was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,7 @@ impl CutShort {
 pub(super) struct HowFar<'r> {
     pub done: Vec<&'r str>,
     pub failed: Vec<&'r str>,
+    pub interrupted: Vec<&'r str>,
     pub untouched: Vec<&'r str>,
 }
 
@@ -81,10 +82,15 @@ impl<'r> HowFar<'r> {
         let mut far = Self {
             done: Vec::new(),
             failed: Vec::new(),
+            interrupted: Vec::new(),
             untouched: Vec::new(),
         };
         for host in &report.hosts {
+            let was_interrupted = |error: &HostError| {
+                matches!(error.class, ErrorClass::Interrupted | ErrorClass::Abandoned)
+            };
             let list = match host.status() {
+                _ if host.error.as_ref().is_some_and(was_interrupted) => &mut far.interrupted,
                 HostStatus::Untouched => &mut far.untouched,
                 _ if host.has_failed(report.command) => &mut far.failed,
                 _ => &mut far.done,

@@ -37,8 +37,10 @@ pub enum ErrorClass {
     Stopped,
     /// Reached, but another run changes the host: nothing was done.
     Locked,
-    /// The user did not wait for its end: what it was doing it may have done.
+    /// The user stopped it between two tasks: what was begun is done, and known.
     Interrupted,
+    /// The user did not wait for its end: what it was doing it may have done.
+    Abandoned,
     /// The run ended before the host's turn, or before its turn in a later play.
     Untouched,
 }
@@ -49,7 +51,7 @@ impl ErrorClass {
     pub const fn is_unreachable(self) -> bool {
         !matches!(
             self,
-            Self::Stopped | Self::Locked | Self::Interrupted | Self::Untouched
+            Self::Stopped | Self::Locked | Self::Interrupted | Self::Abandoned | Self::Untouched
         )
     }
 
@@ -69,6 +71,7 @@ impl ErrorClass {
             Self::Stopped => "stopped",
             Self::Locked => "locked by another run",
             Self::Interrupted => "interrupted",
+            Self::Abandoned => "abandoned",
             Self::Untouched => "untouched",
         }
     }

@@ -59,6 +59,17 @@ pub(crate) fn unreachable(name: &str) -> HostReport {
     }
 }
 
+/// A host that the run did not come to.
+pub(crate) fn untouched(name: &str) -> HostReport {
+    HostReport {
+        error: Some(HostError {
+            class: ErrorClass::Untouched,
+            message: "the run ended before its turn".to_owned(),
+        }),
+        ..host(name, [])
+    }
+}
+
 /// A host that another run works on.
 pub(crate) fn locked(name: &str) -> HostReport {
     HostReport {

@@ -110,6 +110,7 @@ impl<'a> Suite<'a> {
                     r#type: match error.class {
                         ErrorClass::Locked => "locked",
                         ErrorClass::Interrupted => "interrupted",
+                        ErrorClass::Abandoned => "abandoned",
                         ErrorClass::Untouched => "untouched",
                         _ if unreachable => "unreachable",
                         _ => "stopped",

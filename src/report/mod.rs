@@ -302,6 +302,13 @@ impl ResourceReport {
 }
 
 impl Counts {
+    /// How many were not skipped.
+    #[must_use]
+    pub const fn looked_at(&self) -> usize {
+        // Waived and hidden ones were counted as drift before.
+        self.ok + self.drift + self.changed + self.failed + self.unknown + self.ignored
+    }
+
     fn add(&mut self, status: Status, ignored: bool) {
         let count = match status {
             Status::Failed if ignored => &mut self.ignored,

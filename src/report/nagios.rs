@@ -66,6 +66,7 @@ pub fn to_nagios(report: &RunReport) -> String {
         ("failed", hosts(HostStatus::Failed)),
         ("unknown", hosts(HostStatus::Unknown)),
         ("unreachable", hosts(HostStatus::Unreachable)),
+        ("untouched", hosts(HostStatus::Untouched)),
         ("drift_items", all(|counts| counts.drift)),
         ("waived_items", all(|counts| counts.waived)),
     ];
@@ -84,14 +85,16 @@ fn waived(report: &RunReport) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{findings, host, locked, resource, rich, run, unreachable, waived};
+    use super::super::fixture::{
+        findings, host, locked, resource, rich, run, unreachable, untouched, waived,
+    };
     use super::super::{Command, CutShort, HostReport};
     use super::*;
     use crate::protocol::Status;
 
     #[test]
     fn one_line_says_it_all() {
-        insta::assert_snapshot!(to_nagios(&rich()), @"FLEET UNKNOWN - Drift: 4 differences on 2 of 6 hosts; 2 waived on 2 hosts; 1 could not be told on 1 host; 2 hosts failed; 1 host unreachable. | hosts=6;;;0 in_sync=1;;;0 drifted=2;;;0 changed=0;;;0 failed=2;;;0 unknown=0;;;0 unreachable=1;;;0 drift_items=4;;;0 waived_items=1;;;0 duration=2.345s;;;0");
+        insta::assert_snapshot!(to_nagios(&rich()), @"FLEET UNKNOWN - Drift: 4 differences on 2 of 6 hosts; 2 waived on 2 hosts; 1 could not be told on 1 host; 2 hosts failed; 1 host unreachable. | hosts=6;;;0 in_sync=1;;;0 drifted=2;;;0 changed=0;;;0 failed=2;;;0 unknown=0;;;0 unreachable=1;;;0 untouched=0;;;0 drift_items=4;;;0 waived_items=1;;;0 duration=2.345s;;;0");
     }
 
     #[test]
@@ -134,6 +137,16 @@ mod tests {
         let mut stopped = run(Command::Check, vec![host("a", [])]);
         stopped.cut_short = Some(CutShort::Interrupted);
         assert_eq!(State::of(&stopped), State::Unknown);
+    }
+
+    #[test]
+    fn hosts_that_a_run_did_not_come_to_are_counted() {
+        let mut report = run(Command::Apply, vec![host("a", []), untouched("b")]);
+        report.cut_short = Some(CutShort::Paused { batches: 1 });
+        let line = to_nagios(&report);
+        assert!(line.starts_with("FLEET UNKNOWN - "), "{line}");
+        assert!(line.contains(" in_sync=1;;;0 "), "{line}");
+        assert!(line.contains(" untouched=1;;;0 "), "{line}");
     }
 
     #[test]

@@ -81,6 +81,10 @@ pub fn to_prometheus(report: &RunReport) -> String {
         let labels = [("host", &*host.host)];
         out.sample("fleet_check_duration_seconds", &labels, seconds);
     }
+    let help = "Hosts that the run ended before it came to, wholly or in part.";
+    out.family("fleet_untouched_hosts", help);
+    let untouched = report.count(HostStatus::Untouched);
+    out.sample("fleet_untouched_hosts", &[], untouched);
     let help = "The exit code of the run: 0 is as declared, fleet's manual has the others.";
     out.family("fleet_exit_code", help);
     out.sample("fleet_exit_code", &[], report.exit_code() as u8);
@@ -149,7 +153,7 @@ fn label(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Command;
-    use super::super::fixture::{host, rich, run};
+    use super::super::fixture::{host, rich, run, untouched};
     use super::*;
 
     #[test]
@@ -226,6 +230,9 @@ mod tests {
         fleet_check_duration_seconds{host="db02",playbook="playbooks/host-init.yml"} 1.2
         fleet_check_duration_seconds{host="cache01",playbook="playbooks/host-init.yml"} 1.2
         fleet_check_duration_seconds{host="edge01",playbook="playbooks/host-init.yml"} 0
+        # HELP fleet_untouched_hosts Hosts that the run ended before it came to, wholly or in part.
+        # TYPE fleet_untouched_hosts gauge
+        fleet_untouched_hosts{playbook="playbooks/host-init.yml"} 0
         # HELP fleet_exit_code The exit code of the run: 0 is as declared, fleet's manual has the others.
         # TYPE fleet_exit_code gauge
         fleet_exit_code{playbook="playbooks/host-init.yml"} 4
@@ -233,6 +240,17 @@ mod tests {
         # TYPE fleet_last_check_timestamp gauge
         fleet_last_check_timestamp{playbook="playbooks/host-init.yml"} 1800000002
         "#);
+    }
+
+    #[test]
+    fn hosts_that_a_run_did_not_come_to_are_counted() {
+        let report = run(
+            Command::Apply,
+            vec![host("a", []), untouched("b"), untouched("c")],
+        );
+        let text = to_prometheus(&report);
+        let count = "\nfleet_untouched_hosts{playbook=\"playbooks/host-init.yml\"} 2\n";
+        assert!(text.contains(count), "{text}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::host::{Failure, Host, WayBack};
+use crate::host::{Failure, Host, WayBack, confirm_within};
 use crate::protocol::{Drift, Output, Source};
 
 mod command;
@@ -102,6 +102,11 @@ pub trait Resource: Serialize + DeserializeOwned {
     /// it has not.
     fn way_back(&self, _host: &Host, _actual: &Self::Actual) -> Result<Option<WayBack>, Failure> {
         Ok(None)
+    }
+
+    /// How long the host waits for that connection.
+    fn confirm_within(&self) -> Duration {
+        confirm_within(None)
     }
 
     /// Looks at the host. Never changes it.

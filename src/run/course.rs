@@ -146,6 +146,21 @@ impl<'c> Course<'c> {
         }
     }
 
+    /// Why the run stops here, and what somebody who may let it go on should know.
+    pub(super) fn so_far(&self, why: &CutShort) -> String {
+        let failed = match self.failed {
+            0 => "none failed".to_owned(),
+            1 => "1 failed or was not reached".to_owned(),
+            count => format!("{count} failed or were not reached"),
+        };
+        let why = why.words(self.selected);
+        let hosts = match self.begun.len() {
+            1 => "1 host".to_owned(),
+            count => format!("{count} hosts"),
+        };
+        format!("{why}: of {hosts}, {failed}")
+    }
+
     /// Nothing more is begun. What the user wants outranks what was found.
     pub(super) fn stop(&mut self, why: CutShort) {
         if self.goes_on() || why == CutShort::Interrupted {
@@ -156,7 +171,8 @@ impl<'c> Course<'c> {
     fn outcome(&self, report: &HostReport) -> Outcome {
         let class = report.error.as_ref().map(|error| error.class);
         match report.status() {
-            _ if class == Some(ErrorClass::Interrupted) => Outcome::Unknown,
+            _ if class == Some(ErrorClass::Interrupted) => Outcome::Interrupted,
+            _ if class == Some(ErrorClass::Abandoned) => Outcome::Unknown,
             HostStatus::Unreachable => Outcome::Unreachable,
             HostStatus::Untouched => Outcome::Untouched,
             _ if report.has_failed(self.command) => Outcome::Failed,

@@ -16,7 +16,7 @@ use super::confirm::NewConnection;
 use super::conversation::{Conversation, Lost};
 use super::course::untouched;
 use super::drive::Drive;
-use super::interrupt::Urgency;
+use super::interrupt::{Urgency, reaches};
 use super::lock::Waiting;
 use super::record::{Record, Sent};
 use super::{HostSoFar, Options};
@@ -87,9 +87,15 @@ pub(super) async fn converse(
         new_connection,
     );
     let done = tokio::select! {
-        done = attempt(context, target, job, &mut record, &mut paused, transport) => done,
-        error = given_up(urgency, &begun) => Err(error),
+        done = attempt(context, target, job, &mut record, &mut paused, transport, &urgency) => done,
+        error = given_up(urgency.clone(), &begun) => Err(error),
     };
+    if let Some(how_far) = record.interrupted.take().filter(|_| done.is_ok()) {
+        record.report.error = Some(HostError {
+            class: ErrorClass::Interrupted,
+            message: how_far,
+        });
+    }
     if let Err(mut error) = done {
         if error.class == ErrorClass::Lost && context.begin.claim.is_some() {
             error.message += "\nhint: the step that runs there ends all the same; the next apply \
@@ -122,6 +128,7 @@ async fn attempt(
     record: &mut Record<'_>,
     paused: &mut Paused,
     transport: &Transport,
+    urgency: &watch::Receiver<Urgency>,
 ) -> Result<(), HostError> {
     let user = target.become_.as_ref().map(|become_| become_.user.clone());
     let channel = match paused.remove(&user) {
@@ -133,6 +140,7 @@ async fn attempt(
         record,
         context.options.silence,
         context.begin.clone(),
+        urgency.clone(),
     )
     .await
     .map_err(|(lost, ending)| broken(&lost, &ending))?;
@@ -166,7 +174,12 @@ async fn attempt(
                 .pause()
                 .await
                 .map_err(|(lost, ending)| broken(&lost, &ending))?;
-            paused.insert(user, channel);
+            // It may have been stopped since. What was said last is to arrive.
+            if record.stopped() {
+                channel.close().await;
+            } else {
+                paused.insert(user, channel);
+            }
             Ok(())
         }
         Ok(()) => {
@@ -205,23 +218,14 @@ async fn one_resource(
 
 /// Waits until the host is to be left as it is.
 async fn given_up(mut urgency: watch::Receiver<Urgency>, begun: &Cell<bool>) -> HostError {
-    loop {
-        let soon = *urgency.borrow_and_update();
-        match soon {
-            Urgency::Now => return interrupted(),
-            // It is being connected to, or waits for another run: nothing was sent to it.
-            Urgency::Finish if !begun.get() => return untouched("the run ended before its turn"),
-            Urgency::None | Urgency::Finish => {}
-        }
-        if urgency.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    reaches(&mut urgency, Urgency::Hosts).await;
+    // It is being connected to, or waits for another run: nothing was sent to it.
+    if !begun.get() {
+        return untouched("the run ended before its turn");
     }
-}
-
-fn interrupted() -> HostError {
+    reaches(&mut urgency, Urgency::Now).await;
     HostError {
-        class: ErrorClass::Interrupted,
+        class: ErrorClass::Abandoned,
         message: "interrupted: what the host was doing it ends, and what came after was not done"
             .to_owned(),
     }

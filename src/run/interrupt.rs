@@ -1,12 +1,14 @@
 //! Ctrl-C, and what a service manager sends in its place.
 //!
-//! Once means: begin nothing more, and end well what is under way. Twice means: now. Whoever has
-//! something to put back in order before it ends does so after the first, and before the second.
+//! Once means: begin nothing more, no host and no task, and end well what is under way. Twice means:
+//! now. Whoever has something to put back in order before it ends does so after the first, and
+//! before the second.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
 
 /// How soon the work under way is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,8 +16,10 @@ pub enum Urgency {
     /// When it is done.
     #[default]
     None,
-    /// Nothing more is begun. What is under way goes on to its end.
-    Finish,
+    /// No other host is begun. Those that are under way go on to their end.
+    Hosts,
+    /// Nor is another task. Those that run go on to their end.
+    Tasks,
     /// At once, whatever is under way.
     Now,
 }
@@ -53,9 +57,32 @@ impl Interrupt {
         })
         .await;
         self.urgency = match self.urgency {
-            Urgency::None => Urgency::Finish,
-            Urgency::Finish | Urgency::Now => Urgency::Now,
+            Urgency::None | Urgency::Hosts => Urgency::Tasks,
+            Urgency::Tasks | Urgency::Now => Urgency::Now,
         };
         self.urgency
+    }
+
+    /// Waits for something that blocks, such as an answer of the user, unless a signal comes first.
+    /// Then it is left to itself.
+    pub async fn unless<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (say, said) = oneshot::channel();
+        let begun = std::thread::Builder::new().spawn(move || say.send(act()).ok());
+        begun.ok()?;
+        tokio::select! {
+            said = said => said.ok(),
+            _ = self.wait() => None,
+        }
+    }
+}
+
+/// Waits until the work is to end at least so soon.
+pub(super) async fn reaches(urgency: &mut watch::Receiver<Urgency>, least: Urgency) {
+    // Whoever could say so is gone.
+    if urgency.wait_for(|soon| *soon >= least).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -22,6 +22,13 @@ pub(super) fn needed(task: &Task) -> bool {
     changed || !task.failed_when.is_empty() || !task.until.is_empty()
 }
 
+fn attempts_in_words(count: u32) -> String {
+    if count == 1 {
+        return "1 attempt".to_owned();
+    }
+    format!("{count} attempts")
+}
+
 /// What the conditions come to.
 struct Verdict {
     changed: bool,
@@ -77,6 +84,14 @@ impl Drive<'_, '_, '_> {
                     };
                     self.conversation.judge(judge).await?;
                 }
+                if attempt > 1 && outcome.status == Status::Skipped {
+                    // It ran, and the user did not wait for what it is repeated for.
+                    outcome.status = Status::Unknown;
+                    outcome.message = Some(format!(
+                        "interrupted: `until` was not met in {} by then",
+                        attempts_in_words(attempt - 1)
+                    ));
+                }
                 let quiet = place.handler.is_some() && outcome.status == Status::Skipped;
                 if !quiet {
                     self.judged_as(task, report, outcome, read_only);
@@ -107,12 +122,12 @@ impl Drive<'_, '_, '_> {
                     again: true,
                 };
                 self.conversation.judge(judge).await?;
-                tokio::time::sleep(task.delay).await;
+                self.conversation.rest(task.delay).await;
                 attempt += 1;
                 continue;
             }
             let failed = verdict.failed.or_else(|| {
-                let never = format!("`until` was not met in {attempt} attempts");
+                let never = format!("`until` was not met in {}", attempts_in_words(attempt));
                 (!verdict.done && self.mode() == Mode::Apply).then_some(never)
             });
             let judge = Judge {

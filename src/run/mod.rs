@@ -114,8 +114,10 @@ pub struct Rollout {
     pub max_fail: Option<Share>,
     /// Nor when one host has.
     pub any_errors_fatal: bool,
-    /// Nor after so many batches.
+    /// Nor after so many batches, and again after so many more.
     pub pause_after: Option<NonZeroU32>,
+    /// Unless somebody who is told how far it is wants to go on.
+    pub goes_on: Option<fn(&str) -> bool>,
     /// What `order: shuffle` goes by.
     pub seed: u64,
     /// Only these of the selected hosts: what an earlier run left.
@@ -247,11 +249,13 @@ impl<'w> Run<'w> {
             &mut tell,
         );
         let mut interrupt = Interrupt::listen();
-        let pause = self.options.rollout.pause_after;
-        let pause = pause.map(|after| usize::try_from(after.get()).unwrap_or(usize::MAX));
         for (done, stage) in self.stages.iter().enumerate() {
-            if pause == Some(done) {
-                course.stop(CutShort::Paused { batches: done });
+            if self.pauses_after(done) {
+                progress.end();
+                if let Some(why) = self.pause(done, &course, &mut interrupt).await {
+                    course.stop(why);
+                }
+                progress.begin(self.hosts().count());
             }
             if !course.goes_on() {
                 break;
@@ -261,6 +265,33 @@ impl<'w> Run<'w> {
         }
         let (hosts, cut_short) = course.end(self.hosts());
         self.report(started_at, begin.elapsed(), hosts, cut_short)
+    }
+
+    fn pauses_after(&self, batches: usize) -> bool {
+        let every = self.options.rollout.pause_after;
+        let every = every.map(|every| usize::try_from(every.get()).unwrap_or(usize::MAX));
+        // A plan knows no batches.
+        let applies = self.options.command == Command::Apply;
+        every.is_some_and(|every| applies && batches > 0 && batches.is_multiple_of(every))
+    }
+
+    /// Asks whether to go on, if there is somebody to ask; otherwise says why not.
+    async fn pause(
+        &self,
+        batches: usize,
+        course: &Course<'_>,
+        interrupt: &mut Interrupt,
+    ) -> Option<CutShort> {
+        let why = CutShort::Paused { batches };
+        let Some(goes_on) = self.options.rollout.goes_on.filter(|_| course.goes_on()) else {
+            return Some(why);
+        };
+        let so_far = course.so_far(&why);
+        match interrupt.unless(move || goes_on(&so_far)).await {
+            Some(true) => None,
+            Some(false) => Some(why),
+            None => Some(CutShort::Interrupted),
+        }
     }
 
     fn report(
@@ -328,8 +359,8 @@ impl<'w> Run<'w> {
             if !course.goes_on() {
                 // What was not let in on its host yet is not to begin there.
                 stop.send_if_modified(|urgency| {
-                    let sooner = *urgency < Urgency::Finish;
-                    *urgency = (*urgency).max(Urgency::Finish);
+                    let sooner = *urgency < Urgency::Hosts;
+                    *urgency = (*urgency).max(Urgency::Hosts);
                     sooner
                 });
             }
@@ -343,10 +374,10 @@ impl<'w> Run<'w> {
                     // Whoever only looks leaves nothing half done.
                     let changes = self.options.command.changes();
                     let soon = if changes { asked } else { Urgency::Now };
-                    if soon == Urgency::Finish {
+                    if soon == Urgency::Tasks {
                         progress.note(
-                            "interrupted: hosts that are under way are finished, and no other is \
-                             begun; once more, and fleet stops at once",
+                            "interrupted: tasks that run are finished, and nothing else is begun; \
+                             once more, and fleet stops at once",
                         );
                     }
                     stop.send_replace(soon);

@@ -65,6 +65,10 @@ pub(super) struct Record<'p> {
     /// Handlers that what was changed so far notified.
     notified: BTreeSet<HandlerName>,
     stopped: bool,
+    /// The last task that was done.
+    last: Option<String>,
+    /// How far it came, if the user did not want more.
+    pub interrupted: Option<String>,
     waiting: &'p Waiting,
     /// For what is to be confirmed.
     new_connection: NewConnection<'p>,
@@ -77,7 +81,10 @@ pub(super) struct Record<'p> {
 }
 
 /// Why a task after a failed one has no result.
-const NOT_RUN: &str = "not run: an earlier task failed";
+const FAILED: &str = "not run: an earlier task failed";
+
+/// Why a task has none that the user did not wait for.
+const INTERRUPTED: &str = "not run: the run was interrupted";
 
 impl<'p> Record<'p> {
     pub(super) fn new(
@@ -99,6 +106,8 @@ impl<'p> Record<'p> {
             answered: VecDeque::new(),
             notified: BTreeSet::new(),
             stopped: false,
+            last: None,
+            interrupted: None,
             waiting,
             new_connection,
             unconfirmed: None,
@@ -132,6 +141,9 @@ impl<'p> Record<'p> {
         if matches!(report.status, Status::Changed | Status::Failed) {
             self.notified.extend(report.notifies.iter().cloned());
         }
+        if report.status != Status::Skipped {
+            self.last = Some(report.task.clone());
+        }
         self.report.record(report, self.keep);
     }
 
@@ -144,10 +156,11 @@ impl<'p> Record<'p> {
 
     /// Records a task that the host did not get to.
     pub(super) fn not_run(&mut self, report: ResourceReport) {
+        let why = self.interrupted.as_ref().map_or(FAILED, |_| INTERRUPTED);
         self.record(ResourceReport {
             status: Status::Skipped,
             ignored: false,
-            message: Some(NOT_RUN.to_owned()),
+            message: Some(why.to_owned()),
             ..report
         });
     }
@@ -173,7 +186,7 @@ impl<'p> Record<'p> {
         self.notified.remove(handler);
     }
 
-    /// Whether a task failed, so that nothing more is done on this host.
+    /// Whether nothing more is done on this host: a task failed, or the user does not want more.
     pub(super) fn stopped(&self) -> bool {
         self.stopped
     }
@@ -257,6 +270,22 @@ impl Listener for Record<'_> {
     fn begun(&mut self) {
         self.in_line = None;
         self.begun.set(true);
+    }
+
+    fn interrupted(&mut self) {
+        let done = match self.report.counts.looked_at() {
+            0 => "none".to_owned(),
+            1 => "1 task".to_owned(),
+            count => format!("{count} tasks"),
+        };
+        let when = match &self.last {
+            Some(last) => format!("after the task `{last}`"),
+            None => "before the first task of a play".to_owned(),
+        };
+        self.interrupted = Some(format!(
+            "interrupted {when}: {done} done, and nothing else begun"
+        ));
+        self.stopped = true;
     }
 }
 

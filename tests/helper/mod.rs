@@ -22,6 +22,7 @@ mod faults;
 mod handlers;
 mod lock;
 mod lost_connection;
+mod stop;
 
 /// No test waits longer for a helper.
 const DEADLINE: Duration = Duration::from_mins(1);

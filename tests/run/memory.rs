@@ -24,7 +24,7 @@ fn site() -> Site {
 /// Times, ids and durations differ from run to run.
 fn steady(text: &str) -> String {
     let filters = [
-        (r"\d{8}T\d{6}Z-[0-9a-f]{4}", "[RUN]"),
+        (r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{4}", "[RUN]"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]"),
         (r"\b\d+[smh]\b", "[AGE]"),
         // Columns are as wide as what is in them.

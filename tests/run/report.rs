@@ -30,7 +30,7 @@ fn filters() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.add_filter(
-        r#""run_id": "\d{8}T\d{6}Z-[0-9a-f]{4}""#,
+        r#""run_id": "\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{4}""#,
         "\"run_id\": \"[RUN]\"",
     );
     settings.add_filter(
@@ -166,4 +166,25 @@ fn quiet_and_in_sync_is_silent() {
         Site::with_tasks("    - copy: {content: x, dest: \"{{ here }}/x\"}\n").file("x", "x");
     let ended = site.play("check", &["-q"]);
     assert_eq!(ended.all(), "exit 0\n----- stdout\n----- stderr\n");
+}
+
+/// Before anything is changed, and how long there is.
+#[test]
+fn a_plan_says_what_will_have_to_be_confirmed() {
+    let site = Site::with_tasks(
+        "    - sysctl: {name: net.ipv4.tcp_fin_timeout, value: 59, confirm_timeout: 120}\n",
+    );
+    let remark =
+        "\n    may cut the host off: taken back unless fleet can connect anew within 120 s\n";
+    let ended = site.play("plan", &[]);
+    assert_eq!(ended.code, 2, "{}", ended.all());
+    assert!(ended.stdout.contains(remark), "{}", ended.all());
+    for (more, told) in [(&[][..], false), (&["-v"], true)] {
+        let ended = site.play("check", more);
+        assert_eq!(ended.stdout.contains(remark), told, "{}", ended.all());
+    }
+    let site = site.tasks("    - copy: {dest: /x, content: x, confirm_timeout: 120}\n");
+    let ended = site.play("plan", &[]);
+    assert_eq!(ended.code, 1, "{}", ended.all());
+    assert!(ended.stderr.contains("confirm_timeout"), "{}", ended.all());
 }

@@ -110,6 +110,7 @@ impl Progress for Live {
     fn begin(&self, hosts: usize) {
         let mut state = lock(&self.state);
         state.totals.selected = hosts;
+        self.totals_line.reset();
         self.totals_line.set_message(state.totals.line());
     }
 
@@ -154,9 +155,11 @@ impl Progress for Live {
 
     fn end(&self) {
         let mut state = lock(&self.state);
-        for (_, entry) in state.running.drain(..) {
+        for (_, entry) in std::mem::take(&mut state.running) {
             if let Some(line) = entry.line {
                 line.finish_and_clear();
+                self.screen.remove(&line);
+                state.free_lines += 1;
             }
         }
         self.totals_line.finish_and_clear();

@@ -20,7 +20,8 @@ const SIGNS_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// Hears of everything that happens during a run, from many threads at once.
 pub trait Progress: Send + Sync {
-    /// The run will be over so many hosts. Called once, first.
+    /// The run will be over so many hosts. Called first, and when it goes on after an
+    /// [`end`](Self::end).
     fn begin(&self, hosts: usize);
     /// Work on a host has begun: it is being connected to.
     fn host_started(&self, host: &str);
@@ -32,7 +33,8 @@ pub trait Progress: Send + Sync {
     fn host_finished(&self, host: &str, status: HostStatus);
     /// Something worth saying that is about no task: a retry, the helper being sent.
     fn note(&self, text: &str);
-    /// Takes away whatever is shown. The report may be printed when this returns.
+    /// Takes away whatever is shown. The report may be printed when this returns, or a question
+    /// be asked.
     fn end(&self);
 }
 

@@ -162,6 +162,7 @@ fn describe(
     paint: Paint,
 ) -> Vec<Finding> {
     let verbose = options.verbosity == Verbosity::Verbose;
+    let remarks = verbose || command == Command::Plan;
     let subject = format!("{} {}", resource.kind, single_line(&resource.id));
     let message = resource.message.as_deref().unwrap_or_default();
     let mut findings = match resource.status {
@@ -214,6 +215,15 @@ fn describe(
         }
         Status::Ok | Status::Skipped => vec![],
     };
+    // Of a difference its particulars are told first.
+    if remarks
+        && resource.status == Status::Drift
+        && !resource.drift.is_empty()
+        && let Some(last) = findings.last_mut()
+    {
+        let lines = harmless::lines(message).filter(|line| !line.is_empty());
+        last.body.extend(lines.map(std::borrow::Cow::into_owned));
+    }
     if verbose && let (Some(output), Some(last)) = (&resource.output, findings.last_mut()) {
         last.body.extend(printed(output));
     }

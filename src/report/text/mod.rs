@@ -82,19 +82,25 @@ fn how_far(report: &RunReport, options: TextOptions) -> Vec<String> {
     let HowFar {
         done,
         failed,
+        interrupted,
         untouched,
     } = HowFar::of(report);
-    if untouched.is_empty() {
+    if interrupted.is_empty() && untouched.is_empty() {
         return Vec::new();
     }
     let words = cut.words(report.hosts.len());
     let mut lines = vec![format!("Stopped: {}", single_line(&words))];
-    for (word, hosts) in [("done", done), ("failed", failed), ("untouched", untouched)] {
+    let mut lists = vec![("done", done), ("failed", failed)];
+    if !interrupted.is_empty() {
+        lists.push(("interrupted", interrupted));
+    }
+    lists.push(("untouched", untouched));
+    for (word, hosts) in lists {
         let hosts = match &hosts[..] {
             [] => "-".to_owned(),
             hosts => names(hosts, options.verbosity),
         };
-        lines.push(format!("  {word:<10} {hosts}"));
+        lines.push(format!("  {word:<11} {hosts}"));
     }
     if report.command == Command::Apply {
         let id = &report.run_id;

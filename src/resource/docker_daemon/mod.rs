@@ -19,7 +19,7 @@
 //! `bip` and the like is refused until they are stopped. When the daemon does not come up within
 //! `timeout`, or refuses the reload, the files of before are put back, it is started with them,
 //! and the task fails with the end of its journal. The same happens, by the host itself, when it
-//! cannot be reached over a new connection within a minute of a restart, which sets up bridge and
+//! cannot be reached over a new connection within a minute (`confirm_timeout`) of a restart, which sets up bridge and
 //! firewall anew.
 //!
 //! `daemon.json` is compared by meaning: order and white space are no drift. Drift is also a
@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Resource;
-use crate::host::{Failure, Host, WayBack};
+use crate::host::{Failure, Host, WayBack, check_confirm_timeout, confirm_within};
 use crate::protocol::{Drift, Output};
 
 mod change;
@@ -92,6 +92,10 @@ pub struct DockerDaemon {
     /// How long it may take to start or to stop, in seconds; 300 unless given.
     #[serde(default = "default_timeout")]
     pub timeout: u64,
+    /// How long a change that may cut the host off waits for a new connection before it is taken
+    /// back, in seconds, from 10 to 600; 60 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_timeout: Option<u64>,
 }
 
 const fn default_timeout() -> u64 {
@@ -127,6 +131,7 @@ impl Resource for DockerDaemon {
     state: started
     enabled: yes
     timeout: 600
+    confirm_timeout: 180
 
 - name: the API on the network, behind TLS
   docker_daemon:
@@ -180,6 +185,7 @@ impl Resource for DockerDaemon {
         if self.timeout == 0 {
             problems.push("`timeout: 0` leaves no time to start".to_owned());
         }
+        problems.extend(check_confirm_timeout(self.confirm_timeout).err());
         if problems.is_empty() {
             return Ok(());
         }
@@ -188,6 +194,10 @@ impl Resource for DockerDaemon {
 
     fn way_back(&self, host: &Host, found: &Found) -> Result<Option<WayBack>, Failure> {
         change::way_back(self, host, found)
+    }
+
+    fn confirm_within(&self) -> Duration {
+        confirm_within(self.confirm_timeout)
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {

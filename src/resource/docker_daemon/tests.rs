@@ -366,6 +366,10 @@ fn names_and_states_are_checked_before_contact() {
         ),
         (json!({ "timeout": 0 }), "leaves no time to start"),
         (
+            json!({ "confirm_timeout": 3600 }),
+            "`confirm_timeout: 3600` is not from 10 to 600 seconds",
+        ),
+        (
             json!({ "config": { "log-opts": { "max-file": 3 } } }),
             "write `max-file: \"3\"`",
         ),

@@ -2,28 +2,25 @@
 //! outcomes come back in order, contents are sent when asked for.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::Cursor;
-use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::AsyncRead;
+use tokio::sync::watch;
 
 use crate::playbook::Body;
 use crate::protocol::wire::LINE_LIMIT;
 use crate::protocol::{
-    Advance, Begin, Census, Content, Declared, Event, Facts, HandlerName, Holder, Judge, Message,
-    Orphan, Outcome, Sha256, Step, Task, TaskId,
+    Advance, Begin, CONFIRM_LIMIT, Census, Content, Declared, Event, Facts, HandlerName, Holder,
+    Judge, Message, Orphan, Outcome, Sha256, Task, TaskId,
 };
 use crate::transport::{Channel, Ending, TransportError};
 
-use super::counted::Counted;
+use super::interrupt::{Urgency, reaches};
 use super::lock;
+
+mod supply;
 
 /// How long a task may take to end once its time is up.
 const MARGIN: Duration = Duration::from_mins(1);
-
-/// The slowest connection that contents are sent over, in bytes per second.
-const SLOWEST: u64 = 16 * 1024;
 
 /// How many bytes of events may wait while something is sent: as much as the helper lets wait.
 const INBOX_LIMIT: usize = LINE_LIMIT;
@@ -87,6 +84,8 @@ pub(super) trait Listener {
     fn awaits_turn(&mut self);
     /// The wait is over.
     fn begun(&mut self);
+    /// Something was left to do, and none of it is begun any more.
+    fn interrupted(&mut self);
 }
 
 /// A running helper and what may still be asked of the controller.
@@ -112,6 +111,20 @@ pub(super) struct Conversation<'a, L> {
     silence: Duration,
     /// The host was asked what nothing declares any more.
     asked_for_orphans: bool,
+    /// How soon the work is to end.
+    urgency: watch::Receiver<Urgency>,
+    stopping: Stopping,
+}
+
+/// Whether the helper still begins tasks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    /// It does.
+    No,
+    /// It was told that nothing more is to be begun.
+    Told,
+    /// It has said that something was left, and is not begun any more.
+    Heard,
 }
 
 impl<'a, L: Listener> Conversation<'a, L> {
@@ -123,6 +136,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
         listener: &'a mut L,
         silence: Duration,
         begin: Begin,
+        urgency: watch::Receiver<Urgency>,
     ) -> Result<(Self, Hello), (Lost, Ending)> {
         let mut conversation = Self {
             channel,
@@ -138,6 +152,8 @@ impl<'a, L: Listener> Conversation<'a, L> {
             finished: 0,
             silence,
             asked_for_orphans: false,
+            urgency,
+            stopping: Stopping::No,
         };
         match conversation.greet(begin).await {
             Ok(hello) => Ok((conversation, hello)),
@@ -212,6 +228,9 @@ impl<'a, L: Listener> Conversation<'a, L> {
         if let Some(limit) = task.resource.time_limit() {
             self.silence = self.silence.max(limit + MARGIN);
         }
+        if self.stopping == Stopping::No && *self.urgency.borrow() >= Urgency::Tasks {
+            self.stop().await;
+        }
         self.say(&Message::Task(Box::new(task))).await?;
         self.answer().await
     }
@@ -242,10 +261,16 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
     }
 
+    /// Waits for so long, or until nothing more is to be begun.
+    pub(super) async fn rest(&mut self, delay: Duration) {
+        let stop = reaches(&mut self.urgency, Urgency::Tasks);
+        let _ = tokio::time::timeout(delay, stop).await;
+    }
+
     /// Waits until a task and all before it are over.
     pub(super) async fn wait_for(&mut self, id: TaskId) -> Result<(), Lost> {
         while self.finished <= id {
-            let event = self.hear().await?;
+            let event = self.next().await?;
             self.handle(event).await?;
         }
         Ok(())
@@ -285,7 +310,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
     async fn hear_out(&mut self, last: &Message) -> Result<Duration, Lost> {
         self.say(last).await?;
         loop {
-            match self.hear().await? {
+            match self.next().await? {
                 Event::Done { cpu_ms } if self.finished == self.sent => {
                     return Ok(Duration::from_millis(cpu_ms));
                 }
@@ -318,6 +343,27 @@ impl<'a, L: Listener> Conversation<'a, L> {
                 },
             }
         }
+    }
+
+    /// What the helper says next. It is told meanwhile if nothing more is to be begun.
+    async fn next(&mut self) -> Result<Event, Lost> {
+        if self.stopping == Stopping::No {
+            let mut urgency = self.urgency.clone();
+            tokio::select! {
+                biased;
+                () = reaches(&mut urgency, Urgency::Tasks) => {}
+                event = self.hear() => return event,
+            }
+            self.stop().await;
+        }
+        self.hear().await
+    }
+
+    /// Tells the helper that nothing more is to be begun. It may have just ended; if it cannot be
+    /// told for another reason, that shows when it is heard.
+    async fn stop(&mut self) {
+        self.stopping = Stopping::Told;
+        let _ = self.say(&Message::Stop).await;
     }
 
     async fn hear(&mut self) -> Result<Event, Lost> {
@@ -385,9 +431,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
             }
             Event::Unconfirmed { within_ms } => {
                 self.confirmed = true;
-                let within = Duration::from_millis(within_ms).min(MARGIN);
+                let within = Duration::from_millis(within_ms).min(CONFIRM_LIMIT);
                 self.listener.confirm(within).await;
             }
+            Event::Stopped if self.stopping == Stopping::Told => {
+                self.stopping = Stopping::Heard;
+                self.listener.interrupted();
+            }
+            Event::Stopped => return Err(Lost::OutOfTurn("that it stops")),
             Event::Confirmed => return Err(Lost::OutOfTurn("that something is confirmed")),
             Event::Orphan(orphan) if self.asked_for_orphans => self.listener.orphan(*orphan),
             Event::Orphan(_) => return Err(Lost::OutOfTurn("an orphan")),
@@ -414,52 +465,6 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
         Ok(())
     }
-
-    async fn supply(&mut self, sha256: Sha256) -> Result<(), Lost> {
-        let unavailable = |reason: String| Message::ContentUnavailable { sha256, reason };
-        match self.bodies.get(&sha256).cloned() {
-            None => {
-                let reason = "it is not part of this run".to_owned();
-                self.say(&unavailable(reason)).await
-            }
-            Some(Body::Text(text)) => {
-                let size = text.len() as u64;
-                let reader = Cursor::new(text.as_bytes());
-                self.send_content(sha256, size, reader).await
-            }
-            Some(Body::File(path)) => match open(&path).await {
-                Ok((size, file)) => self.send_content(sha256, size, file).await,
-                Err(error) => {
-                    let reason = format!("cannot read {}: {error}", path.display());
-                    self.say(&unavailable(reason)).await
-                }
-            },
-        }
-    }
-
-    /// The helper says nothing while it takes a content, so there is nothing to listen to.
-    async fn send_content(
-        &mut self,
-        sha256: Sha256,
-        size: u64,
-        reader: impl AsyncRead + Unpin,
-    ) -> Result<(), Lost> {
-        let limit = self.silence + Duration::from_secs(size / SLOWEST);
-        let (listener, id) = (&mut *self.listener, self.finished);
-        let reader = Counted::new(reader, |done| {
-            let step = Step::Send;
-            let total = size;
-            listener.advanced(id, Advance { step, done, total });
-        });
-        let sending = self.channel.send_content(sha256, size, reader);
-        let sent = tokio::time::timeout(limit, sending).await;
-        Ok(sent.map_err(|_| Lost::Deaf(limit))??)
-    }
-}
-
-async fn open(path: &Path) -> std::io::Result<(u64, tokio::fs::File)> {
-    let file = tokio::fs::File::open(path).await?;
-    Ok((file.metadata().await?.len(), file))
 }
 
 #[cfg(test)]

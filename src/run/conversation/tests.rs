@@ -3,7 +3,7 @@
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::*;
-use crate::protocol::{Mode, Origin, wire};
+use crate::protocol::{Mode, Origin, Step, wire};
 use crate::resource::AnyResource;
 
 struct Deaf;
@@ -17,6 +17,7 @@ impl Listener for Deaf {
     fn waiting(&mut self, _: Option<&Holder>) {}
     fn awaits_turn(&mut self) {}
     fn begun(&mut self) {}
+    fn interrupted(&mut self) {}
 }
 
 fn begin() -> Begin {
@@ -27,6 +28,11 @@ fn begin() -> Begin {
         claim: None,
         playbook: None,
     }
+}
+
+/// Nobody wants it to end.
+fn calm() -> watch::Receiver<Urgency> {
+    watch::channel(Urgency::None).1
 }
 
 fn hello() -> Event {
@@ -75,7 +81,7 @@ async fn told(events: &[Event]) -> Result<(), String> {
     });
     let mut listener = Deaf;
     let silence = Duration::from_secs(5);
-    let begun = Conversation::begin(channel, &mut listener, silence, begin()).await;
+    let begun = Conversation::begin(channel, &mut listener, silence, begin(), calm()).await;
     let (mut conversation, _) = begun.map_err(|(lost, _)| lost.to_string())?;
     let sent = conversation.send(task(0)).await;
     sent.map_err(|lost| lost.to_string())?;
@@ -134,6 +140,10 @@ async fn a_host_that_says_what_it_was_not_asked_is_not_believed() {
         (
             vec![hello(), begun(), Event::Confirmed, DONE],
             out_of_turn("that something is confirmed"),
+        ),
+        (
+            vec![hello(), begun(), Event::Stopped, finished(0), DONE],
+            out_of_turn("that it stops"),
         ),
         (vec![DONE], out_of_turn("no greeting")),
         (vec![hello(), DONE], out_of_turn("no beginning")),
@@ -225,7 +235,7 @@ async fn a_host_that_talks_and_does_not_listen_fills_no_memory() {
     let mut listener = Deaf;
     let silence = Duration::from_mins(10);
     let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, silence, begin()).await
+        Conversation::begin(channel, &mut listener, silence, begin(), calm()).await
     else {
         panic!("it greeted")
     };
@@ -254,6 +264,7 @@ impl Listener for Curious {
     fn waiting(&mut self, _: Option<&Holder>) {}
     fn awaits_turn(&mut self) {}
     fn begun(&mut self) {}
+    fn interrupted(&mut self) {}
 }
 
 #[tokio::test]
@@ -266,7 +277,7 @@ async fn what_a_host_asks_for_is_counted_while_it_is_sent() {
     }
     tokio::spawn(async move { stdin.read_to_end(&mut Vec::new()).await });
     let (mut listener, silence) = (Curious::default(), Duration::from_secs(5));
-    let begun = Conversation::begin(channel, &mut listener, silence, begin()).await;
+    let begun = Conversation::begin(channel, &mut listener, silence, begin(), calm()).await;
     let Ok((mut conversation, _)) = begun else {
         panic!("it greeted")
     };
@@ -294,7 +305,7 @@ async fn a_host_that_stops_reading_is_given_up() {
     let mut listener = Deaf;
     let silence = Duration::from_millis(50);
     let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, silence, begin()).await
+        Conversation::begin(channel, &mut listener, silence, begin(), calm()).await
     else {
         panic!("it greeted")
     };
@@ -311,23 +322,29 @@ async fn a_host_that_stops_reading_is_given_up() {
     );
 }
 
-/// How often it was told that the host waits.
+/// How often it was told what.
 #[derive(Default)]
-struct InLine(usize);
+struct Told {
+    waits: u32,
+    interruptions: u32,
+}
 
-impl Listener for InLine {
+impl Listener for Told {
     fn started(&mut self, _: TaskId) {}
     fn advanced(&mut self, _: TaskId, _: Advance) {}
     fn finished(&mut self, _: TaskId, _: Outcome) {}
     fn orphan(&mut self, _: Orphan) {}
     async fn confirm(&mut self, _: Duration) {}
     fn waiting(&mut self, _: Option<&Holder>) {
-        self.0 += 1;
+        self.waits += 1;
     }
     fn awaits_turn(&mut self) {
-        self.0 += 1;
+        self.waits += 1;
     }
     fn begun(&mut self) {}
+    fn interrupted(&mut self) {
+        self.interruptions += 1;
+    }
 }
 
 #[tokio::test]
@@ -338,9 +355,64 @@ async fn a_turn_is_waited_for_as_long_as_the_host_says_so() {
     for event in [hello(), waiting, turns(), turns(), turns(), begun()] {
         stdout.write_all(&wire::encode(&event)).await.unwrap();
     }
-    let (mut listener, silence) = (InLine::default(), Duration::from_secs(5));
-    let begun = Conversation::begin(channel, &mut listener, silence, begin()).await;
+    let (mut listener, silence) = (Told::default(), Duration::from_secs(5));
+    let begun = Conversation::begin(channel, &mut listener, silence, begin(), calm()).await;
     assert!(begun.is_ok());
     drop(begun);
-    assert_eq!(listener.0, 2, "once for the other run, once for its own");
+    assert_eq!(
+        listener.waits, 2,
+        "once for the other run, once for its own"
+    );
+}
+
+/// What the host was told, and how often it was heard to stop, when it answers the message to stop
+/// with `events` and the user wants no more tasks.
+async fn stopped(events: &[Event]) -> (Vec<Message>, Result<u32, String>) {
+    let (channel, stdin, mut stdout) = host(64 * 1024);
+    for event in [hello(), begun()] {
+        stdout.write_all(&wire::encode(&event)).await.unwrap();
+    }
+    let events: Vec<_> = events.iter().map(wire::encode).collect();
+    let heard = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        let mut lines = BufReader::new(stdin).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let message = wire::decode(line.as_bytes()).unwrap();
+            if matches!(message, Message::Stop) {
+                stdout.write_all(&events.concat()).await.unwrap();
+            }
+            heard.push(message);
+        }
+        heard
+    });
+    let (urgency, receiver) = watch::channel(Urgency::Hosts);
+    let (mut listener, silence) = (Told::default(), Duration::from_mins(1));
+    let begun = Conversation::begin(channel, &mut listener, silence, begin(), receiver).await;
+    let Ok((mut conversation, _)) = begun else {
+        panic!("it greeted")
+    };
+    conversation.send(task(0)).await.unwrap();
+    let over = tokio::spawn(async move {
+        urgency.send_replace(Urgency::Tasks);
+        std::future::pending::<()>().await;
+    });
+    let finished = conversation.finish().await;
+    over.abort();
+    let told = finished.map_err(|(lost, _)| lost.to_string());
+    (heard.await.unwrap(), told.map(|_| listener.interruptions))
+}
+
+#[tokio::test]
+async fn a_helper_is_told_once_that_nothing_more_is_to_be_begun() {
+    const DONE: Event = Event::Done { cpu_ms: 0 };
+    let (heard, told) = stopped(&[Event::Stopped, finished(0), DONE]).await;
+    assert_eq!(told, Ok(1));
+    let stops = heard.iter().filter(|it| matches!(it, Message::Stop));
+    assert_eq!(stops.count(), 1, "{heard:?}");
+    // Nothing was left to do.
+    let (_, told) = stopped(&[finished(0), DONE]).await;
+    assert_eq!(told, Ok(0));
+    let (_, told) = stopped(&[Event::Stopped, Event::Stopped]).await;
+    let lost = "the helper said something out of turn: that it stops".to_owned();
+    assert_eq!(told, Err(lost));
 }

@@ -95,7 +95,7 @@ fn hosts_under_way_are_finished_when_the_budget_is_reached() {
     let ended = fleet.apply(&["-f", "2"]);
     assert_eq!(ended.code, 8, "{}", ended.all());
     assert_eq!(fleet.log(), ["slow"]);
-    insta::with_settings!({filters => vec![(r"\d{8}T\d{6}Z-[0-9a-f]{4}", "[RUN]")]}, {
+    insta::with_settings!({filters => vec![(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{4}", "[RUN]")]}, {
         insta::assert_snapshot!(ended.stdout);
     });
 }

@@ -83,37 +83,95 @@ fn a_killed_controller_leaves_a_journal_to_go_on_with() {
     }
 }
 
+/// The first of two tasks on each host does not end before there is a file `go`.
+fn held(names: &[&str]) -> Fleet {
+    Fleet::new(
+        names,
+        r#"  serial: 1
+  tasks:
+    - name: hold
+      shell: "echo begun {{ inventory_hostname }} >> {{ here }}/log; while ! test -e {{ here }}/go; do sleep 0.05; done"
+    - shell: "echo done {{ inventory_hostname }} >> {{ here }}/log"
+"#,
+    )
+}
+
 #[test]
-fn interrupted_once_hosts_under_way_are_finished_and_no_other_is_begun() {
+fn interrupted_once_the_task_under_way_is_finished_and_nothing_else_is_begun() {
     for sign in [Signal::INT, Signal::TERM] {
-        let fleet = slow(&["a", "b", "c"], "  serial: 1\n");
-        let child = fleet.start_apply(&["--format", "json"]);
+        let fleet = held(&["a", "b", "c"]);
+        let mut child = fleet.start_apply(&["--format", "json"]);
         eventually("a begins", || fleet.site.read("log").contains("begun a"));
         signal(&child, sign);
+        let mut said = String::new();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+        assert!(
+            said.contains("once more, and fleet stops at once"),
+            "{said}"
+        );
+        // The host hears of it a moment later.
+        std::thread::sleep(Duration::from_secs(1));
+        std::fs::write(fleet.site.path("go"), "").unwrap();
         let ended = fleet.site.end_of(child);
         assert_eq!(ended.code, 130, "{}", ended.all());
-        assert!(
-            ended.stderr.contains("once more, and fleet stops at once"),
-            "{}",
-            ended.all()
-        );
         let document = parsed(&ended);
         assert_eq!(document["interrupted"], true);
-        assert_eq!(document["cut_short"]["done"], serde_json::json!(["a"]));
+        assert_eq!(
+            document["cut_short"]["interrupted"],
+            serde_json::json!(["a"])
+        );
         assert_eq!(
             document["cut_short"]["untouched"],
             serde_json::json!(["b", "c"])
         );
-        assert_eq!(document["hosts"][0]["status"], "changed");
+        let error = &document["hosts"][0]["error"];
+        assert_eq!(error["class"], "interrupted");
+        assert_eq!(
+            error["message"],
+            "interrupted after the task `hold`: 1 task done, and nothing else begun"
+        );
         assert_eq!(document["hosts"][1]["status"], "untouched");
-        assert_eq!(fleet.site.read("log"), "begun a\ndone a\n");
+        assert_eq!(fleet.site.read("log"), "begun a\n");
         assert_eq!(
             fleet.outcomes(),
-            ["a: done", "b: untouched", "c: untouched"]
+            ["a: interrupted", "b: untouched", "c: untouched"]
         );
         let ended = fleet.run(&["apply", "--resume", &id_of(&document), "--yes"]);
         assert_eq!(ended.code, 0, "{}", ended.all());
+        assert_eq!(fleet.outcomes(), ["a: done", "b: done", "c: done"]);
+        assert_eq!(fleet.log().len(), 7, "{:?}", fleet.log());
     }
+}
+
+/// Nobody waits for a task that would be repeated for an hour.
+#[test]
+fn interrupted_between_two_attempts_there_is_no_other() {
+    let fleet = Fleet::new(
+        &["a"],
+        r#"  tasks:
+    - name: wait
+      shell: "echo attempt >> {{ here }}/log; exit 1"
+      register: result
+      until: result.rc == 0
+      retries: 9
+      delay: 3600
+"#,
+    );
+    let child = fleet.start_apply(&["--format", "json"]);
+    eventually("a begins", || fleet.site.read("log").contains("attempt"));
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, Signal::INT);
+    let ended = fleet.site.end_of(child);
+    assert_eq!(ended.code, 130, "{}", ended.all());
+    let document = parsed(&ended);
+    assert_eq!(
+        document["hosts"][0]["resources"][0]["message"],
+        "interrupted: `until` was not met in 1 attempt by then",
+        "{document:#}"
+    );
+    assert_eq!(fleet.log(), ["attempt"]);
+    assert_eq!(fleet.outcomes(), ["a: interrupted"]);
 }
 
 #[test]
@@ -136,7 +194,7 @@ fn interrupted_twice_it_stops_at_once_and_the_journal_says_so() {
     );
     assert_eq!(ended.code, 130, "{}", ended.all());
     let document = parsed(&ended);
-    assert_eq!(document["hosts"][0]["error"]["class"], "interrupted");
+    assert_eq!(document["hosts"][0]["error"]["class"], "abandoned");
     assert_eq!(fleet.outcomes(), ["a: unknown", "b: untouched"]);
     let shown = fleet.show(&id_of(&document));
     assert_eq!(

@@ -7,8 +7,10 @@ mod killed;
 mod resume;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Child;
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
@@ -70,6 +72,43 @@ impl Fleet {
     pub(super) fn start_apply(&self, more: &[&str]) -> Child {
         let here = format!("here={}", self.site.path("").display());
         self.start(&[&["apply", "play.yml", "--yes", "-e", &here], more].concat())
+    }
+
+    /// Runs fleet on a terminal, on which each of these is typed when fleet asks; stdout and stderr
+    /// are one.
+    pub(super) fn on_a_terminal(&self, args: &[&str], answers: &[&str]) -> Ended {
+        let here = format!("here={}", self.site.path("").display());
+        let words: Vec<_> = [args, &["-e", &here]].concat();
+        let words = words.iter().map(|word| format!("'{word}'"));
+        let line = words.collect::<Vec<_>>().join(" ");
+        let fleet = env!("CARGO_BIN_EXE_fleet");
+        let path = format!("{}:/usr/bin:/bin", self.site.path("bin").display());
+        let mut command = self.site.command_of(Path::new("script"), &[]);
+        command
+            .args(["--quiet", "--return", "--command"])
+            .args([&*format!("{fleet} {line}"), "/dev/null"])
+            .env("PATH", path)
+            .env("TERM", "dumb")
+            .stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Open to the end: where it ends, so does the terminal.
+        let mut keyboard = child.stdin.take().unwrap();
+        let mut screen = child.stdout.take().unwrap();
+        let mut answers = answers.iter();
+        let (mut seen, mut byte) = (Vec::new(), [0]);
+        while screen.read(&mut byte).unwrap() == 1 {
+            seen.push(byte[0]);
+            if seen.ends_with(b"[y/N] ")
+                && let Some(answer) = answers.next()
+            {
+                keyboard.write_all(answer.as_bytes()).unwrap();
+            }
+        }
+        let stdout = String::from_utf8(seen).unwrap();
+        Ended {
+            stdout,
+            ..self.site.end_of(child)
+        }
     }
 
     /// Applies and gives the document and the exit code.

@@ -75,6 +75,64 @@ fn a_canary_is_looked_at_and_the_rest_goes_on_in_its_batches() {
     );
 }
 
+/// Somebody who can answer is asked, and again after so many more batches.
+#[test]
+fn on_a_terminal_the_next_batch_is_asked_for() {
+    let apply = [
+        "apply",
+        "play.yml",
+        "--yes",
+        "--serial",
+        "1",
+        "--pause-after",
+    ];
+    for (every, typed, code, log, asked) in [
+        ("1", &["y\n", "Y\n"][..], 0, &["a", "b", "c"][..], 2),
+        ("2", &["yes\n"], 0, &["a", "b", "c"], 1),
+        ("1", &["y\n", "n\n"], 8, &["a", "b"], 2),
+        ("1", &["\n"], 8, &["a"], 1),
+        // Ctrl-C.
+        ("1", &["\u{3}"], 130, &["a"], 1),
+    ] {
+        let fleet = ramp(&["a", "b", "c"]);
+        let ended = fleet.on_a_terminal(&[&apply[..], &[every]].concat(), typed);
+        assert_eq!(ended.code, code, "{typed:?}: {}", ended.all());
+        assert_eq!(fleet.log(), log, "{typed:?}: {}", ended.all());
+        let questions = ended.stdout.matches("go on with the next batch? [y/N]");
+        assert_eq!(questions.count(), asked, "{}", ended.all());
+        if code == 8 {
+            assert!(
+                ended.stdout.contains("fleet apply --resume"),
+                "{}",
+                ended.all()
+            );
+            assert!(fleet.outcomes().contains(&"c: untouched".to_owned()));
+        }
+    }
+    // It is told what it is about.
+    let fleet = ramp(&["bad", "b", "c"]);
+    let ended = fleet.on_a_terminal(&[&apply[..], &["1"]].concat(), &["n\n"]);
+    let question =
+        "paused after the first batch, as asked: of 1 host, 1 failed or was not reached; go on";
+    assert!(ended.stdout.contains(question), "{}", ended.all());
+}
+
+/// Between the plan and the apply.
+#[test]
+fn a_plan_that_is_shown_is_applied_only_if_that_is_wanted() {
+    for (typed, code, log) in [
+        ("y\n", 0, &["a"][..]),
+        ("n\n", 130, &[]),
+        // Ctrl-C.
+        ("\u{3}", 130, &[]),
+    ] {
+        let fleet = ramp(&["a"]);
+        let ended = fleet.on_a_terminal(&["apply", "play.yml"], &[typed]);
+        assert_eq!(ended.code, code, "{typed:?}: {}", ended.all());
+        assert_eq!(fleet.log(), log, "{typed:?}");
+    }
+}
+
 #[test]
 fn a_pause_after_the_last_batch_is_none() {
     let fleet = ramp(&["a", "b"]);

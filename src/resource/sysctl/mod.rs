@@ -11,7 +11,7 @@
 //! its kernel module is not loaded: declare a `kernel_module` first.
 //!
 //! A parameter below `net.` may cut the host off: if it cannot be reached over a new connection
-//! within a minute, the old value comes back by itself, live and in `file`, and the task fails.
+//! within a minute (`confirm_timeout`), the old value comes back by itself, live and in `file`, and the task fails.
 //!
 //! `state: absent` takes the line out of `file`. The live value stays: the kernel does not tell
 //! what it was before.
@@ -20,13 +20,16 @@ use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::presence::Presence;
 use super::{AnyResource, Footprint, Removal, Resource};
 use crate::host::config_dirs::{self, ConfigFile};
-use crate::host::{Failure, Host, HostPath, Permissions, Snapshot, WayBack};
+use crate::host::{
+    Failure, Host, HostPath, Permissions, Snapshot, WayBack, check_confirm_timeout, confirm_within,
+};
 use crate::protocol::{Drift, Output};
 
 const DEFAULT_FILE: &str = "/etc/sysctl.d/90-fleet.conf";
@@ -47,6 +50,10 @@ pub struct Sysctl {
     /// The file that keeps it over a reboot; `/etc/sysctl.d/90-fleet.conf` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<HostPath>,
+    /// How long a change that may cut the host off waits for a new connection before it is taken
+    /// back, in seconds, from 10 to 600; 60 unless given. Only for parameters below `net.`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_timeout: Option<u64>,
 }
 
 /// What the kernel and the files say.
@@ -70,6 +77,10 @@ impl Sysctl {
 
     fn value(&self) -> String {
         self.value.as_deref().map(one_line).unwrap_or_default()
+    }
+
+    fn is_of_network(&self) -> bool {
+        key_path(&self.name).starts_with("net/")
     }
 
     fn set_live(&self, actual: &Found) -> Result<(), Failure> {
@@ -98,6 +109,7 @@ impl Resource for Sysctl {
     name: net/ipv4/conf/eth0.100/rp_filter
     value: 2
     file: /etc/sysctl.d/80-vlan.conf
+    confirm_timeout: 120
 
 - name: the distribution's own choice
   sysctl: { name: vm.swappiness, state: absent }
@@ -121,6 +133,14 @@ impl Resource for Sysctl {
                 self.name
             ));
         }
+        if self.confirm_timeout.is_some() && !(self.is_of_network() && self.value.is_some()) {
+            return Err(format!(
+                "`confirm_timeout` has no meaning for `{}`: only the value of a parameter below \
+                 `net.` may cut the host off; leave it out",
+                self.name
+            ));
+        }
+        check_confirm_timeout(self.confirm_timeout)?;
         match (self.state, &self.value) {
             (Presence::Present, None) => Err("`value` is needed".to_owned()),
             (Presence::Present, Some(value)) if value.trim().is_empty() => {
@@ -144,6 +164,7 @@ impl Resource for Sysctl {
             absence: AnyResource::Sysctl(Self {
                 value: None,
                 state: Presence::Absent,
+                confirm_timeout: None,
                 ..self.clone()
             }),
             made_with: "persisted",
@@ -153,15 +174,17 @@ impl Resource for Sysctl {
 
     fn way_back(&self, host: &Host, actual: &Found) -> Result<Option<WayBack>, Failure> {
         match &actual.live {
-            Some(live) if *live != self.value() && key_path(&self.name).starts_with("net/") => {
-                Ok(Some(WayBack {
-                    parameters: vec![(self.path(), live.clone())],
-                    files: Snapshot::take(host, [self.file()])?,
-                    restart: None,
-                }))
-            }
+            Some(live) if *live != self.value() && self.is_of_network() => Ok(Some(WayBack {
+                parameters: vec![(self.path(), live.clone())],
+                files: Snapshot::take(host, [self.file()])?,
+                restart: None,
+            })),
             _ => Ok(None),
         }
+    }
+
+    fn confirm_within(&self) -> Duration {
+        confirm_within(self.confirm_timeout)
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
@@ -315,163 +338,4 @@ fn with_value(text: &str, name: &str, value: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn sysctl(name: &str, value: &str) -> Sysctl {
-        Sysctl {
-            name: name.to_owned(),
-            value: Some(value.to_owned()),
-            state: Presence::Present,
-            file: None,
-        }
-    }
-
-    fn found(live: &str, own: Option<&str>) -> Found {
-        Found {
-            live: Some(live.to_owned()),
-            own: own.map(str::to_owned),
-            later: None,
-        }
-    }
-
-    #[test]
-    fn compares_the_live_and_the_persisted_value() {
-        let declared = sysctl("net.ipv4.tcp_rmem", "4096 131072  6291456");
-        let value = "4096 131072 6291456";
-        let line = "-net/ipv4/tcp_rmem=4096\t131072\t6291456\n";
-        assert_eq!(declared.drift(&found(value, Some(line))), []);
-        assert_eq!(
-            declared.drift(&found("1 2 3", None)),
-            [
-                Drift::update("live", value, "1 2 3"),
-                Drift::create("persisted", value)
-            ]
-        );
-        let edited = "net.ipv4.tcp_rmem = 4096 131072 6291456\nnet.ipv4.tcp_rmem = 9 9 9\n";
-        assert_eq!(
-            declared.drift(&found(value, Some(edited))),
-            [Drift::update("persisted", value, "9 9 9")]
-        );
-    }
-
-    #[test]
-    fn a_later_file_decides() {
-        let declared = sysctl("vm.swappiness", "10");
-        let own = "vm.swappiness = 10\n";
-        let file = |path: &str, text: &str| ConfigFile {
-            path: path.into(),
-            text: text.to_owned(),
-        };
-        let files = [
-            file("/usr/lib/sysctl.d/50-default.conf", "vm.swappiness = 30\n"),
-            file(DEFAULT_FILE, own),
-            file(
-                "/etc/sysctl.d/99-sysctl.conf",
-                "# vm.swappiness = 1\nvm.swappiness=60\n",
-            ),
-        ];
-        let later =
-            |files: &[ConfigFile]| set_later(files, Path::new(DEFAULT_FILE), "vm.swappiness");
-        assert_eq!(later(&files[..2]), None);
-        // The own file does not exist yet, but its place in the order is known.
-        assert_eq!(later(&files[..1]), None);
-        let actual = Found {
-            later: later(&files),
-            ..found("10", Some(own))
-        };
-        assert_eq!(
-            declared.drift(&actual),
-            [Drift::update(
-                "persisted",
-                "10",
-                "60 (by /etc/sysctl.d/99-sysctl.conf)"
-            )]
-        );
-        assert_eq!(
-            sysctl("vm.swappiness", "60").drift(&actual)[0].attribute,
-            "live"
-        );
-    }
-
-    #[test]
-    fn absent_takes_out_the_line_and_no_other() {
-        let declared = Sysctl {
-            value: None,
-            state: Presence::Absent,
-            ..sysctl("vm.swappiness", "")
-        };
-        let text = "# kept\nvm.swappiness = 10\n kernel.pid_max = 4194304\nvm/swappiness = 20";
-        let actual = Found {
-            live: None,
-            own: Some(text.to_owned()),
-            later: None,
-        };
-        assert_eq!(declared.drift(&actual), [Drift::remove("persisted", "20")]);
-        let after = with_value(text, "vm.swappiness", None);
-        assert_eq!(after, "# kept\n kernel.pid_max = 4194304\n");
-        assert_eq!(
-            declared.drift(&Found {
-                own: Some(after),
-                ..actual
-            }),
-            []
-        );
-    }
-
-    #[test]
-    fn names_lead_below_proc_sys() {
-        for (name, path) in [
-            ("vm.swappiness", "/proc/sys/vm/swappiness"),
-            (
-                "net.ipv4.conf.eth0/100.rp_filter",
-                "/proc/sys/net/ipv4/conf/eth0.100/rp_filter",
-            ),
-            (
-                "net/ipv4/conf/eth0.100/rp_filter",
-                "/proc/sys/net/ipv4/conf/eth0.100/rp_filter",
-            ),
-        ] {
-            assert_eq!(sysctl(name, "1").path(), Path::new(path));
-            assert_eq!(sysctl(name, "1").validate(), Ok(()));
-        }
-        for name in [
-            "",
-            "vm..swappiness",
-            "../../etc/passwd",
-            "/etc/passwd",
-            "a b",
-            "a\nb",
-            "net.*",
-        ] {
-            assert!(sysctl(name, "1").validate().is_err(), "{name:?}");
-        }
-        for value in ["", "  ", "1\nkernel.x = 2"] {
-            assert!(
-                sysctl("vm.swappiness", value).validate().is_err(),
-                "{value:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn two_parameters_share_a_file() {
-        let text = with_value("", "vm.swappiness", Some("10"));
-        let text = with_value(&text, "net.ipv4.ip_forward", Some("1"));
-        let text = with_value(&text, "vm.swappiness", Some("20"));
-        assert_eq!(text, "vm.swappiness = 20\nnet.ipv4.ip_forward = 1\n");
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read_back(text in "([#;a-z.= \n-]|vm\\.swappiness ?=){0,40}", value in "[0-9]{1,3}") {
-            let after = with_value(&text, "vm.swappiness", Some(&value));
-            prop_assert_eq!(value_in(&after, "vm.swappiness"), Some(value.clone()));
-            prop_assert_eq!(&with_value(&after, "vm.swappiness", Some(&value)), &after);
-            let removed = with_value(&after, "vm.swappiness", None);
-            prop_assert_eq!(value_in(&removed, "vm.swappiness"), None);
-        }
-    }
-}
+mod tests;

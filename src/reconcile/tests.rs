@@ -1,0 +1,94 @@
+//! What is only reported, and what is foretold.
+
+use serde::{Deserialize, Serialize};
+
+use super::*;
+use crate::host::WayBack;
+
+/// Finds what nobody repairs.
+#[derive(Serialize, Deserialize)]
+struct Audit;
+
+impl Resource for Audit {
+    const KIND: &'static str = "audit";
+    const EXAMPLE: &'static str = "";
+    type Actual = ();
+
+    fn id(&self) -> String {
+        String::new()
+    }
+
+    fn observe(&self, _: &Host) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn drift(&self, (): &()) -> Vec<Drift> {
+        vec![Drift::reported("door", "closed", "open")]
+    }
+
+    fn apply(&self, _: &Host, (): &()) -> Result<Option<Output>, Failure> {
+        panic!("what is only reported is never applied");
+    }
+}
+
+/// Cuts the host off, one way or the other.
+#[derive(Serialize, Deserialize)]
+struct Risky;
+
+impl Resource for Risky {
+    const KIND: &'static str = "risky";
+    const EXAMPLE: &'static str = "";
+    type Actual = bool;
+
+    fn id(&self) -> String {
+        String::new()
+    }
+
+    fn way_back(&self, _: &Host, risky: &bool) -> Result<Option<WayBack>, Failure> {
+        Ok(risky.then(WayBack::default))
+    }
+
+    fn observe(&self, _: &Host) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
+    fn drift(&self, _: &bool) -> Vec<Drift> {
+        vec![Drift::update("door", "closed", "open")]
+    }
+
+    fn apply(&self, _: &Host, _: &bool) -> Result<Option<Output>, Failure> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_check_foretells_what_will_have_to_be_confirmed() {
+    let base = tempfile::tempdir().unwrap();
+    let mut delivery = Delivery::default();
+    let pending = Pending::load(base.path(), None).unwrap();
+    let run = Run::new(Host::offline(base.path()), pending, None, &mut delivery);
+    let foretold = |risky| run.foretell(&Risky, &risky, Risky.drift(&risky)).message;
+    let expected = "may cut the host off: taken back unless fleet can connect anew within 60 s";
+    assert_eq!(foretold(true).as_deref(), Some(expected));
+    assert_eq!(foretold(false), None);
+}
+
+#[test]
+fn what_is_only_reported_is_drift_in_apply_too_and_no_failure() {
+    let base = tempfile::tempdir().unwrap();
+    let host = Host::offline(base.path());
+    assert_eq!(host.mode(), Mode::Apply);
+    let mut delivery = Delivery::default();
+    let pending = Pending::load(base.path(), None).unwrap();
+    let mut run = Run::new(host, pending, None, &mut delivery);
+    let task: Task = serde_json::from_value(serde_json::json!({
+        "id": 0, "notify": ["restart"],
+        "resource": { "kind": "file", "declared": { "path": "/" } }
+    }))
+    .unwrap();
+    let work = run.reconcile(&task, &Audit);
+    assert_eq!(work.outcome.status, Status::Drift);
+    assert_eq!(work.outcome.drift.len(), 1);
+    assert!(!work.outcome.would_change());
+    assert!(!run.pending.any(&task.notify), "nobody is notified");
+}
