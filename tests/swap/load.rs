@@ -47,6 +47,11 @@ struct Watched {
 
 impl Load {
     pub(crate) fn on(balancers: &[Balancer]) -> Self {
+        Self::with_pause(balancers, PAUSE)
+    }
+
+    /// With so much time between an answer and the next request of a client.
+    pub(crate) fn with_pause(balancers: &[Balancer], pause: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
         let clients = balancers
@@ -54,7 +59,7 @@ impl Load {
             .flat_map(|balancer| std::iter::repeat_n((balancer.address, balancer.port), CLIENTS))
             .map(|target| {
                 let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-                thread::spawn(move || ask_until(&stop, &answered, target))
+                thread::spawn(move || ask_until(&stop, &answered, target, pause))
             })
             .collect();
         let watchers = balancers
@@ -131,7 +136,12 @@ impl fmt::Display for Counts {
     }
 }
 
-fn ask_until(stop: &AtomicBool, answered: &AtomicUsize, target: (&str, u16)) -> Counts {
+fn ask_until(
+    stop: &AtomicBool,
+    answered: &AtomicUsize,
+    target: (&str, u16),
+    pause: Duration,
+) -> Counts {
     let mut counts = Counts::default();
     let mut kept = None;
     while !stop.load(Ordering::Relaxed) {
@@ -145,7 +155,7 @@ fn ask_until(stop: &AtomicBool, answered: &AtomicUsize, target: (&str, u16)) -> 
                 kept = None;
             }
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
     }
     counts
 }

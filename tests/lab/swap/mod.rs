@@ -8,6 +8,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 use load::{Counts, Load};
 use world::{BLUE, GREEN, World};
@@ -25,6 +26,10 @@ mod balancer;
 )]
 mod load;
 mod world;
+
+/// Between an answer and the next request of a client. Answering costs an emulated processor what
+/// it has; there is something to be deployed, too.
+const PAUSE: Duration = Duration::from_millis(80);
 
 /// In one test, because machines, engine and pools take longer to make than all of it.
 #[test]
@@ -57,7 +62,7 @@ fn end(load: Load, answering: &[Vec<String>]) -> Counts {
 }
 
 fn a_swap_to_green_and_back_loses_no_request(world: &World) {
-    let load = Load::on(&world.balancers);
+    let load = Load::with_pause(&world.balancers, PAUSE);
     load.has_answered(700);
     assert_eq!(Vec::from_iter(world.answers()), answers_of(BLUE, "1"));
 
@@ -86,7 +91,7 @@ fn a_swap_to_green_and_back_loses_no_request(world: &World) {
 }
 
 fn green_without_a_healthy_answer_gets_no_traffic(world: &World) {
-    let load = Load::on(&world.balancers);
+    let load = Load::with_pause(&world.balancers, PAUSE);
     let report = world.swap("green", r#"{"release": 1, "spoiled": true}"#, 2);
     assert_eq!(report["result"], "reverted", "{report:#}");
     assert_eq!(report["error"]["class"], "health", "{report:#}");
@@ -108,7 +113,7 @@ fn green_without_a_healthy_answer_gets_no_traffic(world: &World) {
 }
 
 fn green_loses_its_power_while_it_is_deployed(world: &World) {
-    let load = Load::on(&world.balancers);
+    let load = Load::with_pause(&world.balancers, PAUSE);
     // The new container is made first: the old one still runs, and the other host waits for its turn.
     let watch = "since=$(date +%s); echo watching; timeout 300 docker events --since $since \
                  --filter event=create --format '{{.Actor.Attributes.name}}'";

@@ -98,7 +98,7 @@ health:
   body: ok
   interval: 200ms
   timeout: 5s
-  deadline: 30s
+  deadline: 20s
 "#;
 
 pub(crate) struct World {
