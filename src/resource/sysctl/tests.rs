@@ -158,7 +158,7 @@ fn a_time_to_confirm_is_bounded_and_only_for_what_may_cut_off() {
         assert_eq!(declared.confirm_within(), Duration::from_secs(seconds));
     }
     let default = sysctl("net.ipv4.ip_forward", "1").confirm_within();
-    assert_eq!(default, Duration::from_secs(60));
+    assert_eq!(default, Duration::from_mins(1));
 }
 
 #[test]

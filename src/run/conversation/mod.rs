@@ -111,10 +111,17 @@ pub(super) struct Conversation<'a, L> {
     asked_for_orphans: bool,
     /// How soon the work is to end.
     urgency: watch::Receiver<Urgency>,
-    /// The helper was told that nothing more is to be begun.
-    told_to_stop: bool,
-    /// It has said that it begins nothing more.
-    stopped: bool,
+    stopping: Stopping,
+}
+
+/// Whether the helper begins nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    /// It was told so.
+    Told,
+    /// It has said so.
+    Done,
 }
 
 impl<'a, L: Listener> Conversation<'a, L> {
@@ -143,8 +150,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
             silence,
             asked_for_orphans: false,
             urgency,
-            told_to_stop: false,
-            stopped: false,
+            stopping: Stopping::No,
         };
         match conversation.greet(begin).await {
             Ok(hello) => Ok((conversation, hello)),
@@ -207,7 +213,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
         if let Some(limit) = task.resource.time_limit() {
             self.silence = self.silence.max(limit + MARGIN);
         }
-        if !self.told_to_stop && *self.urgency.borrow() >= Urgency::Tasks {
+        if self.stopping == Stopping::No && *self.urgency.borrow() >= Urgency::Tasks {
             self.stop().await;
         }
         self.say(&Message::Task(Box::new(task))).await?;
@@ -326,7 +332,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
 
     /// What the helper says next. It is told meanwhile if nothing more is to be begun.
     async fn next(&mut self) -> Result<Event, Lost> {
-        if !self.told_to_stop {
+        if self.stopping == Stopping::No {
             let mut urgency = self.urgency.clone();
             tokio::select! {
                 biased;
@@ -341,7 +347,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
     /// Tells the helper that nothing more is to be begun. It may have just ended; if it cannot be
     /// told for another reason, that shows when it is heard.
     async fn stop(&mut self) {
-        self.told_to_stop = true;
+        self.stopping = Stopping::Told;
         let _ = self.say(&Message::Stop).await;
     }
 
@@ -413,11 +419,11 @@ impl<'a, L: Listener> Conversation<'a, L> {
                 let within = Duration::from_millis(within_ms).min(CONFIRM_LIMIT);
                 self.listener.confirm(within).await;
             }
-            Event::Stopped if !self.told_to_stop || self.stopped => {
+            Event::Stopped if self.stopping != Stopping::Told => {
                 return Err(Lost::OutOfTurn("that it stops"));
             }
             Event::Stopped => {
-                self.stopped = true;
+                self.stopping = Stopping::Done;
                 self.listener.interrupted();
             }
             Event::Confirmed => return Err(Lost::OutOfTurn("that something is confirmed")),
