@@ -126,8 +126,8 @@ fn apply_has_the_flags_an_ansible_user_types() {
                               `10%`
           --any-errors-fatal  Begin no further host when one has failed or was not reached
           --pause-after <N>   Stop after so many batches, to look at them and go on with `--resume`
-          --resume <RUN_ID>   Go on with an earlier run: with its hosts that were not begun, or whose
-                              end is not known
+          --resume <RUN_ID>   Go on with an earlier run: with its hosts that were not begun, or not
+                              worked on to their end
           --rerun <WHICH>     Take the hosts again that failed or were not reached, in the latest run or
                               in that of `--resume` [possible values: failed]
 
