@@ -110,7 +110,7 @@ enum Verb {
     ///
     /// For example: `fleet exec 'web*' -- uptime`
     Exec(exec::ExecArgs),
-    /// Move traffic from one pool of hosts to the other, and back
+    /// Move traffic from one pool of hosts to the other and back, or replace hosts in turn
     ///
     /// Blue and green behind HAProxy: the idle pool is checked, deployed and proven, put into
     /// service on every load balancer, and only then the other one is drained. Too few servers are

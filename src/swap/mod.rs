@@ -78,6 +78,7 @@
 //! `result`: `reverted` means the traffic is where it was before; `stopped` means it is not known to
 //! be (only with `auto_revert: false` or if taking back failed); `refused` means nothing was touched.
 
+mod act;
 mod balancer;
 mod call;
 mod describe;
@@ -90,13 +91,14 @@ mod journal;
 mod operation;
 mod perform;
 mod plan;
+mod replace;
 mod report;
 mod setup;
 mod trouble;
 mod world;
 
 pub use call::Wish;
-pub use file::SwapFile;
+pub use file::{SwapFile, Work};
 pub use journal::Journal;
 pub use operation::Playbooks;
 pub use perform::{Asked, Conclusion, Means, perform};

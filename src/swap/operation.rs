@@ -10,10 +10,9 @@ use super::balancer::Balancer;
 use super::file::{Asker, Expect, Health, Live};
 use super::fleet::Fleet;
 use super::health::{self, Question};
-use super::journal::Journal;
-use super::plan::Record;
+use super::journal::{Entry, Journal};
 use super::trouble::{Class, Trouble};
-use super::world::{Pool, Rules, Slot, World};
+use super::world::{Rules, Slot, World};
 use crate::protocol::Begin;
 use crate::protocol::balancer::{Admin, Answer, Ask, Keep, Probe, Put, ServerName};
 use crate::run::Interrupt;
@@ -21,17 +20,17 @@ use crate::transport::Transport;
 
 /// What playbooks do in a swap.
 pub trait Playbooks {
-    /// Finds out whether all hosts of a pool are as the gate's playbook declares.
+    /// Finds out whether all of these hosts are as the gate's playbook declares.
     ///
     /// # Errors
     /// When they are not, or it cannot be told.
-    fn check(&mut self, pool: &Pool) -> Result<(), Trouble>;
+    fn check(&mut self, hosts: &[String]) -> Result<(), Trouble>;
 
-    /// Brings all hosts of a pool to what the deployment's playbook declares.
+    /// Brings all of these hosts to what the deployment's playbook declares.
     ///
     /// # Errors
     /// When that did not come about.
-    fn apply(&mut self, pool: &Pool) -> Result<(), Trouble>;
+    fn apply(&mut self, hosts: &[String]) -> Result<(), Trouble>;
 }
 
 /// Everything a swap acts on.
@@ -322,14 +321,14 @@ impl Fleet for Operation<'_> {
             .await
     }
 
-    async fn gate(&mut self, pool: &Pool) -> Result<(), Trouble> {
+    async fn gate(&mut self, hosts: &[String]) -> Result<(), Trouble> {
         let playbooks = &mut *self.playbooks;
-        tokio::task::block_in_place(|| playbooks.check(pool))
+        tokio::task::block_in_place(|| playbooks.check(hosts))
     }
 
-    async fn deploy(&mut self, pool: &Pool) -> Result<(), Trouble> {
+    async fn deploy(&mut self, hosts: &[String]) -> Result<(), Trouble> {
         let playbooks = &mut *self.playbooks;
-        tokio::task::block_in_place(|| playbooks.apply(pool))
+        tokio::task::block_in_place(|| playbooks.apply(hosts))
     }
 
     async fn health(&mut self, world: &World, slots: &BTreeSet<Slot>) -> Result<(), Trouble> {
@@ -366,7 +365,7 @@ impl Fleet for Operation<'_> {
         std::mem::take(&mut self.interrupted) || now
     }
 
-    fn remember(&mut self, record: &Record) -> Result<(), Trouble> {
+    fn remember<E: Entry>(&mut self, record: &E) -> Result<(), Trouble> {
         self.journal.save(record)
     }
 

@@ -27,13 +27,13 @@ fn the_example_uses_every_field() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/swap/example/swap.yml");
     let file = SwapFile::load(&path).unwrap();
     assert_eq!(file.service, "orders");
-    assert_eq!(
-        file.pools.each_ref().map(|pool| &*pool.name),
-        ["blue", "green"]
-    );
+    let Work::Move(pools) = &file.work else {
+        panic!("{:?}", file.work);
+    };
+    assert_eq!(pools.each_ref().map(|pool| &*pool.name), ["blue", "green"]);
     assert_eq!(file.health.from, [Asker::Controller, Asker::LoadBalancers]);
     assert_eq!(file.drain.deadline, Duration::from_mins(5));
-    assert_eq!(file.max_unavailable, Unavailable::Count(0));
+    assert_eq!(file.max_unavailable, Some(Unavailable::Count(0)));
     assert_eq!(file.min_healthy_time, Duration::from_secs(10));
     assert!(file.live.is_some() && file.auto_revert);
     assert!(
@@ -53,7 +53,7 @@ fn what_is_left_out_has_a_cautious_default() {
     assert_eq!(file.health.from, [Asker::LoadBalancers]);
     assert_eq!(file.health.expect.successes, 3);
     assert_eq!(file.drain.on_timeout, OnTimeout::Restore);
-    assert_eq!(file.max_unavailable, Unavailable::Count(0));
+    assert_eq!(file.max_unavailable, None);
     assert!(file.auto_revert);
     assert_eq!((&file.gate, &file.deploy), (&None, &None));
 }
@@ -71,7 +71,7 @@ fn everything_that_is_missing_is_said_at_once() {
         [
             "1: a swap needs `service`",
             "1: a swap needs `load_balancers`",
-            "1: a swap needs `pools`",
+            "1: a swap needs `pools`, or `replace`",
             "1: a swap needs `health`",
         ]
     );

@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::protocol::balancer::{Admin, Cause, Server, ServerName};
+use crate::swap::act::Terms;
 use crate::swap::call::Wish;
-use crate::swap::drive::Terms;
 use crate::swap::file::{Drain, OnTimeout};
 use crate::swap::fleet::Fleet;
+use crate::swap::journal::Entry;
 use crate::swap::perform::{Asked, Call};
-use crate::swap::plan::Record;
 use crate::swap::report::{Action, Report};
 use crate::swap::trouble::{Class, Trouble};
 use crate::swap::world::{Member, Pool, Rules, Slot, World};
@@ -43,7 +43,8 @@ pub(super) struct Lab {
     pub servers: BTreeMap<Slot, Server>,
     configured: BTreeMap<Slot, Server>,
     kept: BTreeMap<Slot, Server>,
-    pub journal: Option<Record>,
+    /// What is on the disk.
+    pub journals: BTreeMap<&'static str, String>,
     /// What went wrong on the hosts: the gate, the deployment, the live address.
     pub broken: BTreeSet<&'static str>,
     /// Servers that answer, but not as they should.
@@ -77,7 +78,7 @@ impl Lab {
         let rules = Rules {
             balancers: (1..=balancers).map(|n| format!("lb{n}")).collect(),
             backends: vec!["orders".to_owned()],
-            pools: [pool("blue", blue), pool("green", green)],
+            pools: vec![pool("blue", blue), pool("green", green)],
             floor,
             one_by_one: false,
         };
@@ -133,7 +134,7 @@ impl Lab {
             configured: servers.clone(),
             kept: servers.clone(),
             servers,
-            journal: None,
+            journals: BTreeMap::new(),
             broken: BTreeSet::new(),
             sick: BTreeSet::new(),
             clinging: BTreeSet::new(),
@@ -162,6 +163,7 @@ impl Lab {
             action,
             wish: Some(wish.clone()),
             adopt: false,
+            anew: false,
             run_id: "run".to_owned(),
         };
         let (rules, terms) = (self.rules.clone(), self.terms.clone());
@@ -170,7 +172,7 @@ impl Lab {
             asked: &asked,
             rules: &rules,
             terms: &terms,
-            previous: self.journal.clone(),
+            previous: self.journal(),
             report: &mut report,
             confirm: &mut |_| true,
         };
@@ -178,6 +180,12 @@ impl Lab {
         let went = call.go(self, world).now_or_never()?;
         assert!(went);
         Some(report)
+    }
+
+    /// What the journal says of one kind of work.
+    pub(super) fn journal<E: Entry>(&self) -> Option<E> {
+        let text = self.journals.get(E::FILE)?;
+        Some(serde_json::from_str(text).unwrap())
     }
 
     pub(super) fn counts(&self) -> BTreeMap<(String, String), usize> {
@@ -380,11 +388,12 @@ impl Fleet for Lab {
         Ok(())
     }
 
-    async fn gate(&mut self, _: &Pool) -> Result<(), Trouble> {
+    async fn gate(&mut self, _: &[String]) -> Result<(), Trouble> {
         self.playbook("gate", Class::Gate).await
     }
 
-    async fn deploy(&mut self, pool: &Pool) -> Result<(), Trouble> {
+    async fn deploy(&mut self, hosts: &[String]) -> Result<(), Trouble> {
+        let pool = self.rules.some(hosts);
         let serving = self
             .servers
             .iter()
@@ -434,10 +443,9 @@ impl Fleet for Lab {
         std::mem::take(&mut self.interrupted)
     }
 
-    fn remember(&mut self, record: &Record) -> Result<(), Trouble> {
-        // As it is on the disk.
+    fn remember<E: Entry>(&mut self, record: &E) -> Result<(), Trouble> {
         let text = serde_json::to_string(record).unwrap();
-        self.journal = Some(serde_json::from_str(&text).unwrap());
+        self.journals.insert(E::FILE, text);
         Ok(())
     }
 
