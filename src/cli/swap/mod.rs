@@ -95,6 +95,7 @@ pub(super) fn run(session: &mut Session, args: &SwapArgs) -> Result<ExitCode, Er
         return Err(Error::new(ErrorKind::Usage, message)
             .hint("give `--yes` to go on without being asked, or look first with `--plan`"));
     }
+    let targets = args.targets();
     let base = Request {
         vault: session.open_vault(args.file.parent())?,
         lock_timeout: LOCK_TIMEOUT,
@@ -103,7 +104,7 @@ pub(super) fn run(session: &mut Session, args: &SwapArgs) -> Result<ExitCode, Er
             Work::Facts {
                 pattern: "all".to_owned(),
             },
-            &args.targets(),
+            &targets,
         )?
     };
     let (report, rules) = engine::within(&base, |inventory, globals| {
@@ -125,6 +126,7 @@ pub(super) fn run(session: &mut Session, args: &SwapArgs) -> Result<ExitCode, Er
             session,
             base: &base,
             file: &file,
+            targets: &targets,
         };
         // The playbooks are read, too, before anybody is contacted.
         let target = args.to.as_ref().and_then(|to| setup.rules.pool(to));

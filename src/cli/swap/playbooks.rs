@@ -4,9 +4,12 @@ use std::io::{Write as _, stderr};
 use std::path::Path;
 
 use crate::cli::engine;
+use crate::cli::journaling::Journaling;
 use crate::cli::locks;
-use crate::cli::options::ReportOptions;
+use crate::cli::options::{ReportOptions, Targets};
+use crate::cli::remember::Remembering;
 use crate::cli::request::{Request, Work};
+use crate::cli::resume;
 use crate::cli::session::Session;
 use crate::error::Error;
 use crate::report::{self, Command, CutShort, ExitCode, HostStatus, RunReport};
@@ -18,6 +21,8 @@ pub(super) struct Runs<'r> {
     pub session: &'r Session,
     pub base: &'r Request,
     pub file: &'r SwapFile,
+    /// How hosts are reached, to be kept in the journal of a deployment.
+    pub targets: &'r Targets,
 }
 
 impl Runs<'_> {
@@ -58,6 +63,26 @@ impl Runs<'_> {
         Ok(())
     }
 
+    /// Runs one. A deployment has a journal and is remembered, as every apply.
+    fn run(&self, request: Request) -> Result<RunReport, Error> {
+        let (Command::Apply, Work::Playbook(playbook)) = (request.command, &request.work) else {
+            return self.session.perform(&request);
+        };
+        let playbook = playbook.clone();
+        let targets = Targets {
+            limit: request.limit.clone(),
+            ..self.targets.clone()
+        };
+        let arguments = resume::kept_of_part(&playbook, targets, request.lock_timeout);
+        let remembering = Remembering::of(self.session, &playbook)?;
+        let mut report = self.session.perform(&Request {
+            journaling: Some(Journaling::of(&playbook, arguments, None)?),
+            ..request
+        })?;
+        remembering.learn(self.session, &mut report, |_| {});
+        Ok(report)
+    }
+
     /// Runs one, and makes sure that it was about all hosts of the pool.
     fn perform(
         &self,
@@ -69,8 +94,8 @@ impl Runs<'_> {
             return Ok(());
         };
         let told = |error: Error| Trouble::new(class, error.to_string());
-        let request = request.map_err(told)?;
-        let report = self.session.perform(&request).map_err(told)?;
+        let report = request.and_then(|request| self.run(request));
+        let report = report.map_err(told)?;
         let title = &report.playbook;
         if report.cut_short == Some(CutShort::Interrupted) {
             let message = format!("`{title}` was interrupted");

@@ -43,6 +43,66 @@ fn the_example_uses_every_field() {
     );
 }
 
+const REPLACE: &str = "\
+service: orders
+load_balancers: { hosts: balancers, backends: [orders] }
+health: { path: /health }
+replace: { hosts: web, playbook: ./deploy.yml }
+";
+
+#[test]
+fn the_example_of_replacing_uses_every_field() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/swap/example/replace.yml");
+    let file = SwapFile::load(&path).unwrap();
+    let Work::Replace(replace) = &file.work else {
+        panic!("{:?}", file.work);
+    };
+    assert_eq!(replace.hosts.name, "orders");
+    assert_eq!(replace.batch.map(|batch| batch.of(9)), Some(1));
+    assert_eq!(file.max_unavailable, Some(Unavailable::Count(1)));
+    let ends = |file: &Option<PathBuf>, name: &str| file.as_ref().unwrap().ends_with(name);
+    assert!(ends(&file.deploy, "example/playbooks/orders.yml"));
+    assert!(ends(&file.gate, "example/playbooks/host-init.yml"));
+}
+
+#[test]
+fn what_is_replaced_is_checked_by_its_own_playbook_if_no_other_is_named() {
+    let file = read(REPLACE).unwrap();
+    assert_eq!(file.deploy.as_deref(), Some(Path::new("ops/deploy.yml")));
+    assert_eq!(file.gate, file.deploy);
+    assert_eq!(file.max_unavailable, None);
+}
+
+#[test]
+fn what_belongs_to_pools_is_refused_where_hosts_are_replaced() {
+    let text = format!(
+        "{REPLACE}pools: {{ blue: a, green: b }}\ngate: x.yml\ndeploy: x.yml\nlive: {{ url: http://a }}\n\
+         auto_revert: false\n"
+    );
+    assert_eq!(
+        wrong(&text),
+        [
+            "4: there are both `pools` and `replace`",
+            "6: `gate` is for `pools`, not for `replace`",
+            "7: `deploy` is for `pools`, not for `replace`",
+            "8: `live` is for `pools`, not for `replace`",
+            "9: `auto_revert` is for `pools`, not for `replace`",
+        ]
+    );
+    for (field, complaint) in [
+        ("batch: 0", "expected a number of hosts"),
+        ("batch: 120%", "expected a number of hosts"),
+        ("gate: x.yml", "unknown"),
+    ] {
+        let text = REPLACE.replace("deploy.yml }", &format!("deploy.yml, {field} }}"));
+        let told = wrong(&text);
+        assert!(
+            told[0].starts_with("4: ") && told[0].contains(complaint),
+            "{told:?}"
+        );
+    }
+}
+
 #[test]
 fn what_is_left_out_has_a_cautious_default() {
     let file = read(LEAST).unwrap();

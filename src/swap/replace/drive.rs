@@ -74,10 +74,12 @@ impl<F: Fleet> Drive<'_, F> {
             Next::Step(step) => self.take(&step).await?,
             Next::Finished => {
                 self.act.record.finish();
-                self.act.remember()?;
-                if !self.decision().next_batch().is_empty() {
-                    self.act.fleet.pause(self.act.terms.stagger).await;
+                // Done and over are written at once: a call after the last host begins anew.
+                if self.decision().next_batch().is_empty() {
+                    return self.over().map(Some);
                 }
+                self.act.remember()?;
+                self.act.fleet.pause(self.act.terms.stagger).await;
             }
             Next::Returned => {
                 self.act.record.batch = None;

@@ -1,6 +1,7 @@
 //! Everything that can go wrong, one by one: traffic stays or goes back where it was.
 
-use super::simulation::{Fault, Lab};
+use super::fault::Fault;
+use super::simulation::Lab;
 use crate::report::ExitCode;
 use crate::swap::call::Wish;
 use crate::swap::file::OnTimeout;

@@ -2,11 +2,11 @@
 //! can be killed at any moment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::pending;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::fault::Fault;
 use crate::protocol::balancer::{Admin, Cause, Server, ServerName};
 use crate::swap::act::Terms;
 use crate::swap::call::Wish;
@@ -18,44 +18,40 @@ use crate::swap::report::{Action, Report};
 use crate::swap::trouble::{Class, Trouble};
 use crate::swap::world::{Member, Pool, Rules, Slot, World};
 
-/// What goes wrong.
-#[derive(Clone, Debug)]
-pub(super) enum Fault {
-    /// The controller is gone.
-    Kill,
-    /// The user wants it to stop.
-    Interrupt,
-    /// HAProxy reads its configuration, and maybe the state that was kept, and nothing else.
-    Reload { balancer: usize, keeps_state: bool },
-    /// It cannot be reached for so many moments.
-    Away { balancer: usize, moments: usize },
-    /// A server does not answer any more.
-    Dies { server: usize },
-    /// Somebody takes a server out.
-    TakenOut { slot: usize },
-}
-
 /// A service behind load balancers.
 #[derive(Clone, Debug)]
 pub(super) struct Lab {
     pub rules: Rules,
     pub terms: Terms,
     pub servers: BTreeMap<Slot, Server>,
-    configured: BTreeMap<Slot, Server>,
-    kept: BTreeMap<Slot, Server>,
+    pub(super) configured: BTreeMap<Slot, Server>,
+    pub(super) kept: BTreeMap<Slot, Server>,
     /// What is on the disk.
     pub journals: BTreeMap<&'static str, String>,
     /// What went wrong on the hosts: the gate, the deployment, the live address.
     pub broken: BTreeSet<&'static str>,
     /// Servers that answer, but not as they should.
     pub sick: BTreeSet<String>,
+    /// Hosts on which the deployment fails.
+    pub failing: BTreeSet<String>,
+    /// Hosts on which a deployment was begun, and those that were not found healthy since.
+    pub begun: BTreeSet<String>,
+    pub suspect: BTreeSet<String>,
     /// Servers whose sessions never end.
     pub clinging: BTreeSet<String>,
     /// What goes wrong, and at which moment.
     pub faults: BTreeMap<usize, Fault>,
     pub moment: usize,
-    away: BTreeMap<String, usize>,
-    interrupted: bool,
+    /// Load balancers that were away at some time.
+    pub lost: BTreeSet<String>,
+    /// What somebody took out.
+    pub taken: BTreeSet<Slot>,
+    /// When servers were put into service.
+    pub readied: Vec<usize>,
+    /// How often somebody has asked it to stop.
+    pub interruptions: usize,
+    pub(super) away: BTreeMap<String, usize>,
+    pub(super) interrupted: bool,
     now: Duration,
     /// No act of fleet's may leave fewer in service than this.
     least: BTreeMap<(String, String), usize>,
@@ -137,9 +133,16 @@ impl Lab {
             journals: BTreeMap::new(),
             broken: BTreeSet::new(),
             sick: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            suspect: BTreeSet::new(),
             clinging: BTreeSet::new(),
             faults: BTreeMap::new(),
             moment: 0,
+            lost: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            readied: Vec::new(),
+            interruptions: 0,
             away: BTreeMap::new(),
             interrupted: false,
             now: Duration::ZERO,
@@ -213,68 +216,11 @@ impl Lab {
         server
     }
 
-    /// Time goes on, and something may go wrong.
-    async fn moment(&mut self) {
-        self.moment += 1;
-        self.away.retain(|_, left| {
-            *left -= 1;
-            *left > 0
-        });
-        match self.faults.get(&self.moment).cloned() {
-            None => {}
-            Some(Fault::Kill) => pending().await,
-            Some(Fault::Interrupt) => self.interrupted = true,
-            Some(Fault::Reload {
-                balancer,
-                keeps_state,
-            }) => {
-                let name = self.rules.balancers[balancer % self.rules.balancers.len()].clone();
-                let source = if keeps_state {
-                    &self.kept
-                } else {
-                    &self.configured
-                };
-                let dead: BTreeSet<_> = self
-                    .servers
-                    .values()
-                    .filter(|server| server.check == "DEAD")
-                    .map(|server| server.name.clone())
-                    .collect();
-                for (slot, server) in source.iter().filter(|(slot, _)| slot.balancer == name) {
-                    let mut server = server.clone();
-                    server.sessions = 0;
-                    if dead.contains(&server.name) {
-                        server.up = false;
-                        "DEAD".clone_into(&mut server.check);
-                    }
-                    self.servers.insert(slot.clone(), server);
-                }
-            }
-            Some(Fault::Away { balancer, moments }) => {
-                let name = self.rules.balancers[balancer % self.rules.balancers.len()].clone();
-                self.away.insert(name, moments.max(1));
-            }
-            Some(Fault::Dies { server }) => {
-                let members = self.rules.pools.iter().flat_map(|pool| &pool.members);
-                let all: Vec<_> = members.map(|member| member.server.clone()).collect();
-                let dead = &all[server % all.len()];
-                for (_, server) in self
-                    .servers
-                    .iter_mut()
-                    .filter(|(slot, _)| slot.name.server == *dead)
-                {
-                    server.up = false;
-                    "DEAD".clone_into(&mut server.check);
-                }
-            }
-            Some(Fault::TakenOut { slot }) => {
-                let count = self.servers.len();
-                let server = self.servers.values_mut().nth(slot % count).unwrap();
-                server.admin = Admin::Maint;
-                server.cause = Cause::Command;
-                server.up = false;
-            }
-        }
+    /// Nothing goes wrong any more, and whoever was interrupted is gone.
+    pub(super) fn come_back(&mut self) {
+        self.faults.clear();
+        self.away.clear();
+        self.interrupted = false;
     }
 
     fn is_away(&self, balancer: &str) -> bool {
@@ -360,7 +306,13 @@ impl Fleet for Lab {
                 server.admin = admin;
                 server.cause = Cause::Command;
                 match admin {
-                    Admin::Ready => (server.up, server.sessions) = (alive, 2),
+                    Admin::Ready => {
+                        (server.up, server.sessions) = (alive, 2);
+                        if self.suspect.contains(&slot.name.server) {
+                            let act = format!("{slot:?} gets traffic unproven");
+                            self.violations.push(act);
+                        }
+                    }
                     Admin::Drain if !self.clinging.contains(&slot.name.server) => {
                         server.sessions /= 2;
                     }
@@ -375,6 +327,9 @@ impl Fleet for Lab {
                 }
             }
             self.kept = self.servers.clone();
+            if admin == Admin::Ready {
+                self.readied.push(self.moment);
+            }
             self.moment().await;
         }
         failed.map_or(Ok(()), Err)
@@ -405,7 +360,15 @@ impl Fleet for Lab {
             self.violations
                 .push(format!("deployed to {slot:?} while it served"));
         }
-        self.playbook("deploy", Class::Deploy).await
+        for member in &pool.members {
+            self.begun.insert(member.server.clone());
+            self.suspect.insert(member.server.clone());
+        }
+        self.playbook("deploy", Class::Deploy).await?;
+        match hosts.iter().find(|host| self.failing.contains(*host)) {
+            None => Ok(()),
+            Some(host) => Err(Trouble::new(Class::Deploy, format!("{host} failed"))),
+        }
     }
 
     async fn health(&mut self, _: &World, slots: &BTreeSet<Slot>) -> Result<(), Trouble> {
@@ -414,7 +377,12 @@ impl Fleet for Lab {
             .iter()
             .find(|slot| self.sick.contains(&slot.name.server))
         {
-            None => Ok(()),
+            None => {
+                for slot in slots {
+                    self.suspect.remove(&slot.name.server);
+                }
+                Ok(())
+            }
             Some(slot) => Err(Trouble::new(
                 Class::Health,
                 format!("{} answers 503", slot.name),
