@@ -31,7 +31,7 @@ pub struct Terms {
     pub up: Duration,
     /// How long servers have to be up before others go.
     pub settle: Duration,
-    /// The pause between two servers.
+    /// The pause between two servers, or between two batches.
     pub stagger: Duration,
     /// How servers are taken out.
     pub drain: Drain,

@@ -138,14 +138,13 @@ fn a_host_that_is_sick_after_its_deployment_stays_out_and_the_next_call_goes_on(
     assert!(is_replaced(&world, "blue1"));
 }
 
-/// Drain, maint, deploy, gate, health, ready, settle of two hosts.
+/// Drain, maint, deploy, gate, health, ready, settle.
 #[test]
-#[expect(clippy::print_stdout, reason = "who reads the test wants the counts")]
 fn killed_at_every_step_in_turn_it_is_finished_by_the_next_call() {
     let world = world(DEPLOY);
     world.replace_file(", check: check.yml", "min_healthy_time: 200ms\n");
     let load = Load::on(&world.balancers);
-    let args = ["--limit", "blue1,green1"];
+    let args = ["--limit", "blue1"];
     let mut number = 1;
     while killed_at(&world, &args, number, Duration::ZERO) {
         for balancer in &world.balancers {
@@ -156,8 +155,8 @@ fn killed_at_every_step_in_turn_it_is_finished_by_the_next_call() {
         world.serves(&ALL);
         number += 1;
     }
-    assert!(number > 14, "{} steps", number - 1);
     println!("killed {} times", number - 1);
+    assert!(number > 7, "{} steps", number - 1);
     nothing_was_lost(load, 3);
 }
 

@@ -183,7 +183,8 @@ impl Decision<'_> {
         let alone = self.replacement.hosts.iter().filter(|host| {
             let pool = self.rules.some(std::slice::from_ref(host));
             let out = self.parts().those(&pool, |slot, server| {
-                server.admin != Admin::Ready && !self.record.parked.contains(slot)
+                let serves = server.admin == Admin::Ready && server.weight > 0;
+                !serves && !self.record.parked.contains(slot)
             });
             !out.is_empty() && !self.record.done.contains(*host)
         });

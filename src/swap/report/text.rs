@@ -109,7 +109,12 @@ impl Report {
                 "Stopped before its end: {done} of {all} hosts of {service} are replaced. \
                  `fleet swap FILE` goes on."
             ),
-            Verdict::Unsettled => format!("{service}: not as it should be."),
+            Verdict::Unsettled if self.trouble.is_some() => {
+                format!("{service}: it could not be told.")
+            }
+            Verdict::Unsettled => {
+                format!("{service}: servers that fleet took out are not in service.")
+            }
             Verdict::Settled => format!("{service}: nothing is under way."),
             _ => format!("Replaced: {done} of {all} hosts of {service}."),
         }
