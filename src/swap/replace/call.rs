@@ -42,7 +42,9 @@ impl Call<'_> {
         });
         self.report.parked.clone_from(&previous.parked);
         if !previous.over {
-            self.report.remarks.extend(previous.error.clone());
+            let error = previous.error.iter();
+            let told = error.map(|error| format!("run {} was stopped: {error}", previous.run_id));
+            self.report.remarks.extend(told);
         }
         if self.asked.action == Action::Status {
             self.status(&previous, world);
@@ -109,7 +111,7 @@ impl Call<'_> {
             self.report.verdict = Verdict::Unsettled;
             self.report.trouble = Some(trouble);
         }
-        if !previous.over {
+        if !previous.over || !previous.suspect.is_empty() {
             self.report.hosts = Some(self.hosts(previous));
         }
         self.report.finish(world);
@@ -121,7 +123,7 @@ impl Call<'_> {
         if self.asked.adopt {
             record.parked.extend(world.servers.keys().cloned());
         }
-        if !previous.over && !self.asked.anew {
+        if !previous.over && !self.asked.anew && self.has_more(&record, world) {
             self.can_go_on(&previous)?;
             let done: Vec<_> = record.done.iter().map(String::as_str).collect();
             if !done.is_empty() {
@@ -136,18 +138,18 @@ impl Call<'_> {
             let fresh = None;
             return Ok(Beginning { record, fresh });
         }
-        describe::incomplete(world)?;
         self.asked.run_id.clone_into(&mut record.run_id);
         record.over = false;
         record.done.clear();
         record.batch = None;
         record.error = None;
-        let decision = Decision {
-            rules: self.rules,
-            replacement: self.replacement,
-            world,
-            record: &record,
-        };
+        let decision = self.decision(&record, world);
+        if !decision.stranded().is_empty() {
+            // Whatever comes of it, they are not left out.
+            let fresh = None;
+            return Ok(Beginning { record, fresh });
+        }
+        describe::incomplete(world)?;
         if decision.next_batch().is_empty() {
             let left: Vec<_> = decision.left_alone().into_iter().collect();
             let message = format!(
@@ -161,6 +163,21 @@ impl Call<'_> {
             record,
             fresh: Some(previous),
         })
+    }
+
+    /// Whether something of what is under way is left among these hosts.
+    fn has_more(&self, record: &Record, world: &World) -> bool {
+        let decision = self.decision(record, world);
+        record.batch.is_some() || !decision.next_batch().is_empty()
+    }
+
+    fn decision<'d>(&'d self, record: &'d Record, world: &'d World) -> Decision<'d> {
+        Decision {
+            rules: self.rules,
+            replacement: self.replacement,
+            world,
+            record,
+        }
     }
 
     /// Hosts that are out half way are not left behind.
@@ -193,18 +210,16 @@ impl Call<'_> {
     fn hosts(&self, record: &Record) -> Hosts {
         let mut hosts = Hosts::default();
         let batch = record.batch.as_ref();
-        let interrupted = |trouble: &Trouble| trouble.class == Class::Interrupted;
-        let interrupted = self.report.trouble.as_ref().is_some_and(interrupted);
         for host in &self.replacement.hosts {
             let under_way = batch.is_some_and(|batch| {
                 batch.hosts.contains(host) && batch.phase == super::Phase::Proven
             });
             let list = if record.done.contains(host) {
                 &mut hosts.done
-            } else if under_way || interrupted && record.suspect.contains(host) {
-                &mut hosts.unfinished
-            } else if record.suspect.contains(host) {
+            } else if record.suspect.contains(host) && record.error.is_some() {
                 &mut hosts.failed
+            } else if under_way || record.suspect.contains(host) {
+                &mut hosts.unfinished
             } else {
                 &mut hosts.untouched
             };

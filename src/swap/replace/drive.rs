@@ -173,7 +173,7 @@ impl<F: Fleet> Drive<'_, F> {
             // It is not as it was when it was proven.
             act.record.enter(Phase::Begun);
         }
-        act.record.error = Some(trouble.to_string());
+        act.record.error = (trouble.class != Class::Interrupted).then(|| trouble.to_string());
         self.trouble = Some(trouble);
         if !act.changed
             && let Some(before) = self.fresh.take()

@@ -33,7 +33,7 @@ pub(super) struct Record {
     pub suspect: BTreeSet<String>,
     /// What fleet has taken out of service, in this replace or earlier.
     pub parked: BTreeSet<Slot>,
-    /// Why it was stopped.
+    /// What failed when it was stopped; nothing if somebody has stopped it.
     pub error: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use super::{Batch, Phase, Record};
 use crate::protocol::balancer::Admin;
 use crate::swap::plan::{Floors, Parts, Step};
 use crate::swap::setup::Replacement;
-use crate::swap::world::{Pool, Rules, World};
+use crate::swap::world::{Pool, Rules, Slot, World};
 
 /// What this call has seen of the batch with its own eyes. Asked again by the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,27 +113,41 @@ impl Decision<'_> {
         }))
     }
 
-    /// What to do next where something has failed: what was not begun goes back into service, and
-    /// what was begun stays out.
+    /// What to do next where something has failed: what was not begun goes back into service, in
+    /// whichever run it was taken out, and what was begun stays out.
     #[must_use]
     pub(super) fn back(&self) -> Next {
-        let Some(batch) = &self.record.batch else {
-            return Next::Nothing;
-        };
-        let pool = self.rules.some(&batch.hosts);
         let parts = self.parts();
-        let step = match batch.phase {
-            Phase::Untouched => {
-                let out = parts.out_of_service(&pool);
-                if out.is_empty() && self.world.missing.is_empty() {
-                    return Next::Returned;
-                }
-                parts.bring_in(&out)
+        let mut out = self.stranded();
+        let batch = self.record.batch.as_ref();
+        let batch = batch.map(|batch| (batch.phase, self.rules.some(&batch.hosts)));
+        if let Some((Phase::Untouched, pool)) = &batch {
+            out.extend(parts.out_of_service(pool));
+        }
+        if let Some(step) = parts.bring_in(&out) {
+            return Next::Step(step);
+        }
+        match batch {
+            Some((Phase::Untouched, _)) if self.world.missing.is_empty() => Next::Returned,
+            Some((Phase::Begun, pool)) => {
+                let step = parts.take_out(&pool);
+                step.map_or(Next::Nothing, Next::Step)
             }
-            Phase::Begun => parts.take_out(&pool),
-            Phase::Proven => None,
-        };
-        step.map_or(Next::Nothing, Next::Step)
+            _ => Next::Nothing,
+        }
+    }
+
+    /// What fleet has taken out, in whichever run, on hosts that are not suspect.
+    #[must_use]
+    pub(super) fn stranded(&self) -> BTreeSet<Slot> {
+        let suspect: Vec<_> = self.record.suspect.iter().cloned().collect();
+        let suspect = self.rules.some(&suspect);
+        let servers = self.world.servers.iter().filter(|(slot, server)| {
+            server.admin != Admin::Ready
+                && self.record.parked.contains(slot)
+                && !suspect.has(&slot.name.server)
+        });
+        servers.map(|(slot, _)| slot.clone()).collect()
     }
 
     /// The step that gets a batch out of service; `None` if it is.

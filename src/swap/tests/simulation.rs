@@ -48,6 +48,8 @@ pub(super) struct Lab {
     pub taken: BTreeSet<Slot>,
     /// When servers were put into service.
     pub readied: Vec<usize>,
+    /// When deployments were begun.
+    pub deployed: Vec<usize>,
     /// How often somebody has asked it to stop.
     pub interruptions: usize,
     pub(super) away: BTreeMap<String, usize>,
@@ -142,6 +144,7 @@ impl Lab {
             lost: BTreeSet::new(),
             taken: BTreeSet::new(),
             readied: Vec::new(),
+            deployed: Vec::new(),
             interruptions: 0,
             away: BTreeMap::new(),
             interrupted: false,
@@ -364,6 +367,7 @@ impl Fleet for Lab {
             self.begun.insert(member.server.clone());
             self.suspect.insert(member.server.clone());
         }
+        self.deployed.push(self.moment + 1);
         self.playbook("deploy", Class::Deploy).await?;
         match hosts.iter().find(|host| self.failing.contains(*host)) {
             None => Ok(()),

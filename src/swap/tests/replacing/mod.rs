@@ -1,13 +1,10 @@
-//! Hosts of one pool are replaced, some at a time: what happens when nothing goes wrong, and when
-//! something does.
+//! Hosts of one pool are replaced, some at a time: what happens, and what is left alone.
 
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use proptest::prelude::*;
 
 use super::fault::Fault;
-use super::property::fault;
 use super::simulation::Lab;
 use crate::protocol::balancer::{Admin, Cause};
 use crate::report::ExitCode;
@@ -17,6 +14,8 @@ use crate::swap::replace::{Call, Record};
 use crate::swap::report::{Action, Hosts, Report, Verdict};
 use crate::swap::setup::Replacement;
 use crate::swap::trouble::Class;
+
+mod moments;
 
 /// One pool of so many servers, all of which serve.
 fn pool(balancers: usize, size: usize, may_miss: usize) -> Lab {
@@ -332,102 +331,55 @@ fn a_limit_takes_some_and_does_not_leave_behind_what_is_half_done() {
     assert_eq!(lab.violations, Vec::<String>::new());
 }
 
-/// How many moments a replace has when nothing goes wrong.
-fn moments() -> usize {
-    let mut lab = pool(2, 3, 1);
-    call(&mut lab, 1).unwrap();
-    assert!(lab.moment > 30);
-    lab.moment
+#[test]
+fn what_was_drained_when_it_was_killed_goes_back_if_the_next_run_fails() {
+    let mut lab = pool(1, 3, 2);
+    lab.clinging.insert("blue1".to_owned());
+    lab.faults.insert(5, Fault::Kill);
+    assert!(call(&mut lab, 2).is_none());
+    assert_eq!(lab.serving("lb1"), ["blue3"]);
+    lab.come_back();
+    let anew = Asked {
+        anew: true,
+        ..asked(Action::Replace)
+    };
+    // Of two that are out, it takes one, which cannot be drained.
+    let report = call_for(&mut lab, &anew, &[host(1)], 1).unwrap();
+    assert_eq!(
+        (report.verdict, class(&report)),
+        (Verdict::Stopped, Some(Class::Drain))
+    );
+    assert_eq!(lab.serving("lb1"), ["blue1", "blue2", "blue3"]);
 }
 
 #[test]
-fn a_controller_that_is_killed_at_any_moment_leaves_what_the_next_call_resolves() {
-    for moment in 1..=moments() {
-        let mut lab = pool(2, 3, 1);
-        lab.faults.insert(moment, Fault::Kill);
-        assert!(call(&mut lab, 1).is_none(), "{moment}");
-        for balancer in ["lb1", "lb2"] {
-            assert!(lab.serving(balancer).len() >= 2, "{moment}");
-        }
-        let done = lab.journal::<Record>().map(|record| record.done);
-        lab.faults.clear();
-        lab.begun.clear();
-        let report = call(&mut lab, 1).unwrap();
-        assert_eq!(report.verdict, Verdict::Replaced, "{moment} {report:?}");
-        // Unless that was its last moment.
-        if done.as_ref().is_none_or(|done| done.len() < 3) {
-            for host in done.into_iter().flatten() {
-                let server = host.trim_end_matches(".example");
-                assert!(!lab.begun.contains(server), "{moment}: {host} again");
-            }
-        }
-        for balancer in ["lb1", "lb2"] {
-            assert_eq!(lab.serving(balancer).len(), 3, "{moment}");
-        }
-        assert_eq!(lab.violations, Vec::<String>::new(), "{moment}");
-    }
+fn a_limit_that_leaves_nothing_to_go_on_with_begins_anew() {
+    let mut lab = pool(1, 3, 1);
+    lab.clinging.insert("blue2".to_owned());
+    let stopped = call(&mut lab, 1).unwrap();
+    assert_eq!(hosts(&stopped).done, [host(1)]);
+    lab.begun.clear();
+    let report = call_for(&mut lab, &asked(Action::Replace), &[host(1)], 1).unwrap();
+    assert_eq!(report.verdict, Verdict::Replaced);
+    assert!(lab.begun.contains("blue1"));
 }
 
 #[test]
-fn an_interruption_at_any_moment_puts_back_what_was_not_begun() {
-    for moment in 2..moments() {
-        let mut lab = pool(2, 3, 1);
-        lab.faults.insert(moment, Fault::Interrupt);
-        let report = call(&mut lab, 1).unwrap();
-        assert_eq!(stranded(&lab), Vec::<String>::new(), "{moment}");
-        assert_eq!(lab.violations, Vec::<String>::new(), "{moment}");
-        if report.verdict != Verdict::Replaced {
-            assert_eq!(report.exit_code(), ExitCode::Interrupted, "{moment}");
-        }
-        lab.come_back();
-        let report = call(&mut lab, 1).unwrap();
-        assert_eq!(report.verdict, Verdict::Replaced, "{moment} {report:?}");
-    }
-}
-
-#[test]
-fn a_reload_at_any_moment_is_made_good_whether_it_kept_the_state_or_not() {
-    for moment in 1..moments() {
-        for keeps_state in [false, true] {
-            let mut lab = pool(2, 3, 1);
-            lab.faults.insert(
-                moment,
-                Fault::Reload {
-                    balancer: 0,
-                    keeps_state,
-                },
-            );
-            let report = call(&mut lab, 1).unwrap();
-            assert_eq!(lab.violations, Vec::<String>::new(), "{moment}");
-            assert_eq!(report.verdict, Verdict::Replaced, "{moment} {report:?}");
-        }
-    }
-}
-
-#[test]
-fn a_load_balancer_that_goes_away_at_any_moment_stops_it_with_enough_in_service() {
-    for moment in 2..=moments() {
-        for away in [1, 3, 1000] {
-            let mut lab = pool(2, 3, 1);
-            let fault = Fault::Away {
-                balancer: 1,
-                moments: away,
-            };
-            lab.faults.insert(moment, fault);
-            let report = call(&mut lab, 1).unwrap();
-            assert_eq!(lab.violations, Vec::<String>::new(), "{moment}");
-            assert_eq!(stranded(&lab), Vec::<String>::new(), "{moment}");
-            if report.verdict != Verdict::Replaced {
-                assert_eq!(report.exit_code(), ExitCode::Unreachable, "{moment}");
-            }
-            lab.come_back();
-            let report = call(&mut lab, 1).unwrap();
-            assert_eq!(report.verdict, Verdict::Replaced, "{moment} {report:?}");
-            for balancer in ["lb1", "lb2"] {
-                assert_eq!(lab.serving(balancer).len(), 3, "{moment}");
-            }
-        }
-    }
+fn what_was_begun_and_stopped_by_somebody_has_not_failed() {
+    let mut lab = pool(1, 2, 1);
+    let deploy = {
+        let mut whole = lab.clone();
+        call(&mut whole, 1).unwrap();
+        whole.deployed[0]
+    };
+    lab.faults.insert(deploy, Fault::Interrupt);
+    let report = call(&mut lab, 1).unwrap();
+    assert_eq!(report.exit_code(), ExitCode::Interrupted);
+    assert_eq!(hosts(&report).unfinished, [host(1)]);
+    assert_eq!(lab.serving("lb1"), ["blue2"]);
+    let status = call_for(&mut lab, &asked(Action::Status), &[host(1), host(2)], 1).unwrap();
+    assert_eq!(status.verdict, Verdict::Unsettled);
+    assert_eq!(hosts(&status).unfinished, [host(1)]);
 }
 
 #[test]
@@ -440,40 +392,4 @@ fn batches_are_so_far_apart_as_the_file_says() {
     let report = call(&mut lab, 1).unwrap();
     assert_eq!(report.steps.len(), without);
     assert_eq!(lab.now(), quick.now() + Duration::from_secs(200));
-}
-
-proptest! {
-    #[test]
-    fn no_act_leaves_too_few_in_service_and_no_ending_leaves_a_host_behind(
-        balancers in 1..4_usize,
-        size in 1..6_usize,
-        may_miss in 0..6_usize,
-        batch in 1..4_usize,
-        failing in proptest::collection::btree_set(1..6_usize, 0..2),
-        sick in proptest::option::of(1..6_usize),
-        clinging in proptest::option::of(1..6_usize),
-        gate in any::<bool>(),
-        faults in proptest::collection::btree_map(1..150_usize, fault(), 0..6),
-        anew in proptest::collection::vec(any::<bool>(), 1..5),
-    ) {
-        let mut lab = pool(balancers, size, may_miss);
-        lab.failing = failing.into_iter().map(host).collect();
-        lab.sick.extend(sick.map(|n| format!("blue{n}")));
-        lab.clinging.extend(clinging.map(|n| format!("blue{n}")));
-        if gate {
-            lab.broken.insert("gate");
-        }
-        lab.faults = faults;
-        let all = lab.rules.pools[0].hosts();
-        for anew in anew {
-            lab.interruptions = 0;
-            let asked = Asked { anew, ..asked(Action::Replace) };
-            let ended = call_for(&mut lab, &asked, &all, batch);
-            prop_assert_eq!(&lab.violations, &Vec::<String>::new());
-            // Killed, or stopped a second time, it is the next call that puts back.
-            if ended.is_some() && lab.interruptions < 2 {
-                prop_assert_eq!(stranded(&lab), Vec::<String>::new(), "{:?}", ended);
-            }
-        }
-    }
 }
