@@ -134,6 +134,15 @@ impl Operation<'_> {
             .map_or(Ok(()), Err)
     }
 
+    /// A playbook that was interrupted has told of the Ctrl-C that came here, too: it is one, and
+    /// a second one would stop what takes back.
+    fn heard(&mut self, result: Result<(), Trouble>) -> Result<(), Trouble> {
+        if matches!(&result, Err(trouble) if trouble.class == Class::Interrupted) {
+            self.is_interrupted();
+        }
+        result
+    }
+
     /// What has to be asked about the servers of these slots.
     fn questions(&self, world: &World, slots: &BTreeSet<Slot>) -> (Ways, BTreeMap<String, Ways>) {
         let mut direct = BTreeMap::new();
@@ -240,7 +249,7 @@ impl Operation<'_> {
                 return Err(Trouble::new(Class::Health, message));
             }
             self.pause(expect.interval).await;
-            if self.interrupted {
+            if self.is_interrupted() {
                 return Err(Trouble::new(Class::Interrupted, "interrupted"));
             }
         }
@@ -323,12 +332,14 @@ impl Fleet for Operation<'_> {
 
     async fn gate(&mut self, hosts: &[String]) -> Result<(), Trouble> {
         let playbooks = &mut *self.playbooks;
-        tokio::task::block_in_place(|| playbooks.check(hosts))
+        let result = tokio::task::block_in_place(|| playbooks.check(hosts));
+        self.heard(result)
     }
 
     async fn deploy(&mut self, hosts: &[String]) -> Result<(), Trouble> {
         let playbooks = &mut *self.playbooks;
-        tokio::task::block_in_place(|| playbooks.apply(hosts))
+        let result = tokio::task::block_in_place(|| playbooks.apply(hosts));
+        self.heard(result)
     }
 
     async fn health(&mut self, world: &World, slots: &BTreeSet<Slot>) -> Result<(), Trouble> {

@@ -123,8 +123,17 @@ impl Call<'_> {
         if self.asked.adopt {
             record.parked.extend(world.servers.keys().cloned());
         }
+        self.tell_suspect(&record);
+        let chosen = |host: &String| self.replacement.hosts.contains(host);
+        if !record
+            .batch
+            .iter()
+            .flat_map(|batch| &batch.hosts)
+            .all(chosen)
+        {
+            record.batch = None;
+        }
         if !previous.over && !self.asked.anew && self.has_more(&record, world) {
-            self.can_go_on(&previous)?;
             let done: Vec<_> = record.done.iter().map(String::as_str).collect();
             if !done.is_empty() {
                 let remark = format!(
@@ -180,30 +189,16 @@ impl Call<'_> {
         }
     }
 
-    /// Hosts that are out half way are not left behind.
-    fn can_go_on(&self, previous: &Record) -> Result<(), Trouble> {
-        let mut hosts = previous.batch.iter().flat_map(|batch| &batch.hosts);
-        let Some(host) = hosts.find(|host| !self.replacement.hosts.contains(host)) else {
-            return Ok(());
-        };
-        let known = !self
-            .rules
-            .some(std::slice::from_ref(host))
-            .members
-            .is_empty();
-        let message = if known {
-            format!(
-                "run {} has not finished {host}, which `--limit` leaves out: go on without it first",
-                previous.run_id
-            )
-        } else {
-            format!(
-                "run {} has not finished {host}, which `replace` does not name any more: name it \
-                 again, or begin with all hosts by `--anew`",
-                previous.run_id
-            )
-        };
-        Err(Trouble::new(Class::Journal, message))
+    /// Tells of hosts that stay out, as this call is not about them.
+    fn tell_suspect(&mut self, record: &Record) {
+        let chosen = &self.replacement.hosts;
+        for host in record.suspect.iter().filter(|host| !chosen.contains(*host)) {
+            let remark = format!(
+                "{host} is left out of service: its playbook was begun, and nothing has proven it \
+                 since"
+            );
+            self.report.remarks.push(remark);
+        }
     }
 
     /// How far each host is.

@@ -75,7 +75,8 @@ impl<F: Fleet> Drive<'_, F> {
             Next::Finished => {
                 self.act.record.finish();
                 // Done and over are written at once: a call after the last host begins anew.
-                if self.decision().next_batch().is_empty() {
+                let decision = self.decision();
+                if decision.next_batch().is_empty() && decision.stranded().is_empty() {
                     return self.over().map(Some);
                 }
                 self.act.remember()?;

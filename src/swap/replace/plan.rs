@@ -78,11 +78,12 @@ impl Decision<'_> {
     pub(super) fn forward(&self, seen: Seen) -> Next {
         let Some(batch) = &self.record.batch else {
             let hosts = self.next_batch();
-            return if hosts.is_empty() {
-                Next::Nothing
-            } else {
-                Next::Begin(hosts)
-            };
+            if !hosts.is_empty() {
+                return Next::Begin(hosts);
+            }
+            // What was taken out by a run of more hosts than this one.
+            let step = self.parts().bring_in(&self.stranded());
+            return step.map_or(Next::Nothing, Next::Step);
         };
         let pool = self.rules.some(&batch.hosts);
         let parts = self.parts();

@@ -311,11 +311,9 @@ fn a_limit_takes_some_and_does_not_leave_behind_what_is_half_done() {
     lab.failing.insert(host(2));
     call(&mut lab, 1).unwrap();
     let report = call_for(&mut lab, &asked(Action::Replace), &[host(3)], 1).unwrap();
-    assert_eq!(
-        (report.verdict, class(&report)),
-        (Verdict::Refused, Some(Class::Journal))
-    );
-    assert!(report.trouble.unwrap().message.contains("`--limit`"));
+    assert_eq!(class(&report), Some(Class::Budget), "{report:?}");
+    let told = |remark: &String| remark.starts_with("blue2.example is left out of service");
+    assert!(report.remarks.iter().any(told), "{report:?}");
     // Begun anew for another one, the broken one still gets no traffic.
     let anew = Asked {
         anew: true,
@@ -350,6 +348,19 @@ fn what_was_drained_when_it_was_killed_goes_back_if_the_next_run_fails() {
         (Verdict::Stopped, Some(Class::Drain))
     );
     assert_eq!(lab.serving("lb1"), ["blue1", "blue2", "blue3"]);
+}
+
+#[test]
+fn what_was_drained_when_it_was_killed_goes_back_after_a_run_of_other_hosts() {
+    let mut lab = pool(1, 4, 3);
+    lab.faults.insert(5, Fault::Kill);
+    assert!(call(&mut lab, 2).is_none());
+    assert_eq!(lab.serving("lb1"), ["blue3", "blue4"]);
+    lab.come_back();
+    let report = call_for(&mut lab, &asked(Action::Replace), &[host(4)], 1).unwrap();
+    assert_eq!(report.verdict, Verdict::Replaced, "{report:?}");
+    assert_eq!(hosts(&report).done, [host(4)]);
+    assert_eq!(lab.serving("lb1").len(), 4);
 }
 
 #[test]

@@ -120,7 +120,7 @@ proptest! {
         clinging in proptest::option::of(1..6_usize),
         gate in any::<bool>(),
         faults in proptest::collection::btree_map(1..150_usize, fault(), 0..6),
-        anew in proptest::collection::vec(any::<bool>(), 1..5),
+        calls in proptest::collection::vec((any::<bool>(), proptest::option::of(1..6_usize)), 1..5),
     ) {
         let mut lab = pool(balancers, size, may_miss);
         lab.failing = failing.into_iter().map(host).collect();
@@ -131,10 +131,12 @@ proptest! {
         }
         lab.faults = faults;
         let all = lab.rules.pools[0].hosts();
-        for anew in anew {
+        for (anew, only) in calls {
             lab.interruptions = 0;
+            let only = only.filter(|number| *number <= size).map(|number| vec![host(number)]);
+            let chosen = only.as_ref().unwrap_or(&all);
             let asked = Asked { anew, ..asked(Action::Replace) };
-            let ended = call_for(&mut lab, &asked, &all, batch);
+            let ended = call_for(&mut lab, &asked, chosen, batch);
             prop_assert_eq!(&lab.violations, &Vec::<String>::new());
             // Killed, or stopped a second time, it is the next call that puts back.
             if ended.is_some() && lab.interruptions < 2 {
