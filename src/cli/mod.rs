@@ -114,7 +114,9 @@ enum Verb {
     ///
     /// Blue and green behind HAProxy: the idle pool is checked, deployed and proven, put into
     /// service on every load balancer, and only then the other one is drained. Too few servers are
-    /// never left in service, whatever happens; what fails or was interrupted is taken back.
+    /// never left in service, whatever happens; what fails or was interrupted is taken back. With
+    /// `replace` in the file, the hosts of one pool are drained, deployed to, proven and put back,
+    /// some at a time.
     Swap(swap::SwapArgs),
     /// Print what hosts are, as JSON
     Facts(facts::FactsArgs),
