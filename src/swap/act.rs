@@ -123,6 +123,8 @@ pub(super) struct Act<'d, F, R> {
     up_since: Option<Duration>,
     /// The sessions that were left have been ended.
     killed: bool,
+    /// The user has asked to stop.
+    interrupted: bool,
     /// When the last step was begun.
     began: Duration,
 }
@@ -149,6 +151,7 @@ impl<'d, F: Fleet, R: Entry> Act<'d, F, R> {
             waiting: None,
             up_since: None,
             killed: false,
+            interrupted: false,
             began: Duration::ZERO,
         }
     }
@@ -175,7 +178,11 @@ impl<'d, F: Fleet, R: Entry> Act<'d, F, R> {
     /// Asks all load balancers. All of them have to answer, unless something is taken back.
     pub(super) async fn look(&mut self) -> Result<(), Trouble> {
         if self.fleet.is_interrupted() {
-            return Err(Trouble::new(Class::Interrupted, "interrupted"));
+            // The first one begins nothing more, and what takes back is what it would begin.
+            let again = std::mem::replace(&mut self.interrupted, true);
+            if again || !self.back {
+                return Err(Trouble::new(Class::Interrupted, "interrupted"));
+            }
         }
         self.world = self.fleet.look().await;
         if !self.back {

@@ -56,7 +56,7 @@ impl Entry for Record {
     const FILE: &'static str = "journal.json";
 
     fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Swapped | Stage::Reverted)
+        !matches!(self.stage, Stage::Forward | Stage::Back)
     }
 
     fn parked(&mut self) -> &mut BTreeSet<Slot> {
@@ -88,6 +88,8 @@ mod counts {
 pub(super) enum Stage {
     /// To the target pool.
     Forward,
+    /// To the target pool, which serves already and alone: there is nothing to be taken back.
+    Arrived,
     /// Back to where it was.
     Back,
     /// Nothing is under way: the target pool serves.
@@ -185,7 +187,7 @@ impl Decision<'_> {
         let to = rules.other(&self.record.from);
         match self.record.stage {
             Stage::Swapped | Stage::Reverted => Step::Done,
-            Stage::Forward => self.forward(from, to),
+            Stage::Forward | Stage::Arrived => self.forward(from, to),
             Stage::Back => self.back(from, to),
         }
     }

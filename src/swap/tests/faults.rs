@@ -223,6 +223,41 @@ fn a_swap_that_is_taken_back_can_be_killed_at_any_moment_too() {
 }
 
 #[test]
+fn a_call_for_the_pool_that_serves_has_nothing_to_be_taken_back_however_it_ends() {
+    let mut whole = Lab::new(1, 1, 1, 1);
+    let blue = Wish::To("blue".to_owned());
+    whole.call(&blue).unwrap();
+    for moment in 1..=whole.moment {
+        let mut lab = Lab::new(1, 1, 1, 1);
+        lab.faults.insert(moment, Fault::Kill);
+        assert!(lab.call(&blue).is_none(), "{moment}");
+        lab.faults.clear();
+        lab.broken.insert("gate");
+        let report = lab.call(&green()).unwrap();
+        assert_eq!(class(&report), Some(Class::Gate), "{moment} {report:?}");
+        assert_eq!(lab.serving("lb1"), ["blue1"], "{moment}");
+    }
+}
+
+#[test]
+fn an_interruption_of_what_takes_back_does_not_stop_it_and_a_second_one_does() {
+    for (interruptions, verdict) in [(1, Verdict::Reverted), (2, Verdict::Stopped)] {
+        let mut whole = Lab::new(2, 2, 2, 2);
+        whole.broken.insert("live");
+        let mut lab = whole.clone();
+        let live = {
+            whole.call(&green()).unwrap();
+            whole.asked_live
+        };
+        for after in 1..=interruptions {
+            lab.faults.insert(live + 6 * after - 4, Fault::Interrupt);
+        }
+        let report = lab.call(&green()).unwrap();
+        assert_eq!(report.verdict, verdict, "{interruptions} {report:?}");
+    }
+}
+
+#[test]
 fn an_interruption_at_any_moment_takes_it_back() {
     for moment in 2..moments() {
         let mut lab = Lab::new(2, 2, 2, 2);

@@ -50,6 +50,8 @@ pub(super) struct Lab {
     pub readied: Vec<usize>,
     /// When deployments were begun.
     pub deployed: Vec<usize>,
+    /// When the live address was asked.
+    pub asked_live: usize,
     /// How often somebody has asked it to stop.
     pub interruptions: usize,
     pub(super) away: BTreeMap<String, usize>,
@@ -145,6 +147,7 @@ impl Lab {
             taken: BTreeSet::new(),
             readied: Vec::new(),
             deployed: Vec::new(),
+            asked_live: 0,
             interruptions: 0,
             away: BTreeMap::new(),
             interrupted: false,
@@ -224,6 +227,12 @@ impl Lab {
         self.faults.clear();
         self.away.clear();
         self.interrupted = false;
+    }
+
+    /// Somebody else calls, whom nobody has interrupted yet.
+    pub(super) fn next_call(&mut self) {
+        self.interrupted = false;
+        self.interruptions = 0;
     }
 
     fn is_away(&self, balancer: &str) -> bool {
@@ -395,6 +404,7 @@ impl Fleet for Lab {
     }
 
     async fn live(&mut self) -> Result<(), Trouble> {
+        self.asked_live = self.moment + 1;
         self.playbook("live", Class::Health).await
     }
 

@@ -132,7 +132,7 @@ proptest! {
         lab.faults = faults;
         let all = lab.rules.pools[0].hosts();
         for (anew, only) in calls {
-            lab.interruptions = 0;
+            lab.next_call();
             let only = only.filter(|number| *number <= size).map(|number| vec![host(number)]);
             let chosen = only.as_ref().unwrap_or(&all);
             let asked = Asked { anew, ..asked(Action::Replace) };
