@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::builder::ArgPredicate;
 use clap::{Arg, Args};
-use jiff::Timestamp;
 
 use super::check;
 use super::delivery::{Delivery, Verdict};
@@ -18,8 +17,6 @@ use super::resume::{self, GoingOn, NAMED_BY_JOURNAL, RolloutArgs};
 use super::session::Session;
 use super::settings::Answers;
 use crate::error::{Error, ErrorKind};
-use crate::journal::Past;
-use crate::memory::Project;
 use crate::report::{self, Command, HostStatus, ResourceReport, RunReport};
 use crate::run::{Interrupt, Rollout};
 
@@ -99,7 +96,11 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Er
     }
     let mut delivery = Delivery::begin(session, args.report(), Command::Apply)?;
     let request = Request {
-        journaling: Some(journaling(args, past)?),
+        journaling: Some(Journaling::of(
+            &args.playbook.playbook,
+            resume::kept(args),
+            past,
+        )?),
         ..request
     };
     let mut remembering = Remembering::of(session, &args.playbook.playbook)?;
@@ -126,19 +127,6 @@ pub(super) fn run(session: &mut Session, args: &ApplyArgs) -> Result<Verdict, Er
         one.hosts.iter_mut().for_each(|host| host.keep(keep));
     })?;
     Ok(finish(session, remembering, done, delivery))
-}
-
-/// Where the run is journaled.
-fn journaling(args: &ApplyArgs, past: Option<Arc<Past>>) -> Result<Journaling, Error> {
-    let project = Project::of_playbook(&args.playbook.playbook);
-    let now = Timestamp::now();
-    let forget = project.forget_before(now).map_err(Error::config)?;
-    Ok(Journaling {
-        directory: Journaling::directory(&project)?,
-        keep: Duration::try_from(now.duration_since(forget)).unwrap_or(Duration::MAX),
-        arguments: resume::kept(args),
-        past,
-    })
 }
 
 /// The journal names the playbook of a run that is gone on with.

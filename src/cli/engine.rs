@@ -294,7 +294,14 @@ fn load(request: &Request) -> Result<(Loaded, Diagnostics), Error> {
 }
 
 /// The hosts a pattern of the command line means.
-fn select(option: &str, pattern: &str, inventory: &Inventory) -> Result<Vec<HostName>, Error> {
+///
+/// # Errors
+/// When the pattern makes no sense, or names nothing that exists.
+pub(super) fn select(
+    option: &str,
+    pattern: &str,
+    inventory: &Inventory,
+) -> Result<Vec<HostName>, Error> {
     let hosts = Pattern::parse(pattern).and_then(|pattern| inventory.select(&pattern));
     hosts.map_err(|error| {
         let help = error.help.clone();

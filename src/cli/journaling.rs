@@ -34,6 +34,26 @@ pub(super) struct Declared {
 }
 
 impl Journaling {
+    /// The journal of an apply of this playbook, which is asked for again by `arguments`.
+    ///
+    /// # Errors
+    /// When `fleet.yml` is wrong, or the directory of journals is not ours.
+    pub(super) fn of(
+        playbook: &Path,
+        arguments: serde_json::Value,
+        past: Option<Arc<Past>>,
+    ) -> Result<Self, Error> {
+        let project = Project::of_playbook(playbook);
+        let now = jiff::Timestamp::now();
+        let forget = project.forget_before(now).map_err(Error::config)?;
+        Ok(Self {
+            directory: Self::directory(&project)?,
+            keep: Duration::try_from(now.duration_since(forget)).unwrap_or(Duration::MAX),
+            arguments,
+            past,
+        })
+    }
+
     /// The project's directory of journals; made if there is none.
     ///
     /// # Errors

@@ -110,11 +110,13 @@ enum Verb {
     ///
     /// For example: `fleet exec 'web*' -- uptime`
     Exec(exec::ExecArgs),
-    /// Move traffic from one pool of hosts to the other, and back
+    /// Move traffic from one pool of hosts to the other and back, or replace hosts in turn
     ///
     /// Blue and green behind HAProxy: the idle pool is checked, deployed and proven, put into
     /// service on every load balancer, and only then the other one is drained. Too few servers are
-    /// never left in service, whatever happens; what fails or was interrupted is taken back.
+    /// never left in service, whatever happens; what fails or was interrupted is taken back. With
+    /// `replace` in the file, the hosts of one pool are drained, deployed to, proven and put back,
+    /// some at a time.
     Swap(swap::SwapArgs),
     /// Print what hosts are, as JSON
     Facts(facts::FactsArgs),

@@ -106,7 +106,7 @@ pub(super) struct GoingOn {
 
 /// What is kept of the arguments.
 pub(super) fn kept(args: &ApplyArgs) -> serde_json::Value {
-    let arguments = Arguments {
+    to_value(&Arguments {
         playbook: args.playbook.playbook.clone(),
         targets: args.playbook.targets.clone(),
         tags: args.playbook.tags.clone(),
@@ -115,7 +115,28 @@ pub(super) fn kept(args: &ApplyArgs) -> serde_json::Value {
         serial: args.rollout.serial.clone(),
         max_fail: args.rollout.max_fail,
         any_errors_fatal: args.rollout.any_errors_fatal,
-    };
+    })
+}
+
+/// What is kept of an apply that is part of something else.
+pub(super) fn kept_of_part(
+    playbook: &Path,
+    targets: Targets,
+    lock_timeout: Duration,
+) -> serde_json::Value {
+    to_value(&Arguments {
+        playbook: playbook.to_owned(),
+        targets,
+        tags: TaskSelection::default(),
+        prune: false,
+        lock_timeout,
+        serial: Vec::new(),
+        max_fail: None,
+        any_errors_fatal: false,
+    })
+}
+
+fn to_value(arguments: &Arguments) -> serde_json::Value {
     serde_json::to_value(arguments).expect("paths of arguments are text, as are their keys")
 }
 

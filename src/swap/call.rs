@@ -37,7 +37,7 @@ pub(super) fn unfinished(wish: &Wish, previous: Option<&Record>) -> Option<Begin
         start: Start::Resumed,
     };
     match previous.stage {
-        Stage::Swapped | Stage::Reverted => None,
+        Stage::Swapped | Stage::Reverted | Stage::Arrived => None,
         Stage::Forward if *wish == Wish::To(previous.to.clone()) => Some(resume(Stage::Forward)),
         Stage::Forward | Stage::Back => Some(resume(Stage::Back)),
     }
@@ -84,8 +84,10 @@ pub(super) fn beginning(
 ) -> Result<Beginning, Refusal> {
     let (to, preparation) = match (wish, previous) {
         (Wish::To(to), _) => (to.clone(), Preparation::None),
-        (Wish::Revert, Some(record)) if record.stage == Stage::Swapped => {
-            (record.from.clone(), Preparation::Done)
+        (Wish::Revert, Some(Record { stage, from, .. }))
+            if matches!(stage, Stage::Swapped | Stage::Arrived) =>
+        {
+            (from.clone(), Preparation::Done)
         }
         (Wish::Revert, Some(_)) => {
             return Err(Refusal::NothingToRevert("did not come about"));
@@ -118,6 +120,7 @@ pub(super) fn beginning(
     };
     if !world.is_idle(target) && ready(from).is_empty() {
         record.preparation = Preparation::Done;
+        record.stage = Stage::Arrived;
         return Ok(Beginning {
             record,
             start: Start::Arrived,

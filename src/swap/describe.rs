@@ -11,9 +11,9 @@ use crate::protocol::balancer::Admin;
 /// The step's name in reports.
 pub(super) fn name(step: &Step) -> &'static str {
     match step {
-        Step::Gate => "gate",
-        Step::Deploy => "deploy",
-        Step::Health => "health",
+        Step::Gate(_) => "gate",
+        Step::Deploy(_) => "deploy",
+        Step::Health(_) => "health",
         Step::Put(admin, _) => admin.as_str(),
         Step::AwaitUp(_) => "up",
         Step::Settle => "settle",
@@ -27,9 +27,13 @@ pub(super) fn name(step: &Step) -> &'static str {
 /// A step in words.
 pub(super) fn step(step: &Step, rules: &Rules) -> String {
     match step {
-        Step::Gate => "gate: nothing may differ on the target pool".to_owned(),
-        Step::Deploy => "deploy to the target pool".to_owned(),
-        Step::Health => "health of the target pool's servers".to_owned(),
+        Step::Gate(hosts) => format!("gate: nothing may differ on {}", hosts.join(", ")),
+        Step::Deploy(hosts) => format!("deploy to {}", hosts.join(", ")),
+        Step::Health(slots) => {
+            let servers: BTreeSet<_> = slots.iter().map(|slot| &*slot.name.server).collect();
+            let servers: Vec<_> = servers.into_iter().collect();
+            format!("health of {}", servers.join(", "))
+        }
         Step::Put(admin, slots) => {
             let what = match admin {
                 Admin::Ready => "into service",

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::plan::Record;
+use super::journal::Entry;
 use super::trouble::Trouble;
-use super::world::{Pool, Slot, World};
+use super::world::{Slot, World};
 use crate::protocol::balancer::Admin;
 
 /// What a swap acts on: the load balancers, the playbooks, the clock and the journal.
@@ -27,11 +27,11 @@ pub(super) trait Fleet {
     fn end_sessions(&mut self, slots: &BTreeSet<Slot>)
     -> impl Future<Output = Result<(), Trouble>>;
 
-    /// Checks the gate on a pool.
-    fn gate(&mut self, pool: &Pool) -> impl Future<Output = Result<(), Trouble>>;
+    /// Checks the gate on hosts.
+    fn gate(&mut self, hosts: &[String]) -> impl Future<Output = Result<(), Trouble>>;
 
-    /// Deploys to a pool.
-    fn deploy(&mut self, pool: &Pool) -> impl Future<Output = Result<(), Trouble>>;
+    /// Deploys to hosts.
+    fn deploy(&mut self, hosts: &[String]) -> impl Future<Output = Result<(), Trouble>>;
 
     /// Asks servers for their health.
     fn health(
@@ -53,7 +53,7 @@ pub(super) trait Fleet {
     fn is_interrupted(&mut self) -> bool;
 
     /// Writes the journal.
-    fn remember(&mut self, record: &Record) -> Result<(), Trouble>;
+    fn remember<E: Entry>(&mut self, record: &E) -> Result<(), Trouble>;
 
     /// Tells the user what is done next.
     fn announce(&mut self, text: &str);

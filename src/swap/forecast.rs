@@ -1,12 +1,14 @@
 //! What a swap would do, if everything goes well: the same decisions over a world that obeys.
 
-use super::drive::Terms;
+use std::collections::BTreeSet;
+
+use super::act::Terms;
 use super::plan::{Preparation, Record, Seen, Step, next_step};
-use super::world::{Rules, World};
+use super::world::{Rules, Slot, World};
 use crate::protocol::balancer::Admin;
 
 /// More steps than any swap has; only a decision that never ends would get there.
-const LIMIT: usize = 10_000;
+pub(super) const LIMIT: usize = 10_000;
 
 /// The steps that are left.
 #[must_use]
@@ -17,58 +19,29 @@ pub(super) fn forecast(rules: &Rules, terms: &Terms, world: &World, record: &Rec
     let mut steps = Vec::new();
     for _ in 0..LIMIT {
         let step = next_step(rules, &world, &record, seen);
+        obey(&step, &mut world, &mut record.parked);
         let told = match &step {
-            Step::Gate => {
+            Step::Gate(_) => {
                 record.preparation = Preparation::Gated;
                 terms.gate
             }
-            Step::Deploy => {
+            Step::Deploy(_) => {
                 record.preparation = Preparation::Done;
                 terms.deploy
             }
-            Step::Health => {
+            Step::Health(_) => {
                 seen.healthy = true;
-                true
-            }
-            Step::Put(admin, slots) => {
-                for slot in slots {
-                    if let Some(server) = world.servers.get_mut(slot) {
-                        server.admin = *admin;
-                        server.up |= *admin == Admin::Ready;
-                    }
-                    if *admin == Admin::Ready {
-                        record.parked.remove(slot);
-                    } else {
-                        record.parked.insert(slot.clone());
-                    }
-                }
-                true
-            }
-            Step::AwaitUp(slots) => {
-                for slot in slots {
-                    if let Some(server) = world.servers.get_mut(slot) {
-                        server.up = true;
-                        server.weight = server.weight.max(1);
-                    }
-                }
                 true
             }
             Step::Settle => {
                 seen.settled = true;
                 !terms.settle.is_zero()
             }
-            Step::AwaitEmpty(slots) => {
-                for slot in slots {
-                    if let Some(server) = world.servers.get_mut(slot) {
-                        (server.sessions, server.queued) = (0, 0);
-                    }
-                }
-                true
-            }
             Step::Live => {
                 seen.live = true;
                 terms.live
             }
+            Step::Put(..) | Step::AwaitUp(_) | Step::AwaitEmpty(_) => true,
             Step::Short(_) => {
                 steps.push(step);
                 return steps;
@@ -80,4 +53,32 @@ pub(super) fn forecast(rules: &Rules, terms: &Terms, world: &World, record: &Rec
         }
     }
     steps
+}
+
+/// Load balancers do what they are told, and servers what is hoped of them.
+pub(super) fn obey(step: &Step, world: &mut World, parked: &mut BTreeSet<Slot>) {
+    let (Step::Put(_, slots) | Step::AwaitUp(slots) | Step::AwaitEmpty(slots)) = step else {
+        return;
+    };
+    for slot in slots {
+        let Some(server) = world.servers.get_mut(slot) else {
+            continue;
+        };
+        match step {
+            Step::Put(admin, _) => {
+                server.admin = *admin;
+                server.up |= *admin == Admin::Ready;
+                if *admin == Admin::Ready {
+                    parked.remove(slot);
+                } else {
+                    parked.insert(slot.clone());
+                }
+            }
+            Step::AwaitUp(_) => {
+                server.up = true;
+                server.weight = server.weight.max(1);
+            }
+            _ => (server.sessions, server.queued) = (0, 0),
+        }
+    }
 }

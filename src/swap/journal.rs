@@ -3,17 +3,33 @@
 //! One directory per service in the project's own, with the journal and a lock that dies with
 //! its holder.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::plan::Record;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::trouble::{Class, Trouble};
+use super::world::Slot;
 use crate::host::{Draft, FileMode, HostLock, Permissions};
 use crate::protocol::{Claim, Holder};
 
 /// More than any journal.
 const LIMIT: u64 = 16 * 1024 * 1024;
+
+/// What a journal says of one kind of work.
+pub(super) trait Entry: Serialize + DeserializeOwned {
+    /// Where it is written.
+    const FILE: &'static str;
+
+    /// Nothing of it is under way.
+    fn is_over(&self) -> bool;
+
+    /// What fleet has taken out of service.
+    fn parked(&mut self) -> &mut BTreeSet<Slot>;
+}
 
 /// The journal of one service.
 #[derive(Debug)]
@@ -60,8 +76,8 @@ impl Journal {
     /// # Errors
     /// When it cannot be read. A journal that makes no sense is not ignored: it may say what has
     /// to be put back.
-    pub fn load(&self) -> Result<Option<Record>, Trouble> {
-        let path = self.path();
+    pub(super) fn load<E: Entry>(&self) -> Result<Option<E>, Trouble> {
+        let path = self.directory.join(E::FILE);
         let broken = |why: String| {
             let message = format!(
                 "the journal `{}` cannot be read: {why}; `fleet swap FILE --status` shows what the \
@@ -85,8 +101,8 @@ impl Journal {
     ///
     /// # Errors
     /// When that cannot be done: nothing is to be changed then.
-    pub fn save(&self, record: &Record) -> Result<(), Trouble> {
-        let path = self.path();
+    pub(super) fn save<E: Entry>(&self, record: &E) -> Result<(), Trouble> {
+        let path = self.directory.join(E::FILE);
         let permissions = Permissions {
             mode: Some(FileMode::from_bits(0o600)),
             ..Permissions::default()
@@ -101,10 +117,6 @@ impl Journal {
             let message = format!("the journal `{}` cannot be written: {why}", path.display());
             Trouble::new(Class::Journal, message)
         })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join("journal.json")
     }
 }
 
@@ -123,10 +135,10 @@ pub(super) fn by(holder: Option<Holder>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::swap::plan::{Preparation, Stage};
+    use crate::swap::plan::{Preparation, Record, Stage};
 
     fn record() -> Record {
         Record {
@@ -146,7 +158,7 @@ mod tests {
     fn says_again_what_was_written() {
         let project = tempfile::tempdir().unwrap();
         let journal = Journal::claim(project.path(), "orders", "me@ctl", "r").unwrap();
-        assert_eq!(journal.load().unwrap(), None);
+        assert_eq!(journal.load::<Record>().unwrap(), None);
         journal.save(&record()).unwrap();
         let looked_at = Journal::to_look_at(project.path(), "orders");
         assert_eq!(looked_at.load().unwrap(), Some(record()));
@@ -169,8 +181,9 @@ mod tests {
         let project = tempfile::tempdir().unwrap();
         let journal = Journal::claim(project.path(), "orders", "me@ctl", "r").unwrap();
         for text in ["", "{", "{\"to\": \"green\"}"] {
-            fs::write(journal.path(), text).unwrap();
-            assert_eq!(journal.load().unwrap_err().class, Class::Journal, "{text}");
+            fs::write(journal.directory.join(Record::FILE), text).unwrap();
+            let trouble = journal.load::<Record>().unwrap_err();
+            assert_eq!(trouble.class, Class::Journal, "{text}");
         }
     }
 }

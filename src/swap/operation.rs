@@ -10,10 +10,9 @@ use super::balancer::Balancer;
 use super::file::{Asker, Expect, Health, Live};
 use super::fleet::Fleet;
 use super::health::{self, Question};
-use super::journal::Journal;
-use super::plan::Record;
+use super::journal::{Entry, Journal};
 use super::trouble::{Class, Trouble};
-use super::world::{Pool, Rules, Slot, World};
+use super::world::{Rules, Slot, World};
 use crate::protocol::Begin;
 use crate::protocol::balancer::{Admin, Answer, Ask, Keep, Probe, Put, ServerName};
 use crate::run::Interrupt;
@@ -21,17 +20,17 @@ use crate::transport::Transport;
 
 /// What playbooks do in a swap.
 pub trait Playbooks {
-    /// Finds out whether all hosts of a pool are as the gate's playbook declares.
+    /// Finds out whether all of these hosts are as the gate's playbook declares.
     ///
     /// # Errors
     /// When they are not, or it cannot be told.
-    fn check(&mut self, pool: &Pool) -> Result<(), Trouble>;
+    fn check(&mut self, hosts: &[String]) -> Result<(), Trouble>;
 
-    /// Brings all hosts of a pool to what the deployment's playbook declares.
+    /// Brings all of these hosts to what the deployment's playbook declares.
     ///
     /// # Errors
     /// When that did not come about.
-    fn apply(&mut self, pool: &Pool) -> Result<(), Trouble>;
+    fn apply(&mut self, hosts: &[String]) -> Result<(), Trouble>;
 }
 
 /// Everything a swap acts on.
@@ -133,6 +132,15 @@ impl Operation<'_> {
                 Trouble::new(first.class, format!("{}\n{}", first.message, next.message))
             })
             .map_or(Ok(()), Err)
+    }
+
+    /// A playbook that was interrupted has told of the Ctrl-C that came here, too: it is one, and
+    /// a second one would stop what takes back.
+    fn heard(&mut self, result: Result<(), Trouble>) -> Result<(), Trouble> {
+        if matches!(&result, Err(trouble) if trouble.class == Class::Interrupted) {
+            self.is_interrupted();
+        }
+        result
     }
 
     /// What has to be asked about the servers of these slots.
@@ -241,7 +249,7 @@ impl Operation<'_> {
                 return Err(Trouble::new(Class::Health, message));
             }
             self.pause(expect.interval).await;
-            if self.interrupted {
+            if self.is_interrupted() {
                 return Err(Trouble::new(Class::Interrupted, "interrupted"));
             }
         }
@@ -322,14 +330,16 @@ impl Fleet for Operation<'_> {
             .await
     }
 
-    async fn gate(&mut self, pool: &Pool) -> Result<(), Trouble> {
+    async fn gate(&mut self, hosts: &[String]) -> Result<(), Trouble> {
         let playbooks = &mut *self.playbooks;
-        tokio::task::block_in_place(|| playbooks.check(pool))
+        let result = tokio::task::block_in_place(|| playbooks.check(hosts));
+        self.heard(result)
     }
 
-    async fn deploy(&mut self, pool: &Pool) -> Result<(), Trouble> {
+    async fn deploy(&mut self, hosts: &[String]) -> Result<(), Trouble> {
         let playbooks = &mut *self.playbooks;
-        tokio::task::block_in_place(|| playbooks.apply(pool))
+        let result = tokio::task::block_in_place(|| playbooks.apply(hosts));
+        self.heard(result)
     }
 
     async fn health(&mut self, world: &World, slots: &BTreeSet<Slot>) -> Result<(), Trouble> {
@@ -366,7 +376,7 @@ impl Fleet for Operation<'_> {
         std::mem::take(&mut self.interrupted) || now
     }
 
-    fn remember(&mut self, record: &Record) -> Result<(), Trouble> {
+    fn remember<E: Entry>(&mut self, record: &E) -> Result<(), Trouble> {
         self.journal.save(record)
     }
 

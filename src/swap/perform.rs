@@ -2,17 +2,19 @@
 
 use std::time::Instant;
 
+use super::act::{Ending, Terms};
 use super::call::{Beginning, Refusal, Wish, beginning, is_all, unfinished};
 use super::describe;
-use super::drive::{Done, Ending, Outcome, Terms, drive};
+use super::drive::drive;
 use super::file::SwapFile;
 use super::fleet::Fleet;
 use super::forecast::forecast;
-use super::journal::Journal;
+use super::journal::{Entry, Journal};
 use super::operation::{Operation, Playbooks, look};
 use super::plan::{Record, Stage, Step};
-use super::report::{Action, Report, Verdict, planned, status};
-use super::setup::Setup;
+use super::replace;
+use super::report::{Action, Report, Verdict, in_words, planned, status};
+use super::setup::{Replacement, Setup};
 use super::trouble::{Class, Trouble};
 use super::world::{Rules, World};
 use crate::protocol::Begin;
@@ -28,6 +30,8 @@ pub struct Asked {
     pub wish: Option<Wish>,
     /// Servers that somebody took out are fleet's.
     pub adopt: bool,
+    /// Hosts are replaced again that were replaced by what was stopped.
+    pub anew: bool,
     /// Names the call.
     pub run_id: String,
 }
@@ -70,13 +74,19 @@ pub async fn perform(asked: Asked, file: &SwapFile, setup: Setup, means: Means<'
         terms,
         mut balancers,
         addresses,
+        replacement,
     } = setup;
-    let previous = match previous(means.journal, &rules) {
-        Ok(previous) => previous,
+    let work = match &replacement {
+        Some(replacement) => replaced(means.journal).map(|past| Work::Replace(replacement, past)),
+        None => previous(means.journal, &rules).map(Work::Move),
+    };
+    let work = match work {
+        Ok(work) => work,
         Err(trouble) => return Conclusion::Journal(trouble),
     };
     let path = file.path.display().to_string();
     let mut report = Report::new(&asked, file.service.clone(), path);
+    report.replaces = replacement.is_some();
     let looked = look(&mut balancers, means.transport, &means.begin, &rules).await;
     let mut operation = Operation {
         rules: &rules,
@@ -95,15 +105,34 @@ pub async fn perform(asked: Asked, file: &SwapFile, setup: Setup, means: Means<'
     };
     match looked {
         Ok(world) => {
-            let mut call = Call {
-                asked: &asked,
-                rules: &rules,
-                terms: &terms,
-                previous: previous.map(|record| adopted(record, &asked, &world)),
-                report: &mut report,
-                confirm: means.confirm,
+            let (report, confirm) = (&mut report, means.confirm);
+            let (asked, rules, terms) = (&asked, &rules, &terms);
+            let went = match work {
+                Work::Move(previous) => {
+                    let mut call = Call {
+                        asked,
+                        rules,
+                        terms,
+                        previous: previous.map(|record| adopted(record, asked, &world)),
+                        report,
+                        confirm,
+                    };
+                    call.go(&mut operation, world).await
+                }
+                Work::Replace(replacement, previous) => {
+                    let mut call = replace::Call {
+                        asked,
+                        rules,
+                        terms,
+                        replacement,
+                        previous,
+                        report,
+                        confirm,
+                    };
+                    call.go(&mut operation, world).await
+                }
             };
-            if !call.go(&mut operation, world).await {
+            if !went {
                 operation.close().await;
                 return Conclusion::Declined;
             }
@@ -115,9 +144,35 @@ pub async fn perform(asked: Asked, file: &SwapFile, setup: Setup, means: Means<'
     Conclusion::Report(Box::new(report), rules)
 }
 
+/// What is done, and what the journal says of it.
+enum Work<'w> {
+    Move(Option<Record>),
+    Replace(&'w Replacement, Option<replace::Record>),
+}
+
+/// What the journal says of hosts that were replaced.
+fn replaced(journal: &Journal) -> Result<Option<replace::Record>, Trouble> {
+    nothing_else::<Record>(journal, "a swap between pools")?;
+    journal.load()
+}
+
+/// Makes sure that nothing of another kind is under way.
+fn nothing_else<E: Entry>(journal: &Journal, what: &str) -> Result<(), Trouble> {
+    match journal.load::<E>()? {
+        Some(record) if !record.is_over() => {
+            let message = format!(
+                "{what} of this service is under way: finish it with the file that began it"
+            );
+            Err(Trouble::new(Class::Journal, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What the journal says, if it is about these pools.
 fn previous(journal: &Journal, rules: &Rules) -> Result<Option<Record>, Trouble> {
-    let Some(record) = journal.load()? else {
+    nothing_else::<replace::Record>(journal, "a replacing of hosts")?;
+    let Some(record) = journal.load::<Record>()? else {
         return Ok(None);
     };
     for name in [&record.from, &record.to] {
@@ -171,7 +226,7 @@ impl Call<'_> {
             let (verdict, trouble) = status(self.rules, &world, previous.as_ref());
             self.report.verdict = verdict;
             self.report.trouble = trouble;
-            self.finish(world);
+            self.report.finish(world);
             return true;
         };
         let unfinished = unfinished(&wish, previous.as_ref());
@@ -183,7 +238,7 @@ impl Call<'_> {
             Ok(first) => first,
             Err(trouble) => {
                 self.report.trouble = Some(trouble);
-                self.finish(world);
+                self.report.finish(world);
                 return true;
             }
         };
@@ -197,8 +252,7 @@ impl Call<'_> {
             self.plan(&steps, then.as_ref(), world);
             return true;
         }
-        let question = self.question(&steps);
-        if !steps.is_empty() && !(self.confirm)(&question) {
+        if !steps.is_empty() && !(self.confirm)(&in_words(&steps, self.rules)) {
             return false;
         }
         let ended = self.drive(operation, first).await;
@@ -212,7 +266,7 @@ impl Call<'_> {
                 }
                 Err(trouble) => {
                     self.report.trouble = Some(trouble);
-                    self.finish(world);
+                    self.report.finish(world);
                 }
             }
         }
@@ -255,57 +309,23 @@ impl Call<'_> {
             self.report.verdict = Verdict::Planned;
         }
         self.report.steps = planned(steps, self.rules);
-        self.finish(world);
-    }
-
-    fn question(&self, steps: &[Step]) -> String {
-        let steps = planned(steps, self.rules);
-        let lines = steps.iter().map(|step| format!("  {}", step.text));
-        lines.collect::<Vec<_>>().join("\n")
+        self.report.finish(world);
     }
 
     /// One drive; the record, if another one may follow.
     async fn drive<F: Fleet>(&mut self, operation: &mut F, first: Beginning) -> Option<Record> {
         let Beginning { mut record, start } = first;
         let outcome = drive(operation, self.rules, self.terms, &mut record, start).await;
-        let Outcome {
-            ending,
-            trouble,
-            steps,
-            remarks,
-            world,
-        } = outcome;
-        self.report.steps.extend::<Vec<Done>>(steps);
-        self.report.remarks.extend(remarks);
-        self.report.verdict = ending.into();
-        self.report.trouble = trouble;
-        self.report.parked.clone_from(&record.parked);
+        let ending = outcome.ending;
+        self.report.take(outcome, &record.parked);
         // What was acted on since is not in what was seen last.
         let world = if ending == Ending::Refused {
-            world
+            std::mem::take(&mut self.report.world)
         } else {
             operation.look().await
         };
-        self.finish(world);
+        self.report.finish(world);
         (ending == Ending::Reverted).then_some(record)
-    }
-
-    /// Notes what somebody else keeps out of service.
-    fn finish(&mut self, world: World) {
-        let held = world
-            .servers
-            .keys()
-            .filter(|slot| world.is_held(slot, &self.report.parked));
-        for slot in held {
-            let remark = format!(
-                "{} on {} was taken out by somebody else and is left so",
-                slot.name, slot.balancer
-            );
-            if !self.report.remarks.contains(&remark) {
-                self.report.remarks.push(remark);
-            }
-        }
-        self.report.world = world;
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::act::Terms;
 use super::balancer::Balancer;
-use super::drive::Terms;
-use super::file::{Declared, SwapFile};
+use super::file::{Declared, Replace, SwapFile, Unavailable, Work};
 use super::world::{Member, Pool, Rules};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{HostName, Inventory, Pattern};
@@ -28,6 +28,17 @@ pub struct Setup {
     pub balancers: Vec<Balancer>,
     /// Where servers are asked for their health, if the file says so.
     pub addresses: BTreeMap<String, String>,
+    /// Which hosts are replaced, if traffic is not moved.
+    pub replacement: Option<Replacement>,
+}
+
+/// Hosts that are replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// In the inventory's order.
+    pub hosts: Vec<String>,
+    /// How many at a time.
+    pub batch: usize,
 }
 
 impl Setup {
@@ -48,8 +59,26 @@ impl Setup {
         };
         let declared = &file.load_balancers;
         let hosts = resolver.hosts(&declared.hosts, &declared.place, "load balancers");
-        let pools = [&file.pools[0], &file.pools[1]].map(|pool| resolver.pool(pool, file));
-        resolver.keep_apart(&pools, file);
+        let declared_pools: Vec<_> = match &file.work {
+            Work::Move(pools) => pools.iter().collect(),
+            Work::Replace(replace) => vec![&replace.hosts],
+        };
+        let pools = declared_pools.iter().map(|pool| resolver.pool(pool, file));
+        let pools: Vec<_> = pools.collect();
+        resolver.keep_apart(&pools, &declared_pools, file);
+        let size = pools.iter().map(|pool| pool.members.len()).max();
+        let size = size.unwrap_or_default();
+        let (replacement, floor) = match &file.work {
+            Work::Replace(replace) => {
+                let (batch, floor) = resolver.budget(replace, size, file.max_unavailable);
+                let hosts = pools.iter().flat_map(Pool::hosts).collect();
+                (Some(Replacement { hosts, batch }), floor)
+            }
+            Work::Move(_) => {
+                let may_miss = file.max_unavailable.unwrap_or(Unavailable::Count(0));
+                (None, may_miss.floor(size))
+            }
+        };
         let addresses = resolver.addresses(&pools, file);
         let reached = targets(globals, &hosts, login);
         let reached = resolver.errors.check(reached).unwrap_or_default();
@@ -75,12 +104,12 @@ impl Setup {
         if resolver.errors.has_errors() {
             return Err(resolver.errors.into_vec());
         }
-        let size = pools.iter().map(|pool| pool.members.len()).max();
         let rules = Rules {
             balancers: hosts.iter().map(ToString::to_string).collect(),
             backends: declared.backends.clone(),
-            floor: file.max_unavailable.floor(size.unwrap_or_default()),
-            one_by_one: !file.stagger.is_zero(),
+            floor,
+            // Batches are what is apart where hosts are replaced.
+            one_by_one: !file.stagger.is_zero() && replacement.is_none(),
             pools,
         };
         Ok(Self {
@@ -98,6 +127,7 @@ impl Setup {
             rules,
             balancers,
             addresses,
+            replacement,
         })
     }
 }
@@ -159,10 +189,10 @@ impl Resolver<'_> {
     }
 
     /// No host and no server may be in both pools, or twice in one.
-    fn keep_apart(&mut self, pools: &[Pool; 2], file: &SwapFile) {
+    fn keep_apart(&mut self, pools: &[Pool], declared: &[&Declared], file: &SwapFile) {
         let mut hosts = BTreeSet::new();
         let mut servers = BTreeSet::new();
-        for (pool, declared) in pools.iter().zip(&file.pools) {
+        for (pool, declared) in pools.iter().zip(declared) {
             for member in &pool.members {
                 if !hosts.insert(&member.host) {
                     let message = format!("{} is in both pools", member.host);
@@ -179,7 +209,32 @@ impl Resolver<'_> {
         }
     }
 
-    fn addresses(&mut self, pools: &[Pool; 2], file: &SwapFile) -> BTreeMap<String, String> {
+    /// How many hosts are replaced at a time, and how many servers have to stay in service.
+    fn budget(
+        &mut self,
+        replace: &Replace,
+        size: usize,
+        may_miss: Option<Unavailable>,
+    ) -> (usize, usize) {
+        let batch = replace.batch.map_or(1, |batch| batch.of(size)).min(size);
+        let floor = may_miss.unwrap_or(Unavailable::Count(batch)).floor(size);
+        let left = size - batch;
+        if size > 0 && left < floor {
+            let message = format!(
+                "a batch of {batch} would leave {left} of {size} servers in service, and {floor} \
+                 have to be"
+            );
+            let help = if size == 1 {
+                "one server always stays in service: it takes a second one to replace the first"
+            } else {
+                "make `batch` smaller, or `max_unavailable` larger; a percentage is rounded down"
+            };
+            self.wrong(message, &replace.budget, help);
+        }
+        (batch, floor)
+    }
+
+    fn addresses(&mut self, pools: &[Pool], file: &SwapFile) -> BTreeMap<String, String> {
         let Some(template) = &file.health.address else {
             return BTreeMap::new();
         };

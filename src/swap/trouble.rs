@@ -30,6 +30,8 @@ pub enum Class {
     Health,
     /// Sessions did not end.
     Drain,
+    /// Hosts are out of service for somebody else's reasons.
+    Held,
     /// Too few servers would be left.
     Budget,
     /// A load balancer refuses, or contradicts the file.

@@ -23,8 +23,8 @@ pub struct Rules {
     pub balancers: Vec<String>,
     /// The backends on each of them.
     pub backends: Vec<String>,
-    /// The two pools.
-    pub pools: [Pool; 2],
+    /// The pools: two where traffic is moved, one where its hosts are replaced.
+    pub pools: Vec<Pool>,
     /// So many servers stay in service in each backend.
     pub floor: usize,
     /// One server after the other instead of all at once.
@@ -59,8 +59,21 @@ impl Rules {
     /// The pool that is not this one.
     #[must_use]
     pub fn other(&self, name: &str) -> &Pool {
-        let [first, second] = &self.pools;
-        if first.name == name { second } else { first }
+        let other = self.pools.iter().find(|pool| pool.name != name);
+        other.unwrap_or(&self.pools[0])
+    }
+
+    /// These hosts, as a pool.
+    #[must_use]
+    pub fn some(&self, hosts: &[String]) -> Pool {
+        let members = self.pools.iter().flat_map(|pool| &pool.members);
+        Pool {
+            name: String::new(),
+            members: members
+                .filter(|member| hosts.contains(&member.host))
+                .cloned()
+                .collect(),
+        }
     }
 
     /// Every server of both pools, as names in one load balancer.
@@ -84,6 +97,13 @@ impl Pool {
     #[must_use]
     pub fn has(&self, server: &str) -> bool {
         self.members.iter().any(|member| member.server == server)
+    }
+
+    /// Its hosts.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        let hosts = self.members.iter().map(|member| member.host.clone());
+        hosts.collect()
     }
 }
 
@@ -158,6 +178,12 @@ impl World {
             }
         }
         counts
+    }
+
+    /// Whether a server gets new requests.
+    #[must_use]
+    pub fn serves(&self, slot: &Slot) -> bool {
+        self.servers.get(slot).is_some_and(Server::is_in_service)
     }
 
     /// Whether a pool has no server in service anywhere.

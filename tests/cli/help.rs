@@ -22,7 +22,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
       runs         List the checks and applies of this project, and show what an apply came to
       validate     Check playbooks, roles, templates and inventory without contacting a host
       exec         Run one command on many hosts
-      swap         Move traffic from one pool of hosts to the other, and back
+      swap         Move traffic from one pool of hosts to the other and back, or replace hosts in turn
       facts        Print what hosts are, as JSON
       inventory    Show hosts, groups and variables, and where they come from
       doc          Show the reference of kinds: what a task can declare

@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::load::{Load, ask_slowly};
 use super::service::Behaviour;
 use super::world::{BLUE, GREEN, World, eventually};
@@ -158,6 +160,21 @@ fn a_live_address_that_fails_at_the_end_has_the_swap_taken_back() {
     let _ = world.swap(&["--to", "green"]).exits(2);
     world.serves(&BLUE);
     nothing_was_lost(load);
+}
+
+/// The one Ctrl-C is not taken for a second one by what takes back.
+#[test]
+fn ctrl_c_while_the_live_address_is_asked_has_the_swap_taken_back() {
+    let world = World::new();
+    world.swap_file("live: { url: \"http://127.0.0.1:9/\", interval: 100ms, deadline: 60s }\n");
+    let swap = world.start_swap(&["--to", "green"]);
+    world.balancers[1].eventually("has blue idle", |lb| lb.status("blue1") == "MAINT");
+    thread::sleep(Duration::from_millis(300));
+    kill_process(Pid::from_child(&swap), Signal::INT).unwrap();
+    let ended = world.end_of(swap);
+    assert_eq!(ended.code, 130, "{}", ended.all());
+    assert!(ended.all().contains("Taken back"), "{}", ended.all());
+    world.serves(&BLUE);
 }
 
 #[test]

@@ -19,8 +19,8 @@ enum Resolve {
 
 /// Starts a swap, kills fleet so long after it says that it begins step `number`, and says whether
 /// it came to that.
-fn killed_at(world: &World, to: &str, number: usize, later: Duration) -> bool {
-    let mut swap = world.start_swap(&["--to", to]);
+pub(super) fn killed_at(world: &World, args: &[&str], number: usize, later: Duration) -> bool {
+    let mut swap = world.start_swap(args);
     let stderr = BufReader::new(swap.stderr.take().unwrap());
     let announced = format!("[{number}] ");
     let mut lines = stderr.lines().map_while(Result::ok);
@@ -51,7 +51,7 @@ fn at_every_step(world: &World, steps: usize, later: Duration, resolve: Resolve)
     let load = Load::on(&world.balancers);
     let (mut serving, mut other) = (("blue", BLUE), ("green", GREEN));
     let mut number = 1;
-    while killed_at(world, other.0, number, later) {
+    while killed_at(world, &["--to", other.0], number, later) {
         for balancer in &world.balancers {
             let in_service = balancer.in_service();
             assert!(in_service.len() >= 2, "killed at {number}: {in_service:?}");

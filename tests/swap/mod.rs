@@ -7,6 +7,7 @@ mod balancer;
 mod faults;
 mod killed;
 mod load;
+mod replace;
 mod role;
 mod service;
 mod under_load;

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
@@ -34,6 +35,8 @@ struct State {
     behaviour: Behaviour,
     slow_held: bool,
     slow_waiting: usize,
+    /// While there is such a file, it fails.
+    fails_with: Option<PathBuf>,
     ended: bool,
 }
 
@@ -72,6 +75,7 @@ impl Service {
                 behaviour: Behaviour::Healthy,
                 slow_held: true,
                 slow_waiting: 0,
+                fails_with: None,
                 ended: false,
             }),
             changed: Condvar::new(),
@@ -99,6 +103,11 @@ impl Service {
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         self.shared.state().behaviour = behaviour;
         self.shared.changed.notify_all();
+    }
+
+    /// Fails as long as there is such a file: what is done to its host decides.
+    pub(crate) fn fail_with(&self, file: PathBuf) {
+        self.shared.state().fails_with = Some(file);
     }
 
     /// Answers every `/slow` that waits, and those to come at once.
@@ -154,7 +163,9 @@ fn serve(connection: &TcpStream, shared: &Shared, name: &str) -> std::io::Result
         while state.behaviour == Behaviour::Hanging && !state.ended {
             state = shared.changed.wait(state).unwrap();
         }
+        let broken = state.fails_with.as_ref().is_some_and(|file| file.exists());
         let status = match state.behaviour {
+            _ if broken => "503 Service Unavailable",
             Behaviour::Failing => "500 Internal Server Error",
             Behaviour::Healthy | Behaviour::Hanging => "200 OK",
         };

@@ -38,7 +38,7 @@ const DEPLOY: &str = "- hosts: all
       copy: { content: \"2\\n\", dest: \"{{ site }}/version-{{ inventory_hostname }}\" }
 ";
 
-/// What `fleet swap` reads, in a hurry.
+/// What `fleet swap` reads, in a hurry, beside what it is to do.
 const SWAP: &str = r#"
 service: shop
 load_balancers:
@@ -46,7 +46,6 @@ load_balancers:
   socket: "{{ haproxy_socket }}"
   backends: [shop]
   server_state_file: "{{ haproxy_server_state }}"
-pools: { blue: blue, green: green }
 health:
   path: /healthz
   successes: 2
@@ -84,7 +83,19 @@ impl World {
         world
     }
 
+    /// One where all hosts serve, and fleet can come to them.
+    pub(crate) fn with_all_serving() -> Self {
+        let world = Self::with(&HOSTS, true);
+        let site = format!("site: {}\n", world.path("").display());
+        world.write("inventory/group_vars/all.yml", &site);
+        world
+    }
+
     fn with_hosts(reachable: &[(&str, &str)]) -> Self {
+        Self::with(reachable, false)
+    }
+
+    fn with(reachable: &[(&str, &str)], green_serves: bool) -> Self {
         let site = Site::with_inventory("all: {}\n");
         let here = site.path("");
         let (services, service_port) = service::start(&HOSTS);
@@ -117,7 +128,7 @@ impl World {
         };
         // Whatever is in the directories above, this is a project of its own.
         world.write("fleet.yml", "{}\n");
-        world.write_inventory(service_port);
+        world.write_inventory(service_port, green_serves);
         world.configure();
         thread::scope(|scope| {
             for balancer in &mut world.balancers {
@@ -126,20 +137,22 @@ impl World {
         });
         for balancer in &world.balancers {
             // Called up by a check, not only for want of one.
-            balancer.eventually("finds blue healthy", |balancer| {
+            let serving = if green_serves { 4 } else { 2 };
+            balancer.eventually("finds all healthy that serve", |balancer| {
                 let checked = balancer.say("show stat").unwrap_or_default();
-                checked.matches(",L7OK,").count() == 2
+                checked.matches(",L7OK,").count() == serving
             });
         }
         world
     }
 
-    fn write_inventory(&self, service_port: u16) {
+    fn write_inventory(&self, service_port: u16, green_serves: bool) {
         let mut text = format!(
             "all:\n  vars:\n    haproxy_server_options: inter 100ms fall 2 rise 2\n    \
              haproxy_backends: [{{name: shop, pools: [{{group: blue, port: {service_port}}}, \
-             {{group: green, port: {service_port}, idle: true}}]}}]\n  children:\n    \
+             {{group: green, port: {service_port}, idle: {}}}]}}]\n  children:\n    \
              balancers:\n      hosts:\n",
+            !green_serves,
         );
         for balancer in &self.balancers {
             let _ = writeln!(text, "        {}", balancer.inventory_entry());
@@ -197,6 +210,12 @@ impl World {
         self.site.end_of(self.start(args))
     }
 
+    /// Runs fleet to its end, where it reaches nobody.
+    pub(crate) fn ask(&self, args: &[&str]) -> Ended {
+        let child = self.site.command_of(fleet(), args).spawn().unwrap();
+        self.site.end_of(child)
+    }
+
     /// Starts fleet.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         let ssh_config = self.path("ssh_config").display().to_string();
@@ -227,7 +246,18 @@ impl World {
 
     /// Writes `swap.yml`, with more fields.
     pub(crate) fn swap_file(&self, more: &str) {
-        self.write("swap.yml", &format!("{SWAP}{more}"));
+        let pools = "pools: { blue: blue, green: green }\n";
+        self.write("swap.yml", &format!("{SWAP}{pools}{more}"));
+    }
+
+    /// Writes a `swap.yml` that replaces all hosts by `deploy.yml`, with more fields of `replace`
+    /// and of the file.
+    pub(crate) fn replace_file(&self, replace: &str, more: &str) {
+        let fields = format!("hosts: \"blue:green\", playbook: deploy.yml{replace}");
+        self.write(
+            "swap.yml",
+            &format!("{SWAP}replace: {{ {fields} }}\n{more}"),
+        );
     }
 
     pub(crate) fn start_swap(&self, args: &[&str]) -> Child {

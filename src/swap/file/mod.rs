@@ -7,9 +7,12 @@ use serde::Deserialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::inventory::Pattern;
+use crate::playbook::Share;
 use crate::yaml::{self, Limits, Node, Span};
 
+mod health;
 mod read;
+mod work;
 
 /// A swap as declared. Patterns and templates still have to meet an inventory.
 #[derive(Clone, Debug)]
@@ -20,11 +23,11 @@ pub struct SwapFile {
     pub service: String,
     /// Where traffic is directed.
     pub load_balancers: LoadBalancers,
-    /// The two pools.
-    pub pools: [Declared; 2],
+    /// What is done.
+    pub work: Work,
     /// The playbook whose check has to be clean.
     pub gate: Option<PathBuf>,
-    /// The playbook that is applied to the idle pool.
+    /// The playbook that is applied to hosts that are out of service.
     pub deploy: Option<PathBuf>,
     /// What a server has to answer.
     pub health: Health,
@@ -32,8 +35,8 @@ pub struct SwapFile {
     pub live: Option<Live>,
     /// How servers are taken out.
     pub drain: Drain,
-    /// How many servers may be missing.
-    pub max_unavailable: Unavailable,
+    /// How many servers may be missing, if the file says so.
+    pub max_unavailable: Option<Unavailable>,
     /// How long servers have to be up before others are taken out.
     pub min_healthy_time: Duration,
     /// The pause between two servers; zero means all at once.
@@ -57,6 +60,26 @@ pub struct LoadBalancers {
     pub server: Node,
     /// Where a reload finds the state, a template.
     pub server_state_file: Node,
+}
+
+/// What is done.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Traffic is moved from one pool to the other.
+    Move([Declared; 2]),
+    /// The hosts of a pool are replaced, some at a time.
+    Replace(Replace),
+}
+
+/// Which hosts are replaced.
+#[derive(Clone, Debug)]
+pub struct Replace {
+    /// The pool.
+    pub hosts: Declared,
+    /// How many of them at a time; one, if the file does not say it.
+    pub batch: Option<Share>,
+    /// Where the file says how many may be out of service.
+    pub budget: Span,
 }
 
 /// A pool as declared.
@@ -170,7 +193,7 @@ pub enum OnTimeout {
 pub enum Unavailable {
     /// So many.
     Count(usize),
-    /// This part of the larger pool, rounded down.
+    /// This part of the pool, of the larger one of two, rounded down.
     Percent(u8),
 }
 

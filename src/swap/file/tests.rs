@@ -27,13 +27,13 @@ fn the_example_uses_every_field() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/swap/example/swap.yml");
     let file = SwapFile::load(&path).unwrap();
     assert_eq!(file.service, "orders");
-    assert_eq!(
-        file.pools.each_ref().map(|pool| &*pool.name),
-        ["blue", "green"]
-    );
+    let Work::Move(pools) = &file.work else {
+        panic!("{:?}", file.work);
+    };
+    assert_eq!(pools.each_ref().map(|pool| &*pool.name), ["blue", "green"]);
     assert_eq!(file.health.from, [Asker::Controller, Asker::LoadBalancers]);
     assert_eq!(file.drain.deadline, Duration::from_mins(5));
-    assert_eq!(file.max_unavailable, Unavailable::Count(0));
+    assert_eq!(file.max_unavailable, Some(Unavailable::Count(0)));
     assert_eq!(file.min_healthy_time, Duration::from_secs(10));
     assert!(file.live.is_some() && file.auto_revert);
     assert!(
@@ -41,6 +41,66 @@ fn the_example_uses_every_field() {
             .unwrap()
             .ends_with("tests/swap/example/playbooks/host-init.yml")
     );
+}
+
+const REPLACE: &str = "\
+service: orders
+load_balancers: { hosts: balancers, backends: [orders] }
+health: { path: /health }
+replace: { hosts: web, playbook: ./deploy.yml }
+";
+
+#[test]
+fn the_example_of_replacing_uses_every_field() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/swap/example/replace.yml");
+    let file = SwapFile::load(&path).unwrap();
+    let Work::Replace(replace) = &file.work else {
+        panic!("{:?}", file.work);
+    };
+    assert_eq!(replace.hosts.name, "orders");
+    assert_eq!(replace.batch.map(|batch| batch.of(9)), Some(1));
+    assert_eq!(file.max_unavailable, Some(Unavailable::Count(1)));
+    let ends = |file: &Option<PathBuf>, name: &str| file.as_ref().unwrap().ends_with(name);
+    assert!(ends(&file.deploy, "example/playbooks/orders.yml"));
+    assert!(ends(&file.gate, "example/playbooks/host-init.yml"));
+}
+
+#[test]
+fn what_is_replaced_is_checked_by_its_own_playbook_if_no_other_is_named() {
+    let file = read(REPLACE).unwrap();
+    assert_eq!(file.deploy.as_deref(), Some(Path::new("ops/deploy.yml")));
+    assert_eq!(file.gate, file.deploy);
+    assert_eq!(file.max_unavailable, None);
+}
+
+#[test]
+fn what_belongs_to_pools_is_refused_where_hosts_are_replaced() {
+    let text = format!(
+        "{REPLACE}pools: {{ blue: a, green: b }}\ngate: x.yml\ndeploy: x.yml\nlive: {{ url: http://a }}\n\
+         auto_revert: false\n"
+    );
+    assert_eq!(
+        wrong(&text),
+        [
+            "4: there are both `pools` and `replace`",
+            "6: `gate` is for `pools`, not for `replace`",
+            "7: `deploy` is for `pools`, not for `replace`",
+            "8: `live` is for `pools`, not for `replace`",
+            "9: `auto_revert` is for `pools`, not for `replace`",
+        ]
+    );
+    for (field, complaint) in [
+        ("batch: 0", "expected a number of hosts"),
+        ("batch: 120%", "expected a number of hosts"),
+        ("gate: x.yml", "unknown"),
+    ] {
+        let text = REPLACE.replace("deploy.yml }", &format!("deploy.yml, {field} }}"));
+        let told = wrong(&text);
+        assert!(
+            told[0].starts_with("4: ") && told[0].contains(complaint),
+            "{told:?}"
+        );
+    }
 }
 
 #[test]
@@ -53,7 +113,7 @@ fn what_is_left_out_has_a_cautious_default() {
     assert_eq!(file.health.from, [Asker::LoadBalancers]);
     assert_eq!(file.health.expect.successes, 3);
     assert_eq!(file.drain.on_timeout, OnTimeout::Restore);
-    assert_eq!(file.max_unavailable, Unavailable::Count(0));
+    assert_eq!(file.max_unavailable, None);
     assert!(file.auto_revert);
     assert_eq!((&file.gate, &file.deploy), (&None, &None));
 }
@@ -71,7 +131,7 @@ fn everything_that_is_missing_is_said_at_once() {
         [
             "1: a swap needs `service`",
             "1: a swap needs `load_balancers`",
-            "1: a swap needs `pools`",
+            "1: a swap needs `pools`, or `replace`",
             "1: a swap needs `health`",
         ]
     );

@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::simulation::{Fault, Lab};
+use super::fault::Fault;
+use super::simulation::Lab;
 use crate::swap::call::Wish;
 use crate::swap::file::{OnTimeout, Unavailable};
 
-fn fault() -> impl Strategy<Value = Fault> {
+pub(super) fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         3 => Just(Fault::Kill),
         1 => Just(Fault::Interrupt),

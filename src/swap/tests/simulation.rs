@@ -2,38 +2,21 @@
 //! can be killed at any moment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::pending;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::fault::Fault;
 use crate::protocol::balancer::{Admin, Cause, Server, ServerName};
+use crate::swap::act::Terms;
 use crate::swap::call::Wish;
-use crate::swap::drive::Terms;
 use crate::swap::file::{Drain, OnTimeout};
 use crate::swap::fleet::Fleet;
+use crate::swap::journal::Entry;
 use crate::swap::perform::{Asked, Call};
-use crate::swap::plan::Record;
 use crate::swap::report::{Action, Report};
 use crate::swap::trouble::{Class, Trouble};
 use crate::swap::world::{Member, Pool, Rules, Slot, World};
-
-/// What goes wrong.
-#[derive(Clone, Debug)]
-pub(super) enum Fault {
-    /// The controller is gone.
-    Kill,
-    /// The user wants it to stop.
-    Interrupt,
-    /// HAProxy reads its configuration, and maybe the state that was kept, and nothing else.
-    Reload { balancer: usize, keeps_state: bool },
-    /// It cannot be reached for so many moments.
-    Away { balancer: usize, moments: usize },
-    /// A server does not answer any more.
-    Dies { server: usize },
-    /// Somebody takes a server out.
-    TakenOut { slot: usize },
-}
 
 /// A service behind load balancers.
 #[derive(Clone, Debug)]
@@ -41,20 +24,38 @@ pub(super) struct Lab {
     pub rules: Rules,
     pub terms: Terms,
     pub servers: BTreeMap<Slot, Server>,
-    configured: BTreeMap<Slot, Server>,
-    kept: BTreeMap<Slot, Server>,
-    pub journal: Option<Record>,
+    pub(super) configured: BTreeMap<Slot, Server>,
+    pub(super) kept: BTreeMap<Slot, Server>,
+    /// What is on the disk.
+    pub journals: BTreeMap<&'static str, String>,
     /// What went wrong on the hosts: the gate, the deployment, the live address.
     pub broken: BTreeSet<&'static str>,
     /// Servers that answer, but not as they should.
     pub sick: BTreeSet<String>,
+    /// Hosts on which the deployment fails.
+    pub failing: BTreeSet<String>,
+    /// Hosts on which a deployment was begun, and those that were not found healthy since.
+    pub begun: BTreeSet<String>,
+    pub suspect: BTreeSet<String>,
     /// Servers whose sessions never end.
     pub clinging: BTreeSet<String>,
     /// What goes wrong, and at which moment.
     pub faults: BTreeMap<usize, Fault>,
     pub moment: usize,
-    away: BTreeMap<String, usize>,
-    interrupted: bool,
+    /// Load balancers that were away at some time.
+    pub lost: BTreeSet<String>,
+    /// What somebody took out.
+    pub taken: BTreeSet<Slot>,
+    /// When servers were put into service.
+    pub readied: Vec<usize>,
+    /// When deployments were begun.
+    pub deployed: Vec<usize>,
+    /// When the live address was asked.
+    pub asked_live: usize,
+    /// How often somebody has asked it to stop.
+    pub interruptions: usize,
+    pub(super) away: BTreeMap<String, usize>,
+    pub(super) interrupted: bool,
     now: Duration,
     /// No act of fleet's may leave fewer in service than this.
     least: BTreeMap<(String, String), usize>,
@@ -77,7 +78,7 @@ impl Lab {
         let rules = Rules {
             balancers: (1..=balancers).map(|n| format!("lb{n}")).collect(),
             backends: vec!["orders".to_owned()],
-            pools: [pool("blue", blue), pool("green", green)],
+            pools: vec![pool("blue", blue), pool("green", green)],
             floor,
             one_by_one: false,
         };
@@ -133,12 +134,21 @@ impl Lab {
             configured: servers.clone(),
             kept: servers.clone(),
             servers,
-            journal: None,
+            journals: BTreeMap::new(),
             broken: BTreeSet::new(),
             sick: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            suspect: BTreeSet::new(),
             clinging: BTreeSet::new(),
             faults: BTreeMap::new(),
             moment: 0,
+            lost: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            readied: Vec::new(),
+            deployed: Vec::new(),
+            asked_live: 0,
+            interruptions: 0,
             away: BTreeMap::new(),
             interrupted: false,
             now: Duration::ZERO,
@@ -162,6 +172,7 @@ impl Lab {
             action,
             wish: Some(wish.clone()),
             adopt: false,
+            anew: false,
             run_id: "run".to_owned(),
         };
         let (rules, terms) = (self.rules.clone(), self.terms.clone());
@@ -170,7 +181,7 @@ impl Lab {
             asked: &asked,
             rules: &rules,
             terms: &terms,
-            previous: self.journal.clone(),
+            previous: self.journal(),
             report: &mut report,
             confirm: &mut |_| true,
         };
@@ -178,6 +189,12 @@ impl Lab {
         let went = call.go(self, world).now_or_never()?;
         assert!(went);
         Some(report)
+    }
+
+    /// What the journal says of one kind of work.
+    pub(super) fn journal<E: Entry>(&self) -> Option<E> {
+        let text = self.journals.get(E::FILE)?;
+        Some(serde_json::from_str(text).unwrap())
     }
 
     pub(super) fn counts(&self) -> BTreeMap<(String, String), usize> {
@@ -205,68 +222,17 @@ impl Lab {
         server
     }
 
-    /// Time goes on, and something may go wrong.
-    async fn moment(&mut self) {
-        self.moment += 1;
-        self.away.retain(|_, left| {
-            *left -= 1;
-            *left > 0
-        });
-        match self.faults.get(&self.moment).cloned() {
-            None => {}
-            Some(Fault::Kill) => pending().await,
-            Some(Fault::Interrupt) => self.interrupted = true,
-            Some(Fault::Reload {
-                balancer,
-                keeps_state,
-            }) => {
-                let name = self.rules.balancers[balancer % self.rules.balancers.len()].clone();
-                let source = if keeps_state {
-                    &self.kept
-                } else {
-                    &self.configured
-                };
-                let dead: BTreeSet<_> = self
-                    .servers
-                    .values()
-                    .filter(|server| server.check == "DEAD")
-                    .map(|server| server.name.clone())
-                    .collect();
-                for (slot, server) in source.iter().filter(|(slot, _)| slot.balancer == name) {
-                    let mut server = server.clone();
-                    server.sessions = 0;
-                    if dead.contains(&server.name) {
-                        server.up = false;
-                        "DEAD".clone_into(&mut server.check);
-                    }
-                    self.servers.insert(slot.clone(), server);
-                }
-            }
-            Some(Fault::Away { balancer, moments }) => {
-                let name = self.rules.balancers[balancer % self.rules.balancers.len()].clone();
-                self.away.insert(name, moments.max(1));
-            }
-            Some(Fault::Dies { server }) => {
-                let members = self.rules.pools.iter().flat_map(|pool| &pool.members);
-                let all: Vec<_> = members.map(|member| member.server.clone()).collect();
-                let dead = &all[server % all.len()];
-                for (_, server) in self
-                    .servers
-                    .iter_mut()
-                    .filter(|(slot, _)| slot.name.server == *dead)
-                {
-                    server.up = false;
-                    "DEAD".clone_into(&mut server.check);
-                }
-            }
-            Some(Fault::TakenOut { slot }) => {
-                let count = self.servers.len();
-                let server = self.servers.values_mut().nth(slot % count).unwrap();
-                server.admin = Admin::Maint;
-                server.cause = Cause::Command;
-                server.up = false;
-            }
-        }
+    /// Nothing goes wrong any more, and whoever was interrupted is gone.
+    pub(super) fn come_back(&mut self) {
+        self.faults.clear();
+        self.away.clear();
+        self.interrupted = false;
+    }
+
+    /// Somebody else calls, whom nobody has interrupted yet.
+    pub(super) fn next_call(&mut self) {
+        self.interrupted = false;
+        self.interruptions = 0;
     }
 
     fn is_away(&self, balancer: &str) -> bool {
@@ -352,7 +318,13 @@ impl Fleet for Lab {
                 server.admin = admin;
                 server.cause = Cause::Command;
                 match admin {
-                    Admin::Ready => (server.up, server.sessions) = (alive, 2),
+                    Admin::Ready => {
+                        (server.up, server.sessions) = (alive, 2);
+                        if self.suspect.contains(&slot.name.server) {
+                            let act = format!("{slot:?} gets traffic unproven");
+                            self.violations.push(act);
+                        }
+                    }
                     Admin::Drain if !self.clinging.contains(&slot.name.server) => {
                         server.sessions /= 2;
                     }
@@ -367,6 +339,9 @@ impl Fleet for Lab {
                 }
             }
             self.kept = self.servers.clone();
+            if admin == Admin::Ready {
+                self.readied.push(self.moment);
+            }
             self.moment().await;
         }
         failed.map_or(Ok(()), Err)
@@ -380,11 +355,12 @@ impl Fleet for Lab {
         Ok(())
     }
 
-    async fn gate(&mut self, _: &Pool) -> Result<(), Trouble> {
+    async fn gate(&mut self, _: &[String]) -> Result<(), Trouble> {
         self.playbook("gate", Class::Gate).await
     }
 
-    async fn deploy(&mut self, pool: &Pool) -> Result<(), Trouble> {
+    async fn deploy(&mut self, hosts: &[String]) -> Result<(), Trouble> {
+        let pool = self.rules.some(hosts);
         let serving = self
             .servers
             .iter()
@@ -396,7 +372,16 @@ impl Fleet for Lab {
             self.violations
                 .push(format!("deployed to {slot:?} while it served"));
         }
-        self.playbook("deploy", Class::Deploy).await
+        for member in &pool.members {
+            self.begun.insert(member.server.clone());
+            self.suspect.insert(member.server.clone());
+        }
+        self.deployed.push(self.moment + 1);
+        self.playbook("deploy", Class::Deploy).await?;
+        match hosts.iter().find(|host| self.failing.contains(*host)) {
+            None => Ok(()),
+            Some(host) => Err(Trouble::new(Class::Deploy, format!("{host} failed"))),
+        }
     }
 
     async fn health(&mut self, _: &World, slots: &BTreeSet<Slot>) -> Result<(), Trouble> {
@@ -405,7 +390,12 @@ impl Fleet for Lab {
             .iter()
             .find(|slot| self.sick.contains(&slot.name.server))
         {
-            None => Ok(()),
+            None => {
+                for slot in slots {
+                    self.suspect.remove(&slot.name.server);
+                }
+                Ok(())
+            }
             Some(slot) => Err(Trouble::new(
                 Class::Health,
                 format!("{} answers 503", slot.name),
@@ -414,6 +404,7 @@ impl Fleet for Lab {
     }
 
     async fn live(&mut self) -> Result<(), Trouble> {
+        self.asked_live = self.moment + 1;
         self.playbook("live", Class::Health).await
     }
 
@@ -434,10 +425,9 @@ impl Fleet for Lab {
         std::mem::take(&mut self.interrupted)
     }
 
-    fn remember(&mut self, record: &Record) -> Result<(), Trouble> {
-        // As it is on the disk.
+    fn remember<E: Entry>(&mut self, record: &E) -> Result<(), Trouble> {
         let text = serde_json::to_string(record).unwrap();
-        self.journal = Some(serde_json::from_str(&text).unwrap());
+        self.journals.insert(E::FILE, text);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! `fleet swap`: traffic from one pool of hosts to the other.
+//! `fleet swap`: traffic from one pool of hosts to the other, or one pool's hosts replaced.
 
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
@@ -7,23 +7,24 @@ use std::time::Instant;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args};
 
+use self::playbooks::Runs;
 use super::engine;
-use super::locks;
-use super::options::{Connection, ListFormat, ReportOptions, Sources, Targets};
+use super::options::{Connection, ListFormat, Sources, Targets};
 use super::request::{Request, Work};
 use super::session::Session;
 use super::settings::{Answers, ProgressStyle};
 use crate::error::{Error, ErrorKind};
 use crate::memory::Project;
 use crate::protocol::{Begin, Claim, Mode};
-use crate::report::{self, Command, CutShort, ExitCode, HostStatus, RunReport, Verbosity};
+use crate::report::{self, Command, ExitCode, Verbosity};
 use crate::run::{Interrupt, new_run_id, who};
 use crate::swap::{
-    Action, Asked, Class, Conclusion, Journal, Means, Playbooks, Pool, Report, Rules, Setup,
-    SwapFile, Trouble, Wish, perform,
+    Action, Asked, Class, Conclusion, Journal, Means, Report, Rules, Setup, SwapFile, Trouble,
+    Wish, Work as Declared, perform,
 };
 use crate::transport::Transport;
-use crate::waiver::WAIVER_FILE;
+
+mod playbooks;
 
 /// How long a deployment waits for another apply on the same host.
 const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
@@ -31,7 +32,7 @@ const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 /// Arguments of `fleet swap`.
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "flags, each given or not")]
-#[command(group = ArgGroup::new("wish").required(true).multiple(false))]
+#[command(group = ArgGroup::new("wish").multiple(false))]
 pub(super) struct SwapArgs {
     /// The file that says what is swapped
     #[arg(value_name = "FILE")]
@@ -48,7 +49,7 @@ pub(super) struct SwapArgs {
     revert: bool,
 
     /// Show which pool serves on every load balancer, and what was interrupted
-    #[arg(long, group = "wish", conflicts_with_all = ["plan", "yes", "adopt"])]
+    #[arg(long, group = "wish", conflicts_with_all = ["plan", "yes", "adopt", "anew"])]
     status: bool,
 
     /// Show what would be done, and change nothing
@@ -60,6 +61,14 @@ pub(super) struct SwapArgs {
     /// Without it, what was taken out by hand stays out. For a project whose journal is lost.
     #[arg(long)]
     adopt: bool,
+
+    /// Replace only the hosts that match this pattern too
+    #[arg(short, long, value_name = "PATTERN", value_parser = NonEmptyStringValueParser::new())]
+    limit: Option<String>,
+
+    /// Replace all hosts again, also those that were replaced before it was stopped
+    #[arg(long)]
+    anew: bool,
 
     /// Do not show the plan and ask first
     #[arg(short, long, alias = "auto-approve")]
@@ -78,21 +87,15 @@ pub(super) struct SwapArgs {
 
 pub(super) fn run(session: &mut Session, args: &SwapArgs) -> Result<ExitCode, Error> {
     let file = SwapFile::load(&args.file).map_err(Error::config)?;
-    if let Some(to) = &args.to
-        && !file.pools.iter().any(|pool| pool.name == *to)
-    {
-        let [first, second] = [&file.pools[0].name, &file.pools[1].name];
-        let message = format!("`{}` has no pool `{to}`", args.file.display());
-        let hint = format!("its pools are `{first}` and `{second}`");
-        return Err(Error::new(ErrorKind::Usage, message).hint(hint));
-    }
+    args.fits(&file)?;
     let looks = args.plan || args.status;
     if !looks && !args.yes && session.settings.answers != Answers::Typed {
         let message =
-            "`fleet swap` asks before it moves traffic, and there is no terminal to ask on";
+            "`fleet swap` asks before it changes anything, and there is no terminal to ask on";
         return Err(Error::new(ErrorKind::Usage, message)
-            .hint("give `--yes` to swap without being asked, or look first with `--plan`"));
+            .hint("give `--yes` to go on without being asked, or look first with `--plan`"));
     }
+    let targets = args.targets();
     let base = Request {
         vault: session.open_vault(args.file.parent())?,
         lock_timeout: LOCK_TIMEOUT,
@@ -101,20 +104,36 @@ pub(super) fn run(session: &mut Session, args: &SwapArgs) -> Result<ExitCode, Er
             Work::Facts {
                 pattern: "all".to_owned(),
             },
-            &args.targets(),
+            &targets,
         )?
     };
     let (report, rules) = engine::within(&base, |inventory, globals| {
         let login = engine::login(&base.connection);
-        let setup = Setup::new(&file, inventory, globals, &login).map_err(Error::config)?;
+        let mut setup = Setup::new(&file, inventory, globals, &login).map_err(Error::config)?;
+        if let (Some(limit), Some(replacement)) = (&args.limit, &mut setup.replacement) {
+            let hosts = engine::select("--limit", limit, inventory)?;
+            replacement.hosts.retain(|host| {
+                let mut hosts = hosts.iter();
+                hosts.any(|limited| limited.as_str() == host)
+            });
+            if replacement.hosts.is_empty() {
+                let message = format!("`--limit {limit}` leaves no host to be replaced");
+                return Err(Error::new(ErrorKind::Usage, message)
+                    .hint("it takes those that match it out of `hosts` in the file"));
+            }
+        }
         let runs = Runs {
             session,
             base: &base,
             file: &file,
+            targets: &targets,
         };
         // The playbooks are read, too, before anybody is contacted.
-        if let Some(pool) = args.to.as_ref().and_then(|to| setup.rules.pool(to)) {
-            runs.validate(pool)?;
+        let target = args.to.as_ref().and_then(|to| setup.rules.pool(to));
+        if let Some(replacement) = &setup.replacement {
+            runs.validate(&replacement.hosts)?;
+        } else if let Some(pool) = target {
+            runs.validate(&pool.hosts())?;
         }
         let transport = engine::transport(&base.connection)?;
         swap(args, &file, setup, runs, &transport)
@@ -169,11 +188,16 @@ fn swap(
             let _ = stderr().write_all(redactor.redact(&line).as_bytes());
         }
     };
-    let mut confirm = |plan: &str| args.yes || ask(session, plan);
+    let question = match &file.work {
+        Declared::Move(_) => "Move the traffic?",
+        Declared::Replace(_) => "Replace these hosts?",
+    };
+    let mut confirm = |plan: &str| args.yes || ask(session, plan, question);
     let asked = Asked {
-        action: args.action(),
+        action: args.action(&file.work),
         wish: args.wish(),
         adopt: args.adopt,
+        anew: args.anew,
         run_id,
     };
     let runtime = tokio::runtime::Runtime::new()
@@ -200,7 +224,7 @@ fn swap(
         Conclusion::Report(report, rules) => Ok((*report, rules)),
         Conclusion::Declined => Err(Error::new(
             ErrorKind::Interrupted,
-            "not swapped: nothing was changed",
+            "not begun: nothing was changed",
         )),
         Conclusion::Journal(trouble) => Err(as_error(trouble)),
     }
@@ -225,11 +249,11 @@ fn project_directory(file: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-fn ask(session: &Session, plan: &str) -> bool {
+fn ask(session: &Session, plan: &str, question: &str) -> bool {
     let term = console::Term::stderr();
     let plan = session.redactor.redact(plan);
     let answer = term
-        .write_str(&format!("{plan}\nMove the traffic? [y/N] "))
+        .write_str(&format!("{plan}\n{question} [y/N] "))
         .and_then(|()| term.read_line());
     answer.is_ok_and(|answer| {
         let answer = answer.trim().to_ascii_lowercase();
@@ -238,12 +262,55 @@ fn ask(session: &Session, plan: &str) -> bool {
 }
 
 impl SwapArgs {
-    fn action(&self) -> Action {
-        match (self.status, self.plan, self.revert) {
-            (true, _, _) => Action::Status,
-            (_, true, _) => Action::Plan,
-            (_, _, true) => Action::Revert,
-            _ => Action::To,
+    /// Makes sure that what is asked for is something that the file is about.
+    fn fits(&self, file: &SwapFile) -> Result<(), Error> {
+        let path = file.path.display();
+        let wrong =
+            |message: String, hint: &str| Err(Error::new(ErrorKind::Usage, message).hint(hint));
+        match &file.work {
+            Declared::Replace(_) if self.to.is_some() => wrong(
+                format!(
+                    "`{path}` replaces the hosts of one pool: there is none to move traffic to"
+                ),
+                "leave `--to` out; `--plan` shows what would be done",
+            ),
+            Declared::Replace(_) if self.revert => wrong(
+                format!("`{path}` replaces hosts, and what was replaced is not kept"),
+                "declare what was there before, and replace the hosts once more",
+            ),
+            Declared::Replace(_) => Ok(()),
+            Declared::Move(pools) => {
+                if let Some(to) = &self.to
+                    && !pools.iter().any(|pool| pool.name == *to)
+                {
+                    let [first, second] = pools.each_ref().map(|pool| &pool.name);
+                    let hint = format!("its pools are `{first}` and `{second}`");
+                    return wrong(format!("`{path}` has no pool `{to}`"), &hint);
+                }
+                if self.limit.is_some() || self.anew {
+                    return wrong(
+                        format!("`{path}` moves traffic between pools, and always all of it"),
+                        "`--limit` and `--anew` are for files with `replace`",
+                    );
+                }
+                if self.to.is_none() && !self.revert && !self.status {
+                    return wrong(
+                        format!("`{path}` moves traffic between pools, and nobody says where to"),
+                        "give `--to POOL`, `--revert` or `--status`",
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn action(&self, work: &Declared) -> Action {
+        match (self.status, self.plan, self.revert, work) {
+            (true, ..) => Action::Status,
+            (_, true, ..) => Action::Plan,
+            (_, _, true, _) => Action::Revert,
+            (.., Declared::Replace(_)) => Action::Replace,
+            (.., Declared::Move(_)) => Action::To,
         }
     }
 
@@ -263,112 +330,4 @@ impl SwapArgs {
             connection: self.connection.clone(),
         }
     }
-}
-
-/// The playbooks of a swap, run as `fleet check` and `fleet apply` would.
-struct Runs<'r> {
-    session: &'r Session,
-    base: &'r Request,
-    file: &'r SwapFile,
-}
-
-impl Runs<'_> {
-    fn request(&self, command: Command, playbook: &Path, pool: &Pool) -> Result<Request, Error> {
-        let hosts: Vec<_> = pool.members.iter().map(|member| &*member.host).collect();
-        Ok(Request {
-            command,
-            work: Work::Playbook(playbook.to_owned()),
-            limit: Some(hosts.join(",")),
-            vault: self.session.open_vault(playbook.parent())?,
-            waivers: match command {
-                Command::Check => locks::beside(playbook, WAIVER_FILE),
-                _ => None,
-            },
-            ..self.base.clone()
-        })
-    }
-
-    fn gate(&self, pool: &Pool) -> Option<Result<Request, Error>> {
-        let playbook = self.file.gate.as_ref()?;
-        Some(self.request(Command::Check, playbook, pool))
-    }
-
-    fn deploy(&self, pool: &Pool) -> Option<Result<Request, Error>> {
-        let playbook = self.file.deploy.as_ref()?;
-        Some(self.request(Command::Apply, playbook, pool))
-    }
-
-    fn validate(&self, pool: &Pool) -> Result<(), Error> {
-        for request in [self.gate(pool), self.deploy(pool)].into_iter().flatten() {
-            engine::validate(&request?)?;
-        }
-        Ok(())
-    }
-
-    /// Runs one, and makes sure that it was about all hosts of the pool.
-    fn perform(
-        &self,
-        class: Class,
-        request: Option<Result<Request, Error>>,
-        pool: &Pool,
-    ) -> Result<(), Trouble> {
-        let Some(request) = request else {
-            return Ok(());
-        };
-        let told = |error: Error| Trouble::new(class, error.to_string());
-        let request = request.map_err(told)?;
-        let report = self.session.perform(&request).map_err(told)?;
-        let title = &report.playbook;
-        if report.cut_short == Some(CutShort::Interrupted) {
-            let message = format!("`{title}` was interrupted");
-            return Err(Trouble::new(Class::Interrupted, message));
-        }
-        let left_out = pool.members.iter().find(|member| {
-            let mut hosts = report.hosts.iter();
-            !hosts.any(|host| host.host == member.host)
-        });
-        if let Some(member) = left_out {
-            let message = format!("`{title}` is not about {}: no play has it", member.host);
-            return Err(Trouble::new(class, message));
-        }
-        if report.exit_code() == ExitCode::AsDeclared {
-            return Ok(());
-        }
-        // The whole of it is for people; the swap's own report has the sentence.
-        let options = self.session.text_options(
-            &ReportOptions::default(),
-            self.session.settings.stderr_color,
-        );
-        let text = report::render(&report, options);
-        let text = self.session.redactor.redact(&text);
-        let _ = stderr().write_all(text.as_bytes());
-        Err(Trouble::new(class, verdict(&report)))
-    }
-}
-
-impl Playbooks for Runs<'_> {
-    fn check(&mut self, pool: &Pool) -> Result<(), Trouble> {
-        self.perform(Class::Gate, self.gate(pool), pool)
-    }
-
-    fn apply(&mut self, pool: &Pool) -> Result<(), Trouble> {
-        self.perform(Class::Deploy, self.deploy(pool), pool)
-    }
-}
-
-/// Which hosts are not as they should be, and why.
-fn verdict(report: &RunReport) -> String {
-    let bad = report.hosts.iter().filter_map(|host| {
-        let why = match host.status() {
-            HostStatus::InSync | HostStatus::Changed => return None,
-            HostStatus::Drifted => "differs",
-            HostStatus::Failed => "failed",
-            HostStatus::Unknown => "could not be told",
-            HostStatus::Unreachable => "was not reached",
-            HostStatus::Untouched => "was not begun",
-        };
-        Some(format!("{} {why}", host.host))
-    });
-    let bad: Vec<_> = bad.collect();
-    format!("`{}`: {}", report.playbook, bad.join(", "))
 }
