@@ -277,7 +277,7 @@ impl Resource for Service {
             )));
         }
         let newer = if self.current && unit.is_up() {
-            current::newer_than_process(&name, &unit, &self.config_files)?
+            current::newer_than_process(&unit, &self.config_files)?
         } else {
             Vec::new()
         };
