@@ -95,6 +95,28 @@ pub fn settled(name: &str) -> Result<Unit, Failure> {
     }
 }
 
+/// The same, and what [`Unit::file`] is comes from the disk: systemd remembers what that was when it
+/// last read its files, and a link in `/etc/systemd/system/*.wants` that somebody removed since is
+/// not missed until the next boot.
+///
+/// # Errors
+/// As [`settled`].
+pub fn settled_as_on_disk(name: &str) -> Result<Unit, Failure> {
+    let mut unit = settled(name)?;
+    // What has no file is not on the disk, and of a SysV script systemctl asks others.
+    if !matches!(unit.file.as_str(), "" | "generated" | "transient" | "bad") {
+        let output = Command::new(["systemctl", "is-enabled", name]).output()?;
+        unit.file = said_of_file(&output.stdout).unwrap_or(unit.file);
+    }
+    Ok(unit)
+}
+
+/// What `systemctl is-enabled` says; nothing if it could not tell, which it says on standard error.
+fn said_of_file(stdout: &str) -> Option<String> {
+    let word = stdout.lines().next()?.trim();
+    (!word.is_empty()).then(|| word.to_owned())
+}
+
 fn show(name: &str) -> Result<Unit, Failure> {
     let output = Command::new(["systemctl", "show", name, "-p", PROPERTIES]).run()?;
     parse(&output.stdout).map_err(|missing| {
@@ -309,6 +331,19 @@ mod tests {
         let unit = parse(target).unwrap();
         assert_eq!((unit.load.as_str(), unit.is_down()), ("not-found", true));
         assert_eq!((unit.main_process.as_str(), unit.drop_ins.len()), ("", 0));
+    }
+
+    #[test]
+    fn reads_what_is_enabled() {
+        // As printed by systemd 252; with status 1 for all but the first.
+        for (printed, expected) in [
+            ("enabled\n", Some("enabled")),
+            ("disabled\n", Some("disabled")),
+            ("masked\n", Some("masked")),
+            ("", None),
+        ] {
+            assert_eq!(said_of_file(printed).as_deref(), expected);
+        }
     }
 
     #[test]

@@ -132,7 +132,10 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
             found.sysconfig.insert(name.clone(), text);
         }
     }
-    let unit = systemctl::settled(UNIT)?;
+    let unit = match declared.enabled {
+        Some(_) => systemctl::settled_as_on_disk(UNIT)?,
+        None => systemctl::settled(UNIT)?,
+    };
     match unit.load.as_str() {
         "not-found" => return Ok(found),
         "loaded" | "masked" => {}

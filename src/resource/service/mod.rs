@@ -255,7 +255,11 @@ impl Resource for Service {
 
     fn observe(&self, _: &Host) -> Result<Found, Failure> {
         let name = self.unit();
-        let unit = systemctl::settled(&name)?;
+        let unit = if self.enabled.is_some() || self.masked.is_some() {
+            systemctl::settled_as_on_disk(&name)?
+        } else {
+            systemctl::settled(&name)?
+        };
         match unit.load.as_str() {
             "loaded" | "masked" | "merged" | "stub" => {}
             "not-found" => {
