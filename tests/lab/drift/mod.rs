@@ -26,7 +26,6 @@ use shell::Shell;
 use table::Row;
 
 #[test]
-#[ignore = "has not passed as a whole yet: tests/lab/test drift::on_the_host"]
 fn on_the_host() {
     let machine = Machine::pristine();
     let packages = Packages::build(&machine);
@@ -49,7 +48,7 @@ fn on_the_host() {
 }
 
 #[test]
-#[ignore = "has not passed as a whole yet, and takes over 15 minutes: tests/lab/test drift::on_the_docker_host"]
+#[ignore = "its first round has been right, the second and third have not been seen to be; takes too long for every run: tests/lab/test drift::on_the_docker_host"]
 fn on_the_docker_host() {
     let machine = Machine::pristine();
     let plays = ["playbooks/host-init.yml", "tests/lab/drift/docker.yml"];
