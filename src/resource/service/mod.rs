@@ -9,7 +9,8 @@
 //! A unit counts as started only if it is still up a second later; otherwise the task fails with
 //! the end of its journal. A unit on its way between two states is waited for.
 //!
-//! `enabled` is about boot. A unit without an `[Install]` section (`static`, `indirect`) cannot
+//! `enabled` is about boot, and read from the disk: systemd misses a link that somebody removed only
+//! when it reads its files again. A unit without an `[Install]` section (`static`, `indirect`) cannot
 //! be enabled, and is not by itself started at boot: `enabled: no` holds, `enabled: yes` is
 //! refused. For a unit made from a SysV script nobody can tell; that is reported as unknown.
 //!
