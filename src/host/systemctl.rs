@@ -3,6 +3,7 @@
 //! Works with systemd 219 (CentOS 7) and later.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +14,7 @@ use crate::protocol::Output;
 
 /// All that is asked about a unit, in one call.
 const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,\
-                          ExecMainStartTimestampMonotonic";
+                          ExecMainStartTimestampMonotonic,MainPID,FragmentPath,DropInPaths";
 
 /// How long a unit may be on its way from one state to another: systemd's own default.
 const TRANSITION: Duration = Duration::from_secs(90);
@@ -37,6 +38,12 @@ pub struct Unit {
     pub stale: bool,
     /// When the main process was started; changes with every restart.
     pub started: String,
+    /// The number of the main process; empty or `0` without one.
+    pub main_process: String,
+    /// The unit's file that systemd has read; empty without one.
+    pub fragment: PathBuf,
+    /// What systemd has read besides.
+    pub drop_ins: Vec<PathBuf>,
 }
 
 impl Unit {
@@ -88,6 +95,28 @@ pub fn settled(name: &str) -> Result<Unit, Failure> {
     }
 }
 
+/// The same, and what [`Unit::file`] is comes from the disk: systemd remembers what that was when it
+/// last read its files, and a link in `/etc/systemd/system/*.wants` that somebody removed since is
+/// not missed until the next boot.
+///
+/// # Errors
+/// As [`settled`].
+pub fn settled_as_on_disk(name: &str) -> Result<Unit, Failure> {
+    let mut unit = settled(name)?;
+    // What has no file is not on the disk, and of a SysV script systemctl asks others.
+    if !matches!(unit.file.as_str(), "" | "generated" | "transient" | "bad") {
+        let output = Command::new(["systemctl", "is-enabled", name]).output()?;
+        unit.file = said_of_file(&output.stdout).unwrap_or(unit.file);
+    }
+    Ok(unit)
+}
+
+/// What `systemctl is-enabled` says; nothing if it could not tell, which it says on standard error.
+fn said_of_file(stdout: &str) -> Option<String> {
+    let word = stdout.lines().next()?.trim();
+    (!word.is_empty()).then(|| word.to_owned())
+}
+
 fn show(name: &str) -> Result<Unit, Failure> {
     let output = Command::new(["systemctl", "show", name, "-p", PROPERTIES]).run()?;
     parse(&output.stdout).map_err(|missing| {
@@ -114,6 +143,14 @@ fn parse(printed: &str) -> Result<Unit, &'static str> {
         started: property("ExecMainStartTimestampMonotonic")
             .unwrap_or_default()
             .to_owned(),
+        main_process: property("MainPID").unwrap_or_default().to_owned(),
+        fragment: property("FragmentPath").unwrap_or_default().into(),
+        // Separated by blanks; there is none in the name of a unit's file.
+        drop_ins: property("DropInPaths")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(PathBuf::from)
+            .collect(),
     })
 }
 
@@ -251,11 +288,15 @@ pub(crate) fn journal(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// As printed by systemd 252; 219 prints the same in another order.
     const CRON: &str = "ExecMainStartTimestampMonotonic=7869319\nLoadState=loaded\n\
-        ActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n";
+        ActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n\
+        MainPID=412\nFragmentPath=/lib/systemd/system/cron.service\n\
+        DropInPaths=/etc/systemd/system/cron.service.d/a.conf /run/systemd/system/cron.service.d/b.conf\n";
 
     #[test]
     fn reads_the_properties_in_any_order() {
@@ -265,6 +306,16 @@ mod tests {
             ("active (running)", true)
         );
         assert_eq!((unit.file.as_str(), unit.stale), ("enabled", false));
+        assert_eq!(unit.main_process, "412");
+        assert_eq!(unit.fragment, Path::new("/lib/systemd/system/cron.service"));
+        assert_eq!(
+            unit.drop_ins,
+            [
+                "/etc/systemd/system/cron.service.d/a.conf",
+                "/run/systemd/system/cron.service.d/b.conf"
+            ]
+            .map(PathBuf::from)
+        );
         let reversed = CRON.lines().rev().collect::<Vec<_>>().join("\n");
         assert_eq!(parse(&reversed).unwrap(), unit);
         assert!(
@@ -279,6 +330,20 @@ mod tests {
         let target = "LoadState=not-found\nActiveState=inactive\nSubState=dead\n";
         let unit = parse(target).unwrap();
         assert_eq!((unit.load.as_str(), unit.is_down()), ("not-found", true));
+        assert_eq!((unit.main_process.as_str(), unit.drop_ins.len()), ("", 0));
+    }
+
+    #[test]
+    fn reads_what_is_enabled() {
+        // As printed by systemd 252; with status 1 for all but the first.
+        for (printed, expected) in [
+            ("enabled\n", Some("enabled")),
+            ("disabled\n", Some("disabled")),
+            ("masked\n", Some("masked")),
+            ("", None),
+        ] {
+            assert_eq!(said_of_file(printed).as_deref(), expected);
+        }
     }
 
     #[test]

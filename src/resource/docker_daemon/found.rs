@@ -132,7 +132,10 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
             found.sysconfig.insert(name.clone(), text);
         }
     }
-    let unit = systemctl::settled(UNIT)?;
+    let unit = match declared.enabled {
+        Some(_) => systemctl::settled_as_on_disk(UNIT)?,
+        None => systemctl::settled(UNIT)?,
+    };
     match unit.load.as_str() {
         "not-found" => return Ok(found),
         "loaded" | "masked" => {}
@@ -142,21 +145,15 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
             )));
         }
     }
-    let names = "FragmentPath,DropInPaths,MainPID";
-    let properties = systemctl::properties(UNIT, names)?;
-    let property = |name: &str| properties.get(name).map_or("", String::as_str);
     // A masked unit's file is /dev/null.
     let fragment = match unit.load.as_str() {
         "masked" => Path::new(""),
-        _ => Path::new(property("FragmentPath")),
+        _ => &unit.fragment,
     };
-    let unit_files: Vec<_> = property("DropInPaths")
-        .split_whitespace()
-        .map(Path::new)
-        .collect();
+    let unit_files: Vec<_> = unit.drop_ins.iter().map(PathBuf::as_path).collect();
     found.effective = effective(declared, &found, host, fragment, &unit_files)?;
 
-    let process = Path::new("/proc").join(property("MainPID")).join("exe");
+    let process = Path::new("/proc").join(&unit.main_process).join("exe");
     let replaced = fs::read_link(process).is_ok_and(|program| is_deleted(program.as_os_str()));
     if unit.is_up() {
         let watched = [fragment].into_iter().chain(unit_files).chain(

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::host::systemctl::{self, Unit};
+use crate::host::systemctl::Unit;
 use crate::host::{Failure, HostPath};
 
 /// The clock that stamps files ticks more coarsely than the one that stamps processes, and may
@@ -14,13 +14,10 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// What is newer than the unit's main process; nothing for a unit without one.
 pub(super) fn newer_than_process(
-    name: &str,
     unit: &Unit,
     config_files: &[HostPath],
 ) -> Result<Vec<String>, Failure> {
-    let properties = systemctl::properties(name, "MainPID,FragmentPath,DropInPaths")?;
-    let property = |name: &str| properties.get(name).map(String::as_str).unwrap_or_default();
-    let process = property("MainPID");
+    let process = unit.main_process.as_str();
     let (Some(started), false) = (unit.start_time(), matches!(process, "" | "0")) else {
         return Ok(Vec::new());
     };
@@ -28,12 +25,10 @@ pub(super) fn newer_than_process(
     if program_was_replaced(process)? {
         newer.push("its program".to_owned());
     }
-    // systemd separates these by blanks; there is none in the name of a unit's file.
-    let unit_files = [property("FragmentPath"), property("DropInPaths")];
-    let unit_files = unit_files.iter().flat_map(|paths| paths.split_whitespace());
-    let files = unit_files.map(PathBuf::from);
-    for path in files.chain(config_files.iter().map(|path| path.to_path_buf())) {
-        if changed_after(&path, started)? {
+    let unit_files = [&unit.fragment].into_iter().chain(&unit.drop_ins);
+    let unit_files = unit_files.map(PathBuf::as_path);
+    for path in unit_files.chain(config_files.iter().map(|path| &**path)) {
+        if changed_after(path, started)? {
             newer.push(path.display().to_string());
         }
     }

@@ -9,7 +9,8 @@
 //! A unit counts as started only if it is still up a second later; otherwise the task fails with
 //! the end of its journal. A unit on its way between two states is waited for.
 //!
-//! `enabled` is about boot. A unit without an `[Install]` section (`static`, `indirect`) cannot
+//! `enabled` is about boot, and read from the disk: systemd misses a link that somebody removed only
+//! when it reads its files again. A unit without an `[Install]` section (`static`, `indirect`) cannot
 //! be enabled, and is not by itself started at boot: `enabled: no` holds, `enabled: yes` is
 //! refused. For a unit made from a SysV script nobody can tell; that is reported as unknown.
 //!
@@ -255,7 +256,11 @@ impl Resource for Service {
 
     fn observe(&self, _: &Host) -> Result<Found, Failure> {
         let name = self.unit();
-        let unit = systemctl::settled(&name)?;
+        let unit = if self.enabled.is_some() || self.masked.is_some() {
+            systemctl::settled_as_on_disk(&name)?
+        } else {
+            systemctl::settled(&name)?
+        };
         match unit.load.as_str() {
             "loaded" | "masked" | "merged" | "stub" => {}
             "not-found" => {
@@ -277,7 +282,7 @@ impl Resource for Service {
             )));
         }
         let newer = if self.current && unit.is_up() {
-            current::newer_than_process(&name, &unit, &self.config_files)?
+            current::newer_than_process(&unit, &self.config_files)?
         } else {
             Vec::new()
         };

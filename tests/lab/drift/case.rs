@@ -71,20 +71,25 @@ impl Drift {
         drifts
     }
 
-    /// What it is about: two drifts of the same thing cannot stand beside each other. What rules
-    /// find is about many things.
-    fn things(&self) -> impl Iterator<Item = &str> {
-        self.finds
-            .iter()
-            .map(|finding| match finding.rsplit_once(": ") {
-                Some((thing, _)) if !thing.starts_with("docker_policy ") => thing,
+    /// What it is about, the thing and the first word of the attribute: two drifts of the same
+    /// cannot stand beside each other. What rules find is about many things.
+    fn about(&self) -> impl Iterator<Item = &str> {
+        self.finds.iter().map(|finding| {
+            let declared = finding.split(" ← ").next().unwrap_or_default();
+            match declared.rfind(": ") {
+                Some(colon) if !finding.starts_with("docker_policy ") => {
+                    let attribute = colon + ": ".len();
+                    let word = declared[attribute..].find(' ').unwrap_or_default();
+                    &finding[..attribute + word]
+                }
                 _ => finding,
-            })
+            }
+        })
     }
 
     pub(super) fn is_about_the_same_as(&self, other: &Self) -> bool {
-        self.things()
-            .any(|thing| other.things().any(|other| thing == other))
+        self.about()
+            .any(|thing| other.about().any(|other| thing == other))
     }
 }
 

@@ -16,38 +16,60 @@ use crate::host_state::{quiet, same, state};
 use crate::machine::{Machine, Run};
 
 mod case;
+mod packages;
 mod shell;
 mod table;
 
 use case::{Drift, Repair};
+use packages::Packages;
 use shell::Shell;
 use table::Row;
 
 #[test]
-#[ignore = "has not passed as a whole yet: tests/lab/test drift::on_the_host"]
 fn on_the_host() {
     let machine = Machine::pristine();
+    let packages = Packages::build(&machine);
+    let variables = packages.variables().to_string();
     let _ = machine
-        .fleet(&["apply", "tests/lab/drift/packages.yml", "-y"])
+        .fleet(&[
+            "apply",
+            "tests/lab/drift/packages.yml",
+            "-y",
+            "-e",
+            &variables,
+        ])
         .exits(0);
-    play(&machine, "host", "tests/lab/drift/host.yml");
+    play(
+        &machine,
+        "host",
+        "tests/lab/drift/host.yml",
+        &["-e", &variables],
+    );
 }
 
 #[test]
-#[ignore = "has not passed as a whole yet, and takes over 15 minutes: tests/lab/test drift::on_the_docker_host"]
+#[ignore = "has not passed as a whole, rounds two and three have not been played: tests/lab/test drift::on_the_docker_host"]
 fn on_the_docker_host() {
     let machine = Machine::pristine();
     let plays = ["playbooks/host-init.yml", "tests/lab/drift/docker.yml"];
     let plays = plays.map(|path| std::fs::read_to_string(path).unwrap());
     let playbook = machine.write("docker-host.yml", &plays.concat());
-    play(&machine, "docker", &playbook);
+    let audit = serde_json::json!({
+        "docker_audit_registries": [
+            machine.variable("lab_registry")["host"],
+            "docker.io/base/*",
+            "docker.io/app/*",
+        ],
+        "docker_audit_published_ports": [8080],
+    });
+    play(&machine, "docker", &playbook, &["-e", &audit.to_string()]);
 }
 
 /// Plants the drifts of one file on a machine that the playbook has made.
-fn play(machine: &Machine, name: &str, playbook: &str) {
-    let variables = machine.fleet(&["inventory", "--host", "node1"]).exits(0);
+fn play(machine: &Machine, name: &str, playbook: &str, variables: &[&str]) {
+    let inventory = machine.fleet(&["inventory", "--host", "node1"]).exits(0);
     let file = format!("tests/lab/drift/{name}-drifts.yml");
-    let mut drifts = Drift::read(Path::new(&file), &variables.json());
+    let mut drifts = Drift::read(Path::new(&file), &inventory.json());
     if let Ok(part) = std::env::var("FLEET_LAB_DRIFTS") {
         drifts.retain(|drift| drift.name.contains(&part));
     }
@@ -55,11 +77,12 @@ fn play(machine: &Machine, name: &str, playbook: &str) {
         machine,
         shell: Shell::open(machine),
         playbook,
+        variables,
         troubles: Vec::new(),
     };
     host.apply(&[]);
     assert_eq!(host.troubles, Vec::<String>::new());
-    host.is_as_declared();
+    assert_eq!(host.check_quietly(), Vec::<String>::new());
 
     let mut rows = Vec::new();
     let mut waiting: Vec<_> = drifts.iter().collect();
@@ -100,6 +123,8 @@ struct Host<'m> {
     machine: &'m Machine,
     shell: Shell,
     playbook: &'m str,
+    /// Options that say more of what it is to be.
+    variables: &'m [&'m str],
     /// What went wrong on the way. The others go on: each run costs minutes.
     troubles: Vec<String>,
 }
@@ -160,10 +185,7 @@ impl Host<'_> {
             self.troubles.extend(gone);
             self.apply(&["--prune"]);
         }
-        let left = self.check();
-        if left.is_empty() {
-            self.is_as_declared();
-        }
+        let left = self.check_quietly();
         for row in rows.iter_mut() {
             row.left = left
                 .iter()
@@ -197,7 +219,8 @@ impl Host<'_> {
     }
 
     fn fleet(&self, verb: &str, more: &[&str]) -> Run {
-        self.machine.fleet(&[&[verb, self.playbook], more].concat())
+        let arguments = [&[verb, self.playbook], self.variables, more];
+        self.machine.fleet(&arguments.concat())
     }
 
     /// What check finds.
@@ -205,11 +228,17 @@ impl Host<'_> {
         findings(&self.fleet("check", &["--format", "json"]).json())
     }
 
-    /// Nothing is found, and nothing is said.
-    #[track_caller]
-    fn is_as_declared(&self) {
-        let check = self.fleet("check", &["-q"]).exits(0);
-        assert_eq!((check.stdout(), check.stderr()), Default::default());
+    /// The same; where nothing is found, nothing is said.
+    fn check_quietly(&mut self) -> Vec<String> {
+        let report = self.machine.write("report.json", "");
+        let run = self.fleet("check", &["-q", "--output", &format!("json={report}")]);
+        let findings = findings(&serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap());
+        let said = format!("{}{}", run.stdout(), run.stderr());
+        if findings.is_empty() && (run.status(), said.as_str()) != (0, "") {
+            self.troubles
+                .push(format!("nothing is found, but said: {said}"));
+        }
+        findings
     }
 }
 
