@@ -123,8 +123,8 @@ pub(super) struct Act<'d, F, R> {
     up_since: Option<Duration>,
     /// The sessions that were left have been ended.
     killed: bool,
-    /// The user has asked to stop.
-    interrupted: bool,
+    /// How often the user has asked to stop.
+    interruptions: u32,
     /// When the last step was begun.
     began: Duration,
 }
@@ -151,7 +151,7 @@ impl<'d, F: Fleet, R: Entry> Act<'d, F, R> {
             waiting: None,
             up_since: None,
             killed: false,
-            interrupted: false,
+            interruptions: 0,
             began: Duration::ZERO,
         }
     }
@@ -179,8 +179,8 @@ impl<'d, F: Fleet, R: Entry> Act<'d, F, R> {
     pub(super) async fn look(&mut self) -> Result<(), Trouble> {
         if self.fleet.is_interrupted() {
             // The first one begins nothing more, and what takes back is what it would begin.
-            let again = std::mem::replace(&mut self.interrupted, true);
-            if again || !self.back {
+            self.interruptions += 1;
+            if self.interruptions > 1 || !self.back {
                 return Err(Trouble::new(Class::Interrupted, "interrupted"));
             }
         }

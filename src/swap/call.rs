@@ -84,11 +84,14 @@ pub(super) fn beginning(
 ) -> Result<Beginning, Refusal> {
     let (to, preparation) = match (wish, previous) {
         (Wish::To(to), _) => (to.clone(), Preparation::None),
-        (Wish::Revert, Some(Record { stage, from, .. }))
-            if matches!(stage, Stage::Swapped | Stage::Arrived) =>
-        {
-            (from.clone(), Preparation::Done)
-        }
+        (
+            Wish::Revert,
+            Some(Record {
+                stage: Stage::Swapped | Stage::Arrived,
+                from,
+                ..
+            }),
+        ) => (from.clone(), Preparation::Done),
         (Wish::Revert, Some(_)) => {
             return Err(Refusal::NothingToRevert("did not come about"));
         }
