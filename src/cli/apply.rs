@@ -1,7 +1,6 @@
 //! `fleet apply`: show the plan, ask, bring it about.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::ArgPredicate;
