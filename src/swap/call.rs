@@ -116,12 +116,20 @@ pub(super) fn beginning(
         before: world.in_service(&BTreeSet::new()),
         error: None,
     };
+    for (place, before) in &mut record.before {
+        let own = world.of(from).filter(|(slot, _)| {
+            (&slot.balancer, &slot.name.backend) == (&place.0, &place.1)
+                && !world.is_held(slot, &record.parked)
+        });
+        *before = own.count().max(*before);
+    }
     let ready = |pool| {
         let servers = world.of(pool);
         let ready = servers.filter(|(_, server)| server.admin == Admin::Ready);
         ready.map(|(slot, _)| slot.clone()).collect::<BTreeSet<_>>()
     };
-    if !world.is_idle(target) && ready(from).is_empty() {
+    // Also if none of it is up: there is nobody whom the traffic could be given back.
+    if !ready(target).is_empty() && ready(from).is_empty() {
         record.preparation = Preparation::Done;
         record.stage = Stage::Arrived;
         return Ok(Beginning {

@@ -66,7 +66,7 @@ impl<F: Fleet> Drive<'_, F> {
     async fn advance(&mut self) -> Advanced {
         let act = &mut self.act;
         act.look().await?;
-        let step = next_step(act.rules, &act.world, act.record, self.seen);
+        let step = next_step(act.rules, &act.world, act.record, &self.seen);
         act.turn_to(&step);
         match &step {
             Step::Gate(hosts) => {
@@ -85,7 +85,7 @@ impl<F: Fleet> Drive<'_, F> {
             }
             Step::Health(slots) => {
                 act.health(&step, slots).await?;
-                self.seen.healthy = true;
+                self.seen.healthy.extend(slots.iter().cloned());
             }
             Step::Put(admin, slots) => {
                 let floors = act.record.floors(act.rules).around(slots);

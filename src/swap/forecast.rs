@@ -18,7 +18,7 @@ pub(super) fn forecast(rules: &Rules, terms: &Terms, world: &World, record: &Rec
     let mut seen = Seen::default();
     let mut steps = Vec::new();
     for _ in 0..LIMIT {
-        let step = next_step(rules, &world, &record, seen);
+        let step = next_step(rules, &world, &record, &seen);
         obey(&step, &mut world, &mut record.parked);
         let told = match &step {
             Step::Gate(_) => {
@@ -29,8 +29,8 @@ pub(super) fn forecast(rules: &Rules, terms: &Terms, world: &World, record: &Rec
                 record.preparation = Preparation::Done;
                 terms.deploy
             }
-            Step::Health(_) => {
-                seen.healthy = true;
+            Step::Health(slots) => {
+                seen.healthy.extend(slots.iter().cloned());
                 true
             }
             Step::Settle => {

@@ -47,7 +47,8 @@
 //! - No step takes a server out of service if fewer than the floor would be left in any backend of
 //!   any load balancer: the size of the larger pool less `max_unavailable`, and never less than
 //!   one. HAProxy is asked again in the same conversation that takes them out: a reload between
-//!   look and step cannot make it wrong.
+//!   look and step cannot make it wrong. What is taken back leaves as many as the pool has that
+//!   served, held ones aside, if that is less than the floor.
 //! - In service is what is neither in maintenance nor draining, has a weight, and is up.
 //! - What was taken out by hand (forced `maint` or `drain` that is not in the journal) stays out and
 //!   is told. What the configuration declares `disabled` is idle, not held. `--adopt` takes what is

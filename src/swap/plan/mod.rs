@@ -35,7 +35,8 @@ pub(super) struct Record {
     pub parked: BTreeSet<Slot>,
     /// Servers of the target pool that served beside the other pool at the beginning.
     pub beside: BTreeSet<Slot>,
-    /// How many servers were in service at the beginning, per load balancer and backend.
+    /// How many servers were in service at the beginning, per load balancer and backend, or would
+    /// have been if all of the pool had been up that served.
     #[serde(with = "counts")]
     pub before: BTreeMap<(String, String), usize>,
     /// Why it is taken back, or was.
@@ -113,14 +114,10 @@ pub(super) enum Preparation {
 }
 
 /// What this call has seen with its own eyes. Asked again by the next one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "observations, each true or not yet"
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Every server that gets traffic answered as it should.
-    pub healthy: bool,
+    /// The servers that answered as they should. A reload may bring others within reach.
+    pub healthy: BTreeSet<Slot>,
     /// The servers have been up long enough.
     pub settled: bool,
     /// The live address answers as it should.
@@ -131,7 +128,7 @@ pub(super) struct Seen {
 
 /// What to do next.
 #[must_use]
-pub(super) fn next_step(rules: &Rules, world: &World, record: &Record, seen: Seen) -> Step {
+pub(super) fn next_step(rules: &Rules, world: &World, record: &Record, seen: &Seen) -> Step {
     let decision = Decision {
         record,
         seen,
@@ -176,7 +173,7 @@ pub(super) fn can_serve_alone(
 
 struct Decision<'d> {
     record: &'d Record,
-    seen: Seen,
+    seen: &'d Seen,
     parts: Parts<'d>,
 }
 
@@ -204,7 +201,9 @@ impl Decision<'_> {
         }
         if let Some(step) = self.parts.bring_in(&self.parts.out_of_service(to)) {
             return match step {
-                Step::Put(..) if !self.seen.healthy => Step::Health(self.parts.not_held(to)),
+                Step::Put(_, next) if !next.is_subset(&self.seen.healthy) => {
+                    Step::Health(self.parts.not_held(to))
+                }
                 step => step,
             };
         }

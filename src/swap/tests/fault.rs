@@ -85,7 +85,13 @@ impl Lab {
             Some(Fault::TakenOut { slot }) => {
                 let count = self.servers.len();
                 let (slot, server) = self.servers.iter_mut().nth(slot % count).unwrap();
-                self.taken.insert(slot.clone());
+                // Of the pool that served at the beginning it is missing from then on, and not by
+                // an act of fleet's.
+                if self.taken.insert(slot.clone()) && self.rules.pools[0].has(&slot.name.server) {
+                    let place = (slot.balancer.clone(), slot.name.backend.clone());
+                    let least = self.least.get_mut(&place).unwrap();
+                    *least = (*least - 1).max(1);
+                }
                 server.admin = Admin::Maint;
                 server.cause = Cause::Command;
                 server.up = false;

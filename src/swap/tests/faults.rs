@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::simulation::Lab;
+use crate::protocol::balancer::Cause;
 use crate::report::ExitCode;
 use crate::swap::call::Wish;
 use crate::swap::file::OnTimeout;
@@ -137,6 +138,53 @@ fn a_load_balancer_that_is_away_before_the_beginning_stops_everything() {
     );
     assert_eq!(report.exit_code(), ExitCode::Unreachable);
     assert_eq!(lab.servers, before);
+}
+
+#[test]
+fn traffic_is_not_given_back_to_who_had_none() {
+    let mut lab = Lab::new(1, 1, 1, 1);
+    lab.broken.insert("deploy");
+    lab.call(&green()).unwrap();
+    let blue = lab.slot("lb1", "blue1");
+    blue.up = false;
+    "DEAD".clone_into(&mut blue.check);
+    // Green is as its failed deployment left it.
+    let report = lab.call(&Wish::To("blue".to_owned())).unwrap();
+    assert_eq!(report.verdict, Verdict::Stopped);
+    assert_eq!(lab.violations, Vec::<String>::new());
+    assert_eq!(lab.serving("lb1"), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_down_at_the_beginning_counts_when_it_is_taken_back() {
+    let mut lab = Lab::new(1, 2, 2, 2);
+    let blue = lab.slot("lb1", "blue1");
+    blue.up = false;
+    "DEAD".clone_into(&mut blue.check);
+    lab.broken.insert("live");
+    let report = lab.call(&green()).unwrap();
+    assert_eq!(report.verdict, Verdict::Stopped);
+    // Without green, one server would be left.
+    assert_eq!(lab.serving("lb1"), ["blue2", "green1", "green2"]);
+    assert_eq!(lab.violations, Vec::<String>::new());
+}
+
+#[test]
+fn what_a_reload_brings_within_reach_is_asked_before_it_gets_traffic() {
+    for moment in 2..=moments() {
+        let mut lab = Lab::new(1, 2, 2, 1);
+        let held = lab.slot("lb1", "green2");
+        held.cause = Cause::Command;
+        lab.suspect.insert("green2".to_owned());
+        lab.sick.insert("green2".to_owned());
+        let reload = Fault::Reload {
+            balancer: 0,
+            keeps_state: false,
+        };
+        lab.faults.insert(moment, reload);
+        lab.call(&green()).unwrap();
+        assert_eq!(lab.violations, Vec::<String>::new(), "{moment}");
+    }
 }
 
 /// How many moments a swap has when nothing goes wrong.

@@ -58,7 +58,7 @@ pub(super) struct Lab {
     pub(super) interrupted: bool,
     now: Duration,
     /// No act of fleet's may leave fewer in service than this.
-    least: BTreeMap<(String, String), usize>,
+    pub(super) least: BTreeMap<(String, String), usize>,
     pub violations: Vec<String>,
     pub told: Vec<String>,
 }
