@@ -216,6 +216,11 @@ impl Decision<'_> {
         if !self.parts.ready(from).is_empty() && !self.seen.settled {
             return Step::Settle;
         }
+        // A reload may have brought in servers that nobody has asked.
+        let target = self.parts.not_held(to);
+        if self.record.stage == Stage::Forward && !target.is_subset(&self.seen.healthy) {
+            return Step::Health(target);
+        }
         if let Some(step) = self.parts.take_out(from) {
             return step;
         }
