@@ -26,7 +26,7 @@ chmod +x /usr/local/sbin/sh"#;
 /// the helper; the next does its work first.
 const DEADLY_SYSTEMCTL: &str = r#"cat > /usr/local/sbin/systemctl <<'END'
 #!/bin/bash
-case "$*" in *show*) exec /usr/bin/systemctl "$@";; esac
+case "$*" in *show*|is-enabled*) exec /usr/bin/systemctl "$@";; esac
 if mkdir "/root/before $*" 2>/dev/null; then kill -9 $PPID; exit 1; fi
 /usr/bin/systemctl "$@"; status=$?
 if mkdir "/root/after $*" 2>/dev/null; then kill -9 $PPID; fi

@@ -2,9 +2,9 @@
 //! planted, and what can be repaired is.
 //!
 //! The drifts are data (`host-drifts.yml`, `docker-drifts.yml`); `README.md` says what the words
-//! in there mean. They are planted one by one, each on top of those before it, and checked one by
-//! one: a check must find what the one before found, what was planted since, and nothing else.
-//! Where the next drift is about something that has drifted already, it waits for the next round.
+//! in there mean. They are planted on top of each other, and there is a check after every ten, or
+//! after each. Where the next drift is about something that has drifted already, it waits for the
+//! next round.
 //! So the last check of the first round is that of everything that can stand together. A round ends
 //! with its repair, and with a check that finds nothing and prints nothing.
 
@@ -48,7 +48,7 @@ fn on_the_host() {
 }
 
 #[test]
-#[ignore = "has not passed as a whole, rounds two and three have not been played: tests/lab/test drift::on_the_docker_host"]
+#[ignore = "its last drift was planted wrongly and it has not passed since: tests/lab/test drift::on_the_docker_host"]
 fn on_the_docker_host() {
     let machine = Machine::pristine();
     let plays = ["playbooks/host-init.yml", "tests/lab/drift/docker.yml"];
@@ -105,6 +105,12 @@ fn play(machine: &Machine, name: &str, playbook: &str, variables: &[&str]) {
     assert!(rows.iter().all(Row::is_right), "see above");
 }
 
+/// How many are planted between two checks.
+fn at_once() -> usize {
+    let given = std::env::var("FLEET_LAB_DRIFTS_AT_ONCE");
+    given.map_or(10, |number| number.parse().unwrap())
+}
+
 /// Those that can stand beside each other, and the others, both in the order of the file.
 fn those_beside_each_other(drifts: Vec<&Drift>) -> (Vec<&Drift>, Vec<&Drift>) {
     let (mut now, mut later) = (Vec::<&Drift>::new(), Vec::new());
@@ -130,30 +136,51 @@ struct Host<'m> {
 }
 
 impl Host<'_> {
-    /// Plants one drift after the other, and looks after each.
+    /// Plants drifts, some between two checks. A check must find what the one before found, what was
+    /// planted since, and nothing else.
     fn plant<'d>(&mut self, drifts: &[&'d Drift]) -> Vec<Row<'d>> {
         let mut before = Vec::new();
         let mut rows = Vec::new();
-        for drift in drifts {
-            if let Some(declared) = &drift.declared {
-                self.apply(&["-e", &declared.to_string()]);
-            }
-            if let Some(command) = &drift.plant {
-                self.by_hand(command);
-            }
-            if drift.interrupted {
-                let _ = self.fleet("apply", &["-y"]).exits(2);
+        for some in drifts.chunks(at_once()) {
+            for drift in some {
+                self.plant_one(drift);
             }
             let after = self.check();
-            rows.push(Row {
-                drift,
-                found: without(&after, &before),
-                lost: without(&before, &after),
-                left: Vec::new(),
-            });
+            let mut strange = without(&after, &before);
+            for drift in some {
+                let missed = without(&drift.finds, &strange);
+                let found = without(&drift.finds, &missed);
+                strange = without(&strange, &found);
+                rows.push(Row {
+                    drift,
+                    missed,
+                    left: Vec::new(),
+                });
+            }
+            let names: Vec<_> = some.iter().map(|drift| drift.name.as_str()).collect();
+            let names = names.join(", ");
+            let strange = strange.iter().map(|finding| format!("found: {finding}"));
+            let lost = without(&before, &after);
+            let lost = lost.iter().map(|finding| format!("no longer: {finding}"));
+            let troubles = strange
+                .chain(lost)
+                .map(|trouble| format!("with {names}: {trouble}"));
+            self.troubles.extend(troubles);
             before = after;
         }
         rows
+    }
+
+    fn plant_one(&mut self, drift: &Drift) {
+        if let Some(declared) = &drift.declared {
+            self.apply(&["-e", &declared.to_string()]);
+        }
+        if let Some(command) = &drift.plant {
+            self.by_hand(command);
+        }
+        if drift.interrupted {
+            let _ = self.fleet("apply", &["-y"]).exits(2);
+        }
     }
 
     /// Not even where there is much to be seen.
@@ -189,7 +216,7 @@ impl Host<'_> {
         for row in rows.iter_mut() {
             row.left = left
                 .iter()
-                .filter(|finding| row.found.contains(finding))
+                .filter(|finding| row.drift.finds.contains(finding))
                 .cloned()
                 .collect();
         }

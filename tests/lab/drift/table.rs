@@ -7,22 +7,20 @@ use super::case::{Drift, Repair};
 /// What came of one drift.
 pub(super) struct Row<'d> {
     pub(super) drift: &'d Drift,
-    /// What the check after it found, and had not found before.
-    pub(super) found: Vec<String>,
-    /// What that check no longer found.
-    pub(super) lost: Vec<String>,
+    /// What the check after it should have found.
+    pub(super) missed: Vec<String>,
     /// What is still found after the repair.
     pub(super) left: Vec<String>,
 }
 
 impl Row<'_> {
-    /// Found as it was planted, nothing else, and gone after the repair.
+    /// Found as it was planted, and gone after the repair.
     pub(super) fn is_right(&self) -> bool {
         self.is_found() && self.left.is_empty()
     }
 
     fn is_found(&self) -> bool {
-        self.found == self.drift.finds && self.lost.is_empty()
+        self.missed.is_empty()
     }
 
     fn repaired(&self) -> &'static str {
@@ -47,7 +45,7 @@ pub(super) fn table(title: &str, rows: &[Row<'_>]) -> String {
         repaired.count()
     };
     let mut text = format!(
-        "{title}: {} planted, {found} found as planted and nothing else; {} repaired, {} pruned, {} left to people\n\
+        "{title}: {} planted, {found} found as planted; {} repaired, {} pruned, {} left to people\n\
          {:>3}  {:<5}  {:<8}  {:<widest$}  {}\n",
         rows.len(),
         of(Repair::Apply),
@@ -73,15 +71,8 @@ pub(super) fn table(title: &str, rows: &[Row<'_>]) -> String {
         for finding in findings {
             let _ = writeln!(text, "{:indent$}{finding}", "", indent = widest + 24);
         }
-        let wrong = [
-            ("found", &row.found),
-            ("no longer found", &row.lost),
-            ("still found", &row.left),
-        ];
+        let wrong = [("not found", &row.missed), ("still found", &row.left)];
         for (what, findings) in wrong {
-            if what == "found" && row.is_found() {
-                continue;
-            }
             for finding in findings {
                 let _ = writeln!(text, "       !! {what}: {finding}");
             }
