@@ -88,17 +88,18 @@ monitor() {
     die "qemu monitor: $2: $answer"
 }
 
-# guest_ssh DIR NAME USER [CMD…] with the host key that is known beforehand and nothing of the caller's configuration.
+# guest_ssh DIR NAME USER [CMD…] with the host key that is known beforehand and nothing of the caller's configuration. A guest
+# that has just booted, beside others, may take long to greet; who only tries sets connect_timeout.
 guest_ssh() {
     local dir=$1 name=$2 user=$3
     shift 3
     ssh -F none -i "$dir/id_ed25519" -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$dir/host_key" \
-        -o "HostKeyAlias=$name" -o LogLevel=ERROR -o ConnectTimeout=5 -p "$(cat "$dir/port")" "$user@127.0.0.1" "$@"
+        -o "HostKeyAlias=$name" -o LogLevel=ERROR -o "ConnectTimeout=${connect_timeout:-60}" -p "$(cat "$dir/port")" "$user@127.0.0.1" "$@"
 }
 
 # wait_for_ssh DIR NAME SECONDS sets the guest's clock as soon as it answers: after a restore it stands at the snapshot's.
 wait_for_ssh() {
-    local dir=$1 name=$2 deadline=$((SECONDS + $3))
+    local dir=$1 name=$2 deadline=$((SECONDS + $3)) connect_timeout=5
     until guest_ssh "$dir" "$name" root "date -s @$(date +%s.%N)" </dev/null >/dev/null 2>"$dir/ssh.log"; do
         if ! is_running "$dir" || ((SECONDS >= deadline)); then
             tail -n 20 "$dir/serial.log" "$dir/qemu.log" "$dir/ssh.log" >&2
