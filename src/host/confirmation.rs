@@ -120,7 +120,8 @@ impl Watched {
 /// If nobody came in time, or nobody could watch: the change was taken back.
 pub(crate) fn require(host: &Host, back: &WayBack, within: Duration) -> Result<(), Failure> {
     let state = host.state_directory();
-    let mut watch = match arm(state, back, within) {
+    let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    let mut watch = match arm(state, back, within_ms) {
         Ok(watch) => watch,
         Err(failure) => {
             remove_file(&unconfirmed(state))?;
@@ -130,7 +131,6 @@ pub(crate) fn require(host: &Host, back: &WayBack, within: Duration) -> Result<(
             )));
         }
     };
-    let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
     // Where it is not heard, nobody comes; that is what the watch is for.
     let _ = host.send(&Event::Unconfirmed { within_ms });
     let ended = watch.wait().ok().and_then(|status| status.code());
@@ -155,11 +155,11 @@ pub(crate) fn require(host: &Host, back: &WayBack, within: Duration) -> Result<(
 }
 
 /// Starts the watch: this very program, with nothing of this one's but its directory.
-fn arm(state: &Path, back: &WayBack, within: Duration) -> Result<Child, Failure> {
+fn arm(state: &Path, back: &WayBack, within_ms: u64) -> Result<Child, Failure> {
     make_private_directory(state)?;
     remove_file(&under_way(state))?;
     let unconfirmed_change = Unconfirmed {
-        within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+        within_ms,
         back: back.clone(),
     };
     let json = serde_json::to_vec(&unconfirmed_change).expect("paths that came as text");

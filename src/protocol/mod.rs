@@ -45,6 +45,12 @@ pub use output::Output;
 pub use ownership::{Declared, Origin, Orphan};
 pub use severity::{Severity, UnknownSeverity};
 
+/// Why a task after a failed one has no result, whichever end left it out.
+pub const AFTER_FAILURE: &str = "not run: an earlier task failed";
+
+/// Why a task has none that the user did not wait for, whichever end left it out.
+pub const AFTER_INTERRUPTION: &str = "not run: the run was interrupted";
+
 /// The longest that a change may wait to be confirmed.
 pub const CONFIRM_LIMIT: Duration = Duration::from_mins(10);
 

@@ -10,7 +10,8 @@ use std::time::Instant;
 use crate::host::{Failure, Host, Ledger, Pending, Place, census, facts, require_confirmation};
 use crate::protocol::wire::WireError;
 use crate::protocol::{
-    Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome, Output, Status, Task,
+    AFTER_FAILURE, AFTER_INTERRUPTION, Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome,
+    Output, Status, Task,
 };
 use crate::resource::{AnyResource, Resource, dispatch};
 
@@ -53,12 +54,6 @@ struct Run<'r> {
     /// Nothing more is begun on this host, and why.
     stopped: Option<&'static str>,
 }
-
-/// Why a task after a failed one has no result.
-const FAILED: &str = "not run: an earlier task failed";
-
-/// Why a task has none after the controller has said so.
-const INTERRUPTED: &str = "not run: the run was interrupted";
 
 impl<'r> Run<'r> {
     fn new(
@@ -155,7 +150,7 @@ impl<'r> Run<'r> {
             self.pending.remove(&task.answers)?;
         }
         if failed && !task.ignore_errors {
-            self.stopped = Some(FAILED);
+            self.stopped = Some(AFTER_FAILURE);
         }
         Ok(())
     }
@@ -163,7 +158,7 @@ impl<'r> Run<'r> {
     /// Looks whether anything more is to be begun, if there would be.
     fn look_up(&mut self) -> Result<(), WireError> {
         if self.stopped.is_none() && self.host.is_told_to_stop()? {
-            self.stopped = Some(INTERRUPTED);
+            self.stopped = Some(AFTER_INTERRUPTION);
             self.host.send(&Event::Stopped)?;
         }
         Ok(())

@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::protocol::{Advance, Declared, HandlerName, Holder, Orphan, Outcome, Status, TaskId};
+use crate::protocol::{
+    AFTER_FAILURE, AFTER_INTERRUPTION, Advance, Declared, HandlerName, Holder, Orphan, Outcome,
+    Status, TaskId,
+};
 use crate::report::{Difference, HostReport, Keep, Progress, ResourceReport};
 
 use super::HostSoFar;
@@ -80,12 +83,6 @@ pub(super) struct Record<'p> {
     begun: &'p Cell<bool>,
 }
 
-/// Why a task after a failed one has no result.
-const FAILED: &str = "not run: an earlier task failed";
-
-/// Why a task has none that the user did not wait for.
-const INTERRUPTED: &str = "not run: the run was interrupted";
-
 impl<'p> Record<'p> {
     pub(super) fn new(
         so_far: HostSoFar,
@@ -156,7 +153,10 @@ impl<'p> Record<'p> {
 
     /// Records a task that the host did not get to.
     pub(super) fn not_run(&mut self, report: ResourceReport) {
-        let why = self.interrupted.as_ref().map_or(FAILED, |_| INTERRUPTED);
+        let why = self
+            .interrupted
+            .as_ref()
+            .map_or(AFTER_FAILURE, |_| AFTER_INTERRUPTION);
         self.record(ResourceReport {
             status: Status::Skipped,
             ignored: false,

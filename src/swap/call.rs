@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::drive::Start;
 use super::plan::{Preparation, Record, Shortage, Stage, can_serve_alone};
 use super::world::{Rules, World};
-use crate::protocol::balancer::Admin;
 
 /// What the user asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,19 +116,13 @@ pub(super) fn beginning(
         error: None,
     };
     for (place, before) in &mut record.before {
-        let own = world.of(from).filter(|(slot, _)| {
-            (&slot.balancer, &slot.name.backend) == (&place.0, &place.1)
-                && !world.is_held(slot, &record.parked)
-        });
-        *before = own.count().max(*before);
+        *before = world
+            .count_not_held(from, place, &record.parked)
+            .max(*before);
     }
-    let ready = |pool| {
-        let servers = world.of(pool);
-        let ready = servers.filter(|(_, server)| server.admin == Admin::Ready);
-        ready.map(|(slot, _)| slot.clone()).collect::<BTreeSet<_>>()
-    };
+    let beside = world.ready(target);
     // Also if none of it is up: there is nobody whom the traffic could be given back.
-    if !ready(target).is_empty() && ready(from).is_empty() {
+    if !beside.is_empty() && world.ready(from).is_empty() {
         record.preparation = Preparation::Done;
         record.stage = Stage::Arrived;
         return Ok(Beginning {
@@ -137,7 +130,7 @@ pub(super) fn beginning(
             start: Start::Arrived,
         });
     }
-    record.beside = ready(target);
+    record.beside = beside;
     if let Err(shortage) = can_serve_alone(rules, world, &record) {
         let pool = target.name.clone();
         return Err(Refusal::TooFew { pool, shortage });

@@ -166,6 +166,30 @@ impl World {
             .filter(|(slot, _)| pool.has(&slot.name.server))
     }
 
+    /// The servers of a pool that are meant to serve.
+    #[must_use]
+    pub fn ready(&self, pool: &Pool) -> BTreeSet<Slot> {
+        let ready = self.of(pool);
+        let ready = ready.filter(|(_, server)| server.admin == Admin::Ready);
+        ready.map(|(slot, _)| slot.clone()).collect()
+    }
+
+    /// How many servers of a pool nobody else keeps out of service, in one backend of one load
+    /// balancer.
+    #[must_use]
+    pub fn count_not_held(
+        &self,
+        pool: &Pool,
+        (balancer, backend): &(String, String),
+        parked: &BTreeSet<Slot>,
+    ) -> usize {
+        let there = self.of(pool).filter(|(slot, _)| {
+            (&slot.balancer, &slot.name.backend) == (balancer, backend)
+                && !self.is_held(slot, parked)
+        });
+        there.count()
+    }
+
     /// How many servers are in service in each backend, `without` some.
     #[must_use]
     pub fn in_service(&self, without: &BTreeSet<Slot>) -> BTreeMap<(String, String), usize> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::machines::Machines;
 use super::{Site, eventually};
 use crate::sshd::Sshd;
 
@@ -76,28 +77,8 @@ fn an_interrupted_run_reports_what_it_knows_and_leaves_no_ssh_behind() {
 /// Machines of their own, over ssh: two under way and one that is not begun.
 #[test]
 fn interrupted_once_each_host_ends_its_task_and_is_free() {
-    let state = tempfile::tempdir().unwrap();
-    let machines: Vec<_> = (1..=3)
-        .map(|number| {
-            let state = state.path().join(number.to_string());
-            Sshd::with(&format!("SetEnv FLEET_STATE_DIR={}", state.display()))
-        })
-        .collect();
-    let host = |(number, sshd): (usize, &Sshd)| {
-        format!(
-            "    node{number}: {{ansible_host: 127.0.0.1, ansible_port: {}, \
-             ansible_ssh_private_key_file: {}}}\n",
-            sshd.port(),
-            sshd.path("user_key").display()
-        )
-    };
-    let hosts: String = machines.iter().enumerate().map(host).collect();
-    let known = machines.iter().map(|sshd| sshd.path("known_hosts"));
-    let known: Vec<_> = known
-        .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect();
-    std::fs::write(machines[0].path("known_hosts"), known.join("\n")).unwrap();
-    let site = Site::with_inventory(&format!("all:\n  hosts:\n{hosts}"))
+    let machines = Machines::start(3);
+    let site = Site::with_inventory(&machines.inventory())
         .file("fleet.yml", "memory: {keep_days: 365}\n")
         .file(
             "play.yml",
@@ -122,7 +103,7 @@ fn interrupted_once_each_host_ends_its_task_and_is_free() {
 "#,
         );
     let here = format!("here={}", site.path("").display());
-    let ssh_config = machines[0].path("ssh_config").display().to_string();
+    let ssh_config = machines.ssh_config();
     let mut child = site.start(&[
         "apply",
         "play.yml",

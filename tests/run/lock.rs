@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::machines::Machines;
 use super::{Site, eventually};
-use crate::sshd::Sshd;
 
 /// An apply of `play.yml` that has begun its endless task, and does not end before the test.
 fn busy(site: &Site, more: &[&str]) -> std::process::Child {
@@ -236,35 +236,15 @@ fn a_host_that_waits_delays_no_other() {
 /// A fleet of machines of their own, over ssh.
 #[test]
 fn of_two_controllers_on_one_fleet_one_writes_each_host_and_the_lock_dies_with_it() {
-    let state = tempfile::tempdir().unwrap();
-    let machines: Vec<_> = (1..=3)
-        .map(|number| {
-            let state = state.path().join(number.to_string());
-            Sshd::with(&format!("SetEnv FLEET_STATE_DIR={}", state.display()))
-        })
-        .collect();
-    let host = |(number, sshd): (usize, &Sshd)| {
-        format!(
-            "    node{number}: {{ansible_host: 127.0.0.1, ansible_port: {}, \
-             ansible_ssh_private_key_file: {}}}\n",
-            sshd.port(),
-            sshd.path("user_key").display()
-        )
-    };
-    let hosts: String = machines.iter().enumerate().map(host).collect();
-    let known = machines.iter().map(|sshd| sshd.path("known_hosts"));
-    let known: Vec<_> = known
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
-    fs::write(machines[0].path("known_hosts"), known.join("\n")).unwrap();
-    let site = Site::with_inventory(&format!("all:\n  hosts:\n{hosts}")).tasks(
+    let machines = Machines::start(3);
+    let site = Site::with_inventory(&machines.inventory()).tasks(
         r#"
     - shell: "echo {{ who }} >> {{ here }}/{{ inventory_hostname }}; while ! test -e {{ here }}/enough; do sleep 0.05; done"
     - shell: "echo {{ who }} >> {{ here }}/{{ inventory_hostname }}"
 "#,
     );
     let here = format!("here={}", site.path("").display());
-    let ssh_config = machines[0].path("ssh_config").display().to_string();
+    let ssh_config = machines.ssh_config();
     let start = |who: &str, timeout: &str| {
         let who = format!("who={who}");
         site.start(&[

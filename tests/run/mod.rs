@@ -11,6 +11,7 @@ mod interrupt;
 mod killed;
 mod lock;
 mod lost_connection;
+mod machines;
 mod memory;
 mod orphans;
 mod registered;

@@ -153,11 +153,7 @@ pub(super) fn can_serve_alone(
 ) -> Result<(), Shortage> {
     let target = rules.other(&record.from);
     for place in world.in_service(&BTreeSet::new()).into_keys() {
-        let usable = world.of(target).filter(|(slot, _)| {
-            (&slot.balancer, &slot.name.backend) == (&place.0, &place.1)
-                && !world.is_held(slot, &record.parked)
-        });
-        let left = usable.count();
+        let left = world.count_not_held(target, &place, &record.parked);
         if left < rules.floor {
             let (balancer, backend) = place;
             return Err(Shortage {
@@ -213,7 +209,7 @@ impl Decision<'_> {
             let short = self.parts.shortage_without(&BTreeSet::new(), &out);
             return short.map_or(step, Step::Short);
         }
-        if !self.parts.ready(from).is_empty() && !self.seen.settled {
+        if !self.parts.world.ready(from).is_empty() && !self.seen.settled {
             return Step::Settle;
         }
         // A reload may have brought in servers that nobody has asked.
@@ -247,7 +243,7 @@ impl Decision<'_> {
             return Step::Done;
         }
         if !self.seen.waited
-            && !self.parts.ready(to).is_empty()
+            && !self.parts.world.ready(to).is_empty()
             && let Some(step) = self.parts.await_up(from)
         {
             return step;

@@ -67,11 +67,6 @@ impl Parts<'_> {
         those.map(|(slot, _)| slot.clone()).collect()
     }
 
-    /// The servers of a pool that are meant to serve.
-    pub(in crate::swap) fn ready(&self, pool: &Pool) -> BTreeSet<Slot> {
-        self.those(pool, |_, server| server.admin == Admin::Ready)
-    }
-
     /// The servers of a pool that fleet may bring in and that are not.
     pub(in crate::swap) fn out_of_service(&self, pool: &Pool) -> BTreeSet<Slot> {
         self.those(pool, |slot, server| {
@@ -99,7 +94,7 @@ impl Parts<'_> {
 
     /// Drains a pool, waits, and puts it into maintenance; `None` if that is done.
     pub(in crate::swap) fn take_out(&self, pool: &Pool) -> Option<Step> {
-        let ready = self.ready(pool);
+        let ready = self.world.ready(pool);
         if !ready.is_empty() {
             let turn = self.turn(&ready);
             // Nothing is lost with what gives no answers.
