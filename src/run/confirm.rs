@@ -39,10 +39,11 @@ impl NewConnection<'_> {
     }
 
     async fn attempt(self) -> Result<(), String> {
-        let opened = self.transport.open(self.target).await;
+        let opened = self
+            .transport
+            .open(self.target, Some(&Message::Confirm))
+            .await;
         let mut channel = opened.map_err(|unreachable| unreachable.message)?;
-        let sent = channel.send(&Message::Confirm).await;
-        sent.map_err(|error| error.to_string())?;
         loop {
             match channel.next_event().await {
                 Ok(Some(Event::Hello { .. })) => {}

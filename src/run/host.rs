@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::playbook::{Globals, HostNames, Play, TagFilter};
-use crate::protocol::{Begin, HandlerName, Task};
+use crate::protocol::{Begin, HandlerName, Message, Task};
 use crate::report::{ErrorClass, Gathering, HostError, Progress, ResourceReport};
 use crate::resource::AnyResource;
 use crate::transport::{Channel, Class, Ending, Exit, Target, Transport, Unreachable};
@@ -131,19 +131,25 @@ async fn attempt(
     urgency: &watch::Receiver<Urgency>,
 ) -> Result<(), HostError> {
     let user = target.become_.as_ref().map(|become_| become_.user.clone());
-    let channel = match paused.remove(&user) {
-        Some(channel) => channel,
-        None => transport.open(target).await.map_err(unreachable)?,
+    let first = Message::Begin(context.begin.clone());
+    let channel = if let Some(mut channel) = paused.remove(&user) {
+        // That it cannot be told shows when it is heard.
+        let _ = channel.send(&first).await;
+        channel
+    } else {
+        let opened = transport.open(target, Some(&first)).await;
+        opened.map_err(unreachable)?
     };
-    let (mut conversation, hello) = Conversation::begin(
+    let conversation = Conversation::begin(
         channel,
         record,
         context.options.silence,
-        context.begin.clone(),
+        &context.begin,
         urgency.clone(),
-    )
-    .await
-    .map_err(|(lost, ending)| broken(&lost, &ending))?;
+    );
+    let (mut conversation, hello) = conversation
+        .await
+        .map_err(|(lost, ending)| broken(&lost, &ending))?;
     conversation
         .listener()
         .report

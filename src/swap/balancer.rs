@@ -86,7 +86,12 @@ impl Balancer {
     }
 
     async fn open(&self, transport: &Transport, begin: &Begin) -> Result<Channel, Trouble> {
-        let opened = transport.open(&self.target).await;
+        let attend = Message::Attend(Box::new(Attend {
+            begin: begin.clone(),
+            socket: self.socket.clone(),
+            state_file: self.state_file.clone(),
+        }));
+        let opened = transport.open(&self.target, Some(&attend)).await;
         let mut channel = opened.map_err(|reason| {
             let hint = reason.hint.map(|hint| format!(" ({hint})"));
             unreachable(format!("{}{}", reason.message, hint.unwrap_or_default()))
@@ -94,13 +99,6 @@ impl Balancer {
         let Event::Hello { .. } = next(&mut channel).await? else {
             return Err(unreachable("the helper does not say what the host is"));
         };
-        let attend = Attend {
-            begin: begin.clone(),
-            socket: self.socket.clone(),
-            state_file: self.state_file.clone(),
-        };
-        let sent = channel.send(&Message::Attend(Box::new(attend))).await;
-        sent.map_err(|error| unreachable(error.to_string()))?;
         loop {
             match next(&mut channel).await? {
                 Event::Begun { .. } => return Ok(channel),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::channel::{Channel, Ending, Exit, TransportError};
+use super::channel::{Channel, Ending, Exit, Sender, TransportError};
 use super::helper::Helpers;
 use super::process::Process;
 use super::unreachable::{Class, Unreachable, printable};
@@ -89,19 +89,22 @@ impl Bootstrap {
     }
 
     /// Brings the far side from the script to the helper and waits for its first word. Each wait
-    /// takes at most `patience`.
+    /// takes at most `patience`. `first` is a line for the helper, or nothing.
     pub(super) async fn start(
         &self,
         mut channel: Channel,
         mut process: Process,
         helpers: &Helpers,
         password: Option<&Secret>,
+        first: &[u8],
         patience: Duration,
     ) -> Result<Channel, Unreachable> {
-        match self
-            .talk(&mut channel, &mut process, helpers, password, patience)
-            .await
-        {
+        let talk = Talk {
+            password,
+            first,
+            patience,
+        };
+        match self.talk(&mut channel, &mut process, helpers, &talk).await {
             Ok(()) => Ok(channel.with(process)),
             Err(Stop::Reason(reason)) => {
                 process.abandon();
@@ -133,10 +136,20 @@ impl Bootstrap {
         channel: &mut Channel,
         process: &mut Process,
         helpers: &Helpers,
-        password: Option<&Secret>,
-        patience: Duration,
+        talk: &Talk<'_>,
     ) -> Result<(), Stop> {
+        let Talk {
+            password,
+            first,
+            patience,
+        } = *talk;
         let (sender, receiver) = channel.split();
+        // Said before anybody asks, it is there when the helper is: one round trip less. Where
+        // sudo asks for a password, it would be taken for one.
+        let mut said = password.is_none();
+        if said {
+            hand_over(sender, [first], patience).await?;
+        }
         let mut noise = NOISE;
         let mut answered = 0;
         // One deadline for all noise together, set anew only when there was progress.
@@ -177,16 +190,12 @@ impl Bootstrap {
                     let Some(helper) = helpers.get(&architecture) else {
                         return Err(Stop::Reason(no_helper(&architecture)));
                     };
-                    let size = format!("{}\n", helper.bytes.len());
-                    let pieces = std::iter::once(size.as_bytes()).chain(helper.bytes.chunks(PIECE));
-                    for piece in pieces {
-                        match timeout(patience, sender.write(piece)).await {
-                            Ok(Ok(())) => {}
-                            // The script has stopped reading; its marker says why.
-                            Ok(Err(_)) => break,
-                            Err(_) => return Err(Stop::Silent),
-                        }
-                    }
+                    // The script throws one line away.
+                    let thrown_away = if said && !first.is_empty() { "" } else { "\n" };
+                    let head = format!("{thrown_away}{}\n", helper.bytes.len());
+                    let pieces = std::iter::once(head.as_bytes()).chain(helper.bytes.chunks(PIECE));
+                    hand_over(sender, pieces, patience).await?;
+                    said = false;
                     deadline = Instant::now() + patience;
                 }
                 Some(Marker::Foreign(architecture)) => {
@@ -196,6 +205,9 @@ impl Bootstrap {
                     return Err(Stop::Reason(Unreachable::new(Class::Helper, text)));
                 }
             }
+        }
+        if !said {
+            hand_over(sender, [first], patience).await?;
         }
         match timeout_at(deadline, receiver.has_more()).await {
             Ok(Ok(true)) => Ok(()),
@@ -219,6 +231,29 @@ impl Bootstrap {
             _ => None,
         }
     }
+}
+
+/// What is said to the script and to those before and behind it.
+struct Talk<'a> {
+    password: Option<&'a Secret>,
+    first: &'a [u8],
+    patience: Duration,
+}
+
+/// Writes all of it. If the far side has stopped reading, its marker says why.
+async fn hand_over<'a>(
+    sender: &mut Sender,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    patience: Duration,
+) -> Result<(), Stop> {
+    for piece in pieces {
+        match timeout(patience, sender.write(piece)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => break,
+            Err(_) => return Err(Stop::Silent),
+        }
+    }
+    Ok(())
 }
 
 /// Why the conversation with the script cannot go on.

@@ -1,6 +1,7 @@
 # Runs on the host, in any POSIX shell, before anything else: finds or takes the helper, verifies
 # it and becomes it. The controller fills in @NONCE@, @DIRECTORY@ and @HELPERS@; it speaks first:
-#   fleet:<nonce>:need <architecture>  then stdin: the size, a line feed, the bytes
+#   fleet:<nonce>:need <architecture>  then stdin: the size, a line feed, the bytes; what stood
+#                                      there before, one line for the helper, is thrown away
 #   fleet:<nonce>:run                  from here on stdin and stdout are the helper's
 #   fleet:<nonce>:foreign <architecture>, fleet:<nonce>:error <text>  then it ends
 say() { printf "fleet:@NONCE@:%s\n" "$*"; }
@@ -37,7 +38,7 @@ if ! genuine "$helper"; then
   trap "rm -f \"\$upload\"" EXIT
   trap "exit 1" HUP INT TERM
   say need "$arch"
-  read -r size || exit 1
+  read -r _ && read -r size || exit 1
   head -c "$size" >"$upload" || die "cannot write the helper ($size bytes) to $directory"
   genuine "$upload" || die "the helper arrived damaged in $directory"
   { chmod 0700 "$upload" && mv -f "$upload" "$helper"; } || die "cannot keep the helper as $helper"

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::protocol::{Message, wire};
 use crate::secret::Secret;
 
 mod bootstrap;
@@ -178,14 +179,23 @@ impl Transport {
     }
 
     /// Starts the helper on a host and returns the conversation with it, its first event
-    /// ([`Hello`](crate::protocol::Event::Hello)) still to be read.
+    /// ([`Hello`](crate::protocol::Event::Hello)) still to be read. `first` is what the helper
+    /// finds said when it starts: waiting for its greeting would cost a round trip.
     ///
     /// # Errors
     /// Why that did not come about. Nothing was changed on the host, except that it may have the
     /// helper now.
-    pub async fn open(&self, target: &Target) -> Result<Channel, Unreachable> {
+    pub async fn open(
+        &self,
+        target: &Target,
+        first: Option<&Message>,
+    ) -> Result<Channel, Unreachable> {
+        let first = first.map(wire::encode).unwrap_or_default();
         if let Some(StandIn(answer)) = &self.stand_in {
-            return Ok(answer(target));
+            let mut channel = answer(target);
+            // That it has ended shows when it is heard.
+            let _ = channel.split().0.write(&first).await;
+            return Ok(channel);
         }
         let bootstrap = Bootstrap::new(&self.helpers, self.options.helper_directory.as_deref());
         let become_ = target.become_.as_ref();
@@ -231,6 +241,7 @@ impl Transport {
                 process,
                 &self.helpers,
                 password,
+                &first,
                 self.options.start_timeout,
             )
             .await

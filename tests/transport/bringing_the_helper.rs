@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 
-use fleet::protocol::Message;
+use fleet::protocol::{Event, Message};
 use fleet::transport::{Class, Exit, Kind, Target, Transport};
 
 use super::{converse, converse_over, eventually, helper, names, reporting, transport};
@@ -35,13 +35,34 @@ async fn a_host_without_the_helper_gets_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_first_reaches_a_helper_that_is_there_and_one_that_is_brought() {
+    let sshd = Sshd::start();
+    let transport = transport(sshd.options(), "");
+    for first in ["brought", "there already"] {
+        let opened = transport.open(&sshd.target(), Some(&Message::End)).await;
+        let mut channel = opened.unwrap();
+        let hello = channel.next_event().await.unwrap();
+        assert!(
+            matches!(hello, Some(Event::Hello { .. })),
+            "{first}: {hello:?}"
+        );
+        let done = channel.next_event().await.unwrap();
+        assert!(
+            matches!(done, Some(Event::Done { .. })),
+            "{first}: {done:?}"
+        );
+        channel.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_connection_is_left_after_its_end() {
     let sshd = Sshd::start();
     let transport = transport(sshd.options(), "");
     converse(&transport, &sshd.target()).await.unwrap();
     eventually("ssh ends after close", || sshd.is_left_alone()).await;
 
-    let channel = transport.open(&sshd.target()).await.unwrap();
+    let channel = transport.open(&sshd.target(), None).await.unwrap();
     assert!(!sshd.is_left_alone());
     drop(channel);
     eventually("ssh ends after drop", || sshd.is_left_alone()).await;
@@ -104,7 +125,7 @@ async fn what_login_shells_print_is_ignored_up_to_a_limit() {
 
     let sshd = noisy(100_000);
     let reason = transport(sshd.options(), "")
-        .open(&sshd.target())
+        .open(&sshd.target(), None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::Helper);
@@ -118,7 +139,7 @@ async fn an_unsafe_place_for_the_helper_is_refused() {
     let elsewhere = sshd.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, sshd.state()).unwrap();
-    let reason = transport.open(&sshd.target()).await.unwrap_err();
+    let reason = transport.open(&sshd.target(), None).await.unwrap_err();
     assert_eq!(reason.class, Class::Helper);
     let expected = format!(
         "{} is a symbolic link: the helper is not kept behind one",
@@ -149,7 +170,7 @@ async fn a_helper_that_does_not_start_says_why() {
     .unwrap();
     let helpers = fleet::transport::Helpers::in_directory(directory.path()).unwrap();
     let transport = Transport::new(sshd.options(), helpers).unwrap();
-    let reason = transport.open(&sshd.target()).await.unwrap_err();
+    let reason = transport.open(&sshd.target(), None).await.unwrap_err();
     assert_eq!(reason.class, Class::Helper);
     assert!(reason.message.contains("ended with status 12"), "{reason}");
     assert!(!reason.detail.is_empty());
@@ -162,7 +183,7 @@ async fn a_host_of_another_architecture_is_told_apart() {
     fs::write(directory.path().join("fleet-helper-pdp11"), "").unwrap();
     let helpers = fleet::transport::Helpers::in_directory(directory.path()).unwrap();
     let transport = Transport::new(sshd.options(), helpers).unwrap();
-    let reason = transport.open(&sshd.target()).await.unwrap_err();
+    let reason = transport.open(&sshd.target(), None).await.unwrap_err();
     let architecture = std::env::consts::ARCH;
     assert_eq!(
         reason.message,
@@ -178,7 +199,7 @@ async fn a_killed_helper_ends_the_stream_and_shows_its_last_words() {
         sshd.options(),
         "echo 'the \x1b[1mlast' words >&2; kill -9 $$",
     );
-    let mut channel = transport.open(&sshd.target()).await.unwrap();
+    let mut channel = transport.open(&sshd.target(), None).await.unwrap();
     channel.next_event().await.unwrap();
     assert!(channel.next_event().await.unwrap().is_none());
     let ending = channel.close().await;
@@ -190,7 +211,7 @@ async fn a_killed_helper_ends_the_stream_and_shows_its_last_words() {
 async fn a_connection_lost_on_the_way_ends_the_stream_and_says_so() {
     let sshd = Sshd::start();
     let transport = transport(sshd.options(), "");
-    let mut channel = transport.open(&sshd.target()).await.unwrap();
+    let mut channel = transport.open(&sshd.target(), None).await.unwrap();
     channel.next_event().await.unwrap();
     sshd.cut_connections();
     assert!(channel.next_event().await.unwrap().is_none());
@@ -229,7 +250,7 @@ async fn contents_are_bytes_and_never_read_as_messages() {
         .flat_map(|n| [n.to_le_bytes()[0]])
         .collect();
     let sha256 = fleet::protocol::Sha256::of(&bytes);
-    let mut channel = transport.open(&sshd.target()).await.unwrap();
+    let mut channel = transport.open(&sshd.target(), None).await.unwrap();
     channel.next_event().await.unwrap();
     channel
         .send_content(sha256, 1_000_000, &bytes[..])
@@ -247,7 +268,7 @@ async fn many_conversations_go_on_at_once() {
     let transport = transport(sshd.options(), "");
     let target = sshd.target();
     let conversations = (0..8).map(|_| async {
-        let mut channel = transport.open(&target).await.unwrap();
+        let mut channel = transport.open(&target, None).await.unwrap();
         converse_over(&mut channel).await;
         channel.close().await
     });

@@ -10,7 +10,7 @@ async fn an_unknown_host_key_is_refused_with_host_key_and_way_out() {
     let sshd = Sshd::start();
     fs::write(sshd.path("known_hosts"), "").unwrap();
     let reason = transport(sshd.options(), "")
-        .open(&sshd.target())
+        .open(&sshd.target(), None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::HostKey);
@@ -40,7 +40,7 @@ async fn a_changed_host_key_is_refused_even_where_new_ones_are_accepted() {
     for arguments in [&[][..], &["-o", "StrictHostKeyChecking=accept-new"]] {
         target.common_args = arguments.iter().map(ToString::to_string).collect();
         let reason = transport(sshd.options(), "")
-            .open(&target)
+            .open(&target, None)
             .await
             .unwrap_err();
         assert_eq!(reason.class, Class::HostKey);
@@ -63,7 +63,7 @@ async fn a_revoked_host_key_is_refused() {
     )
     .unwrap();
     let reason = transport(sshd.options(), "")
-        .open(&sshd.target())
+        .open(&sshd.target(), None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::HostKey);

@@ -44,7 +44,7 @@ fn transport(options: Options, body: &str) -> Transport {
 
 /// Opens, converses to the end, closes; returns what the helper reported in between.
 async fn converse(transport: &Transport, target: &Target) -> Result<Vec<String>, Unreachable> {
-    let mut channel = transport.open(target).await?;
+    let mut channel = transport.open(target, None).await?;
     let said = converse_over(&mut channel).await;
     assert_eq!(channel.close().await.exit, Exit::Status(0));
     Ok(said)

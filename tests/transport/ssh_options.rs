@@ -93,7 +93,7 @@ async fn a_host_behind_a_jump_host_is_reached_through_it() {
     let log = fs::read_to_string(bastion.path("sshd.log")).unwrap();
     assert!(log.contains("Accepted publickey"), "{log}");
 
-    let reason = transport.open(&through("nothing")).await.unwrap_err();
+    let reason = transport.open(&through("nothing"), None).await.unwrap_err();
     assert_eq!(
         reason.class,
         Class::HostKey,
@@ -102,7 +102,7 @@ async fn a_host_behind_a_jump_host_is_reached_through_it() {
 
     let mut target = sshd.target();
     target.common_args = words(&format!("-J 127.0.0.1:{}", free_port()));
-    let reason = transport.open(&target).await.unwrap_err();
+    let reason = transport.open(&target, None).await.unwrap_err();
     assert_eq!(reason.class, Class::Refused, "{reason:?}");
 }
 
@@ -122,7 +122,7 @@ async fn what_would_break_the_connection_or_its_safety_is_refused() {
             common_args: words(arguments),
             ..sshd.target()
         };
-        let reason = transport.open(&target).await.unwrap_err();
+        let reason = transport.open(&target, None).await.unwrap_err();
         assert_eq!(reason.class, Class::Other);
         assert!(reason.message.contains(expected), "{reason}");
     }

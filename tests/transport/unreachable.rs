@@ -20,7 +20,7 @@ async fn a_closed_port_refuses() {
     let sshd = Sshd::start();
     let port = free_port();
     let reason = transport(sshd.options(), "")
-        .open(&target("127.0.0.1", port))
+        .open(&target("127.0.0.1", port), None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::Refused);
@@ -34,7 +34,7 @@ async fn a_closed_port_refuses() {
 async fn a_name_without_address_is_named() {
     let sshd = Sshd::start();
     let reason = transport(sshd.options(), "")
-        .open(&target("no-such-host.invalid", 22))
+        .open(&target("no-such-host.invalid", 22), None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::Dns, "{reason:?}");
@@ -52,7 +52,7 @@ async fn a_key_that_is_not_accepted_is_offered_once() {
     let mut target = sshd.target();
     target.private_key_file = Some(sshd.path("wrong_key").display().to_string());
     let reason = transport(sshd.options(), "")
-        .open(&target)
+        .open(&target, None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::Authentication);
@@ -88,7 +88,12 @@ async fn a_host_that_accepts_and_says_nothing_delays_nobody() {
     let begin = Instant::now();
     let alive = sshd.target();
     let (hung, alive) = tokio::join!(
-        async { (transport.open(&hung).await.unwrap_err(), begin.elapsed()) },
+        async {
+            (
+                transport.open(&hung, None).await.unwrap_err(),
+                begin.elapsed(),
+            )
+        },
         async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             converse(&transport, &alive).await.unwrap();
@@ -120,7 +125,7 @@ async fn a_login_without_end_is_ended_at_our_own_deadline() {
         ..sshd.options()
     };
     let begin = Instant::now();
-    let reason = transport(options, "").open(&hung).await.unwrap_err();
+    let reason = transport(options, "").open(&hung, None).await.unwrap_err();
     assert_eq!(reason.class, Class::Timeout);
     assert_eq!(reason.message, "no login on `127.0.0.1` within 0.6 s");
     assert!(begin.elapsed() < Duration::from_secs(3));
@@ -135,7 +140,7 @@ async fn a_login_shell_that_hangs_is_given_up_and_left() {
         ..sshd.options()
     };
     let reason = transport(options, "")
-        .open(&sshd.target())
+        .open(&sshd.target(), None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::Timeout);
@@ -151,7 +156,7 @@ async fn an_account_without_a_shell_is_told_by_its_words() {
     let sshd =
         Sshd::with("ForceCommand echo 'This account is currently not available.' >&2; exit 1");
     let reason = transport(sshd.options(), "")
-        .open(&sshd.target())
+        .open(&sshd.target(), None)
         .await
         .unwrap_err();
     assert_eq!(reason.class, Class::Helper);
@@ -201,7 +206,7 @@ async fn a_host_that_always_drops_is_given_up_with_a_reason() {
     let mut contacts = 0;
     let reason = {
         let target = target("127.0.0.1", port);
-        let mut opening = std::pin::pin!(transport.open(&target));
+        let mut opening = std::pin::pin!(transport.open(&target, None));
         loop {
             tokio::select! {
                 result = &mut opening => break result.unwrap_err(),
@@ -227,7 +232,7 @@ async fn a_host_that_would_be_an_option_is_refused() {
     let marker = sshd.path("marker");
     let host = format!("-oProxyCommand=touch {}", marker.display());
     let reason = transport(sshd.options(), "")
-        .open(&target(&host, 22))
+        .open(&target(&host, 22), None)
         .await
         .unwrap_err();
     assert!(

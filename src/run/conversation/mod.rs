@@ -128,14 +128,14 @@ enum Stopping {
 }
 
 impl<'a, L: Listener> Conversation<'a, L> {
-    /// Hears the helper's first words.
+    /// Hears the helper's first words; it has been told to `begin`.
     ///
     /// `silence` is how long the helper may say nothing before it is given up.
     pub(super) async fn begin(
         channel: Channel,
         listener: &'a mut L,
         silence: Duration,
-        begin: Begin,
+        begin: &Begin,
         urgency: watch::Receiver<Urgency>,
     ) -> Result<(Self, Hello), (Lost, Ending)> {
         let mut conversation = Self {
@@ -161,16 +161,15 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
     }
 
-    async fn greet(&mut self, begin: Begin) -> Result<Hello, Lost> {
+    async fn greet(&mut self, begin: &Begin) -> Result<Hello, Lost> {
         let wait = begin.claim.as_ref().map_or(0, |claim| claim.wait_ms);
-        // Said without waiting for the host's first words: one round trip less.
-        self.say(&Message::Begin(begin)).await?;
         let facts = match self.hear().await? {
             Event::Hello { facts } => *facts,
             Event::Fatal { message } => return Err(Lost::Fatal(message)),
             _ => return Err(Lost::OutOfTurn("no greeting")),
         };
-        let mut event = self.hear().await?;
+        // Start files of a login shell that read stdin have taken what the helper waits for.
+        let mut event = self.hear_within(MARGIN.min(self.silence)).await?;
         if let Event::Waiting { holder } = event {
             self.listener.waiting(holder.as_ref());
             let limit = Duration::from_millis(wait) + MARGIN;

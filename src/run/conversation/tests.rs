@@ -81,7 +81,7 @@ async fn told(events: &[Event]) -> Result<(), String> {
     });
     let mut listener = Deaf;
     let silence = Duration::from_secs(5);
-    let begun = Conversation::begin(channel, &mut listener, silence, begin(), calm()).await;
+    let begun = Conversation::begin(channel, &mut listener, silence, &begin(), calm()).await;
     let (mut conversation, _) = begun.map_err(|(lost, _)| lost.to_string())?;
     let sent = conversation.send(task(0)).await;
     sent.map_err(|lost| lost.to_string())?;
@@ -235,7 +235,7 @@ async fn a_host_that_talks_and_does_not_listen_fills_no_memory() {
     let mut listener = Deaf;
     let silence = Duration::from_mins(10);
     let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, silence, begin(), calm()).await
+        Conversation::begin(channel, &mut listener, silence, &begin(), calm()).await
     else {
         panic!("it greeted")
     };
@@ -277,7 +277,7 @@ async fn what_a_host_asks_for_is_counted_while_it_is_sent() {
     }
     tokio::spawn(async move { stdin.read_to_end(&mut Vec::new()).await });
     let (mut listener, silence) = (Curious::default(), Duration::from_secs(5));
-    let begun = Conversation::begin(channel, &mut listener, silence, begin(), calm()).await;
+    let begun = Conversation::begin(channel, &mut listener, silence, &begin(), calm()).await;
     let Ok((mut conversation, _)) = begun else {
         panic!("it greeted")
     };
@@ -305,7 +305,7 @@ async fn a_host_that_stops_reading_is_given_up() {
     let mut listener = Deaf;
     let silence = Duration::from_millis(50);
     let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, silence, begin(), calm()).await
+        Conversation::begin(channel, &mut listener, silence, &begin(), calm()).await
     else {
         panic!("it greeted")
     };
@@ -356,7 +356,7 @@ async fn a_turn_is_waited_for_as_long_as_the_host_says_so() {
         stdout.write_all(&wire::encode(&event)).await.unwrap();
     }
     let (mut listener, silence) = (Told::default(), Duration::from_secs(5));
-    let begun = Conversation::begin(channel, &mut listener, silence, begin(), calm()).await;
+    let begun = Conversation::begin(channel, &mut listener, silence, &begin(), calm()).await;
     assert!(begun.is_ok());
     drop(begun);
     assert_eq!(
@@ -387,7 +387,7 @@ async fn stopped(events: &[Event]) -> (Vec<Message>, Result<u32, String>) {
     });
     let (urgency, receiver) = watch::channel(Urgency::Hosts);
     let (mut listener, silence) = (Told::default(), Duration::from_mins(1));
-    let begun = Conversation::begin(channel, &mut listener, silence, begin(), receiver).await;
+    let begun = Conversation::begin(channel, &mut listener, silence, &begin(), receiver).await;
     let Ok((mut conversation, _)) = begun else {
         panic!("it greeted")
     };
