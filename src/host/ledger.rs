@@ -3,10 +3,14 @@
 //! A thing is written down before it is made, and taken out after it was seen to be gone: a run
 //! that is killed in between leaves an entry for something that does not exist, which harms
 //! nobody. What was there before fleet came is never in it.
+//!
+//! Each change is a line at the end of the file: one write to the disk for each thing, however
+//! many there are. A last line that is not whole was being written when the helper was killed,
+//! and what it tells of was not made.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -37,87 +41,188 @@ pub(crate) struct Made {
     pub prunable: bool,
 }
 
-/// Everything that fleet made on this host, in the order it was made.
+/// What a line of the file says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// It was made, or what is known of it is something else now.
+    Made(Box<Made>),
+    /// What has this key is gone.
+    Gone(String),
+}
+
+/// Things in the order they were made.
+#[derive(Clone, Debug, Default)]
+struct Things {
+    made: Vec<Made>,
+    /// Where each key is: a host may have thousands, and every task asks.
+    places: HashMap<String, usize>,
+}
+
+/// Everything that fleet made on this host.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     path: PathBuf,
-    made: Vec<Made>,
+    things: Things,
+    /// How many whole lines the file has.
+    lines: usize,
+    /// How many bytes these are.
+    bytes: u64,
 }
+
+/// So many lines that say nothing any more are of no account.
+const STALE: usize = 100;
 
 impl Ledger {
     /// Reads what earlier runs wrote down. Changes nothing.
     pub(crate) fn load(state: &Path) -> Result<Self, Failure> {
-        let path = state.join("ledger.json");
-        let made = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                Failure::Unexpected(format!(
-                    "{} cannot be understood ({error}); it lists what fleet made on this host: \
-                     remove it, and fleet forgets what that was",
-                    path.display()
-                ))
-            })?,
+        let path = state.join("ledger.jsonl");
+        let mut bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(Failure::io("read", &path, source)),
         };
-        Ok(Self { path, made })
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n');
+        bytes.truncate(whole.map_or(0, |last| last + 1));
+        let mut things = Things::default();
+        let mut lines = 0;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            lines += 1;
+            let line = serde_json::from_slice(line).map_err(|error| {
+                Failure::Unexpected(format!(
+                    "line {lines} of {} cannot be understood ({error}); it lists what fleet made \
+                     on this host: remove it, and fleet forgets what that was",
+                    path.display()
+                ))
+            })?;
+            things.heed(line);
+        }
+        Ok(Self {
+            path,
+            things,
+            lines,
+            bytes: bytes.len() as u64,
+        })
     }
 
     /// Everything that `playbook` declared, the last that was made first: what is in a directory
     /// before the directory.
     pub(crate) fn declared_by(&self, playbook: &str) -> Vec<Made> {
-        let made = self.made.iter().rev();
+        let made = self.things.made.iter().rev();
         made.filter(|made| made.playbooks.contains(playbook))
             .cloned()
             .collect()
     }
 
     pub(crate) fn find(&self, key: &str) -> Option<&Made> {
-        self.made.iter().find(|made| made.key == key)
+        let place = self.things.places.get(key)?;
+        self.things.made.get(*place)
     }
 
     /// Writes something down, on the disk when this returns. What is known already only gets
     /// one more playbook that declares it.
     pub(crate) fn add(&mut self, new: Made) -> Result<(), Failure> {
-        let mut all = self.made.clone();
-        match all.iter_mut().find(|made| made.key == new.key) {
+        let made = match self.find(&new.key) {
             Some(known) if new.playbooks.is_subset(&known.playbooks) => return Ok(()),
-            Some(known) => {
-                known.playbooks.extend(new.playbooks);
-                known.origin = new.origin;
-            }
-            None => all.push(new),
-        }
-        self.save(all)
+            Some(known) => Made {
+                playbooks: &known.playbooks | &new.playbooks,
+                origin: new.origin,
+                ..known.clone()
+            },
+            None => new,
+        };
+        self.write(Line::Made(Box::new(made)))
     }
 
     /// `playbook` does not declare it any more; others still do.
     pub(crate) fn disown(&mut self, key: &str, playbook: &str) -> Result<(), Failure> {
-        let mut all = self.made.clone();
-        for made in all.iter_mut().filter(|made| made.key == key) {
-            made.playbooks.remove(playbook);
-        }
-        self.save(all)
+        let Some(mut made) = self.find(key).cloned() else {
+            return Ok(());
+        };
+        made.playbooks.remove(playbook);
+        self.write(Line::Made(Box::new(made)))
     }
 
     /// It is gone.
     pub(crate) fn forget(&mut self, key: &str) -> Result<(), Failure> {
-        let mut all = self.made.clone();
-        all.retain(|made| made.key != key);
-        self.save(all)
+        self.write(Line::Gone(key.to_owned()))
     }
 
-    fn save(&mut self, made: Vec<Made>) -> Result<(), Failure> {
+    fn write(&mut self, line: Line) -> Result<(), Failure> {
         if let Some(state) = self.path.parent() {
             make_private_directory(state)?;
         }
-        let json = serde_json::to_vec(&made).expect("texts and what was JSON before");
+        let is_stale = self.lines > 2 * self.things.made.len() + STALE;
+        if is_stale || !self.append(&line)? {
+            let mut things = self.things.clone();
+            things.heed(line);
+            return self.rewrite(things);
+        }
+        self.things.heed(line);
+        Ok(())
+    }
+
+    /// Puts a line at the end of the file, on the disk when this returns. `false` if there is no
+    /// file.
+    fn append(&mut self, line: &Line) -> Result<bool, Failure> {
+        let mut file = match OpenOptions::new().write(true).open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(Failure::io("open", &self.path, source)),
+        };
+        let text = text(line);
+        let written = file
+            .set_len(self.bytes)
+            .and_then(|()| file.seek(SeekFrom::Start(self.bytes)))
+            .and_then(|_| file.write_all(&text))
+            .and_then(|()| file.sync_data());
+        written.map_err(|source| Failure::io("write", &self.path, source))?;
+        self.lines += 1;
+        self.bytes += text.len() as u64;
+        Ok(true)
+    }
+
+    /// Writes the file anew, with a line for each thing.
+    fn rewrite(&mut self, things: Things) -> Result<(), Failure> {
+        let made = things.made.iter().cloned();
+        let whole: Vec<u8> = made
+            .flat_map(|made| text(&Line::Made(Box::new(made))))
+            .collect();
         let private = Permissions {
             mode: Some(FileMode::PRIVATE),
             ..Permissions::default()
         };
-        files::replace(&self.path, &json, private)?;
-        self.made = made;
+        files::replace(&self.path, &whole, private)?;
+        self.lines = things.made.len();
+        self.bytes = whole.len() as u64;
+        self.things = things;
         Ok(())
+    }
+}
+
+fn text(line: &Line) -> Vec<u8> {
+    let mut text = serde_json::to_vec(line).expect("texts and what was JSON before");
+    text.push(b'\n');
+    text
+}
+
+impl Things {
+    fn heed(&mut self, line: Line) {
+        match line {
+            Line::Made(made) => {
+                if let Some(place) = self.places.get(&made.key) {
+                    self.made[*place] = *made;
+                } else {
+                    self.places.insert(made.key.clone(), self.made.len());
+                    self.made.push(*made);
+                }
+            }
+            Line::Gone(key) => {
+                self.made.retain(|made| made.key != key);
+                let keys = self.made.iter().map(|made| made.key.clone());
+                self.places = keys.zip(0..).collect();
+            }
+        }
     }
 }
 
@@ -167,8 +272,38 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::load(base.path()).unwrap();
         ledger.add(made("x", "a.yml")).unwrap();
-        fs::remove_file(base.path().join("ledger.json")).unwrap();
+        fs::remove_file(base.path().join("ledger.jsonl")).unwrap();
         ledger.add(made("x", "a.yml")).unwrap();
-        assert!(!base.path().join("ledger.json").exists());
+        assert!(!base.path().join("ledger.jsonl").exists());
+    }
+
+    #[test]
+    fn a_line_that_was_being_written_is_none() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("ledger.jsonl");
+        let mut ledger = Ledger::load(base.path()).unwrap();
+        ledger.add(made("x", "a.yml")).unwrap();
+        ledger.add(made("y", "a.yml")).unwrap();
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(keys(base.path(), "a.yml"), ["x"]);
+        // The next one stands in its place.
+        let mut ledger = Ledger::load(base.path()).unwrap();
+        ledger.add(made("z", "a.yml")).unwrap();
+        assert_eq!(keys(base.path(), "a.yml"), ["z", "x"]);
+    }
+
+    #[test]
+    fn lines_that_say_nothing_any_more_are_taken_out_now_and_then() {
+        let base = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::load(base.path()).unwrap();
+        ledger.add(made("stays", "a.yml")).unwrap();
+        for _ in 0..2 * STALE {
+            ledger.add(made("goes", "a.yml")).unwrap();
+            ledger.forget("goes").unwrap();
+        }
+        let text = fs::read_to_string(base.path().join("ledger.jsonl")).unwrap();
+        assert!(text.lines().count() <= STALE + 10, "{text}");
+        assert_eq!(keys(base.path(), "a.yml"), ["stays"]);
     }
 }

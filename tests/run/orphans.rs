@@ -235,7 +235,7 @@ fn no_secret_and_no_content_is_remembered() {
       copy: { dest: "{{ here }}/hidden", content: battery-staple }
 "#,
     ));
-    let ledger = site.read("state/ledger.json");
+    let ledger = site.read("state/ledger.jsonl");
     assert!(
         ledger.contains("/x") && !ledger.contains("horse") && !ledger.contains("staple"),
         "{ledger}"
@@ -250,11 +250,11 @@ fn no_secret_and_no_content_is_remembered() {
 
 #[test]
 fn a_damaged_ledger_is_named_and_says_the_way_out() {
-    let site = applied(Site::with_tasks(ALL)).file("state/ledger.json", "[{");
+    let site = applied(Site::with_tasks(ALL)).file("state/ledger.jsonl", "[{\n");
     let check = site.check();
     assert_eq!(check.code, 2, "{}", check.all());
     assert!(
-        check.stdout.contains("ledger.json cannot be understood"),
+        check.stdout.contains("ledger.jsonl cannot be understood"),
         "{}",
         check.stdout
     );
