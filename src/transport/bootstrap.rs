@@ -192,8 +192,9 @@ impl Bootstrap {
                     };
                     // The script throws one line away.
                     let thrown_away = if said && !first.is_empty() { "" } else { "\n" };
-                    let head = format!("{thrown_away}{}\n", helper.bytes.len());
-                    let pieces = std::iter::once(head.as_bytes()).chain(helper.bytes.chunks(PIECE));
+                    let packed = helper.packed().await;
+                    let head = format!("{thrown_away}{}\n", packed.len());
+                    let pieces = std::iter::once(head.as_bytes()).chain(packed.chunks(PIECE));
                     hand_over(sender, pieces, patience).await?;
                     said = false;
                     deadline = Instant::now() + patience;

@@ -1,7 +1,7 @@
 # Runs on the host, in any POSIX shell, before anything else: finds or takes the helper, verifies
 # it and becomes it. The controller fills in @NONCE@, @DIRECTORY@ and @HELPERS@; it speaks first:
-#   fleet:<nonce>:need <architecture>  then stdin: the size, a line feed, the bytes; what stood
-#                                      there before, one line for the helper, is thrown away
+#   fleet:<nonce>:need <architecture>  then stdin: the size, a line feed, the bytes as gzip packs them;
+#                                      what stood there before, one line for the helper, is thrown away
 #   fleet:<nonce>:run                  from here on stdin and stdout are the helper's
 #   fleet:<nonce>:foreign <architecture>, fleet:<nonce>:error <text>  then it ends
 say() { printf "fleet:@NONCE@:%s\n" "$*"; }
@@ -34,12 +34,13 @@ genuine() {
 }
 helper=$directory/helper-$sha256
 if ! genuine "$helper"; then
+  command -v gzip >/dev/null || die "gzip is missing: it is needed to unpack the helper"
   upload=$(mktemp "$directory/.upload-XXXXXX") || die "cannot make a file in $directory"
   trap "rm -f \"\$upload\"" EXIT
   trap "exit 1" HUP INT TERM
   say need "$arch"
   read -r _ && read -r size || exit 1
-  head -c "$size" >"$upload" || die "cannot write the helper ($size bytes) to $directory"
+  head -c "$size" | gzip -dc >"$upload" || die "cannot write the helper to $directory"
   genuine "$upload" || die "the helper arrived damaged in $directory"
   { chmod 0700 "$upload" && mv -f "$upload" "$helper"; } || die "cannot keep the helper as $helper"
   trap - EXIT HUP INT TERM

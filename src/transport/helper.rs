@@ -1,9 +1,14 @@
 //! The helpers this build can bring to hosts: one static binary per architecture.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::{env, fs, io};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::sync::OnceCell;
 
 use crate::protocol::Sha256;
 
@@ -16,8 +21,8 @@ pub struct Helpers(BTreeMap<String, Helper>);
 pub struct Helper {
     /// Names it on the host.
     pub sha256: Sha256,
-    /// The executable.
-    pub bytes: Arc<[u8]>,
+    bytes: Arc<[u8]>,
+    packed: Arc<OnceCell<Arc<[u8]>>>,
 }
 
 /// Why there is no helper to bring.
@@ -110,8 +115,26 @@ impl Helper {
         Self {
             sha256: Sha256::of(&bytes),
             bytes: bytes.into(),
+            packed: Arc::default(),
         }
     }
+
+    /// The executable as gzip packs it: done once, for the first host that lacks it, and beside
+    /// the conversations with the others, which it would hold up.
+    pub(super) async fn packed(&self) -> Arc<[u8]> {
+        let pack = || async {
+            let bytes = Arc::clone(&self.bytes);
+            let packing = tokio::task::spawn_blocking(move || gzip(&bytes));
+            packing.await.expect("packing into memory does not fail")
+        };
+        Arc::clone(self.packed.get_or_init(pack).await)
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Arc<[u8]> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    let done = packed.write_all(bytes).and_then(|()| packed.finish());
+    done.expect("a Vec takes everything").into()
 }
 
 /// The name ends up in a script, so it is a word and nothing else.
