@@ -115,6 +115,11 @@ impl Command {
         }
     }
 
+    /// The program and its arguments.
+    pub(super) fn argv(&self) -> &[OsString] {
+        &self.argv
+    }
+
     /// Appends one argument.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.argv.push(argument.into());

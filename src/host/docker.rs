@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::docker_api::Engine;
-use super::{Command, Failure};
+use super::docker_api::get_once;
+use super::{Command, Failure, Host};
 
 /// How long the daemon may take for an answer. It answers within a second, unless it hangs.
 const ANSWER: Duration = Duration::from_mins(1);
@@ -14,8 +14,8 @@ const ANSWER: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 /// [`Failure::Unexpected`] if no daemon answers.
-pub(crate) fn info() -> Result<Value, Failure> {
-    ask("/info")?.ok_or_else(|| {
+pub(crate) fn info(host: &Host) -> Result<Value, Failure> {
+    ask(host, "/info")?.ok_or_else(|| {
         Failure::Unexpected("what answers on the Docker engine's socket is no engine".to_owned())
     })
 }
@@ -25,16 +25,16 @@ pub(crate) fn info() -> Result<Value, Failure> {
 ///
 /// # Errors
 /// As [`info`].
-pub(crate) fn bridge() -> Result<Option<Value>, Failure> {
-    ask("/networks/bridge")
+pub(crate) fn bridge(host: &Host) -> Result<Option<Value>, Failure> {
+    ask(host, "/networks/bridge")
 }
 
 /// The names of the containers that run.
 ///
 /// # Errors
 /// As [`info`].
-pub(crate) fn running_containers() -> Result<Vec<String>, Failure> {
-    let running = ask("/containers/json")?.unwrap_or_default();
+pub(crate) fn running_containers(host: &Host) -> Result<Vec<String>, Failure> {
+    let running = ask(host, "/containers/json")?.unwrap_or_default();
     Ok(names(&running))
 }
 
@@ -54,8 +54,8 @@ fn names(containers: &Value) -> Vec<String> {
 
 /// The daemon runs, so an engine that is not there is a surprise and nothing that an earlier task
 /// will bring.
-fn ask(path: &str) -> Result<Option<Value>, Failure> {
-    Engine::local().get(path).map_err(|failure| match failure {
+fn ask(host: &Host, path: &'static str) -> Result<Option<Value>, Failure> {
+    get_once(host, path).map_err(|failure| match failure {
         Failure::Missing(why) => Failure::Unexpected(why),
         failure => failure,
     })
@@ -83,8 +83,9 @@ pub(crate) fn has_reloaded_since(begin: SystemTime) -> Result<bool, Failure> {
 ///
 /// # Errors
 /// [`Failure::Missing`] if there is no such program.
-pub(crate) fn daemon_version(program: &str) -> Result<String, Failure> {
-    let output = Command::new([program, "--version"]).timeout(ANSWER).run()?;
+pub(crate) fn daemon_version(host: &Host, program: &str) -> Result<String, Failure> {
+    let command = Command::new([program, "--version"]).timeout(ANSWER);
+    let output = host.ask_once(&command)?;
     version_in(&output.stdout)
         .map(str::to_owned)
         .ok_or_else(|| {

@@ -282,6 +282,22 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     })
 }
 
+/// What the engine of this host has at `path`, asked once for all who want to know; `None` if there
+/// is no such thing.
+///
+/// # Errors
+/// As [`Engine::get`]; whoever asks next asks anew then.
+pub(crate) fn get_once(host: &Host, path: &'static str) -> Result<Option<Value>, Failure> {
+    if let Some(told) = host.known(|answers| answers.engine.get(path).cloned()) {
+        return Ok(told);
+    }
+    let told = Engine::local().get(path)?;
+    host.remember(|answers| {
+        answers.engine.insert(path, told.clone());
+    });
+    Ok(told)
+}
+
 /// The `docker` program, with the configuration (and so the registry credentials) of the user
 /// that the helper runs as. `sudo` keeps another user's `HOME` on some hosts.
 ///

@@ -1,36 +1,48 @@
 //! Whether the Docker engine runs, asked of systemd: a connection to its socket would start it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Failure, systemctl};
+use super::systemctl::{self, Unit};
+use super::{Failure, Host};
+
+const SOCKET: &str = "docker.socket";
 
 /// Whether systemd runs this host.
 pub(crate) fn is_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// The properties of docker.service; none on a host without systemd.
+/// The unit docker.service; nothing on a host without systemd. That of the socket is asked for with
+/// it.
 ///
 /// # Errors
 /// [`Failure::Missing`] if there is no engine, or it does not run.
-pub(crate) fn running() -> Result<BTreeMap<String, String>, Failure> {
+pub(crate) fn running(host: &Host) -> Result<Unit, Failure> {
     if !is_systemd() {
-        return Ok(BTreeMap::new());
+        return Ok(Unit::default());
     }
-    let names = "LoadState,ActiveState,SubState,MainPID,FragmentPath,DropInPaths";
-    let unit = systemctl::properties("docker.service", names)?;
-    let property = |name: &str| unit.get(name).map_or("", String::as_str);
-    match (property("LoadState"), property("ActiveState")) {
+    let unit = systemctl::unit(host, "docker.service", || vec![SOCKET.to_owned()])?;
+    match unit.load.as_str() {
         // Something else may serve the socket: then it answers.
-        ("not-found", _) if Path::new("/var/run/docker.sock").exists() => Ok(unit),
-        ("not-found", _) => Err(Failure::Missing(
+        "not-found" if Path::new("/var/run/docker.sock").exists() => Ok(unit),
+        "not-found" => Err(Failure::Missing(
             "there is no Docker engine on this host".to_owned(),
         )),
-        (_, "active" | "reloading" | "refreshing") => Ok(unit),
-        (_, state) => Err(Failure::Missing(format!(
-            "the Docker engine does not run: docker.service is {state} ({})",
-            property("SubState")
+        _ if unit.is_up() => Ok(unit),
+        _ => Err(Failure::Missing(format!(
+            "the Docker engine does not run: docker.service is {}",
+            unit.state()
         ))),
     }
+}
+
+/// The unit of the engine's socket; nothing on a host without systemd.
+///
+/// # Errors
+/// [`Failure::Command`] if systemd does not answer.
+pub(crate) fn socket(host: &Host) -> Result<Unit, Failure> {
+    if !is_systemd() {
+        return Ok(Unit::default());
+    }
+    systemctl::unit(host, SOCKET, Vec::new)
 }

@@ -8,7 +8,7 @@ use rustix::io::ioctl_fionread;
 use sha2::Digest;
 
 use crate::protocol::wire::{self, PIECE, WireError};
-use crate::protocol::{Content, Event, Judge, Message, Sha256, TaskId};
+use crate::protocol::{Content, Event, Judge, Message, Sha256, Task, TaskId};
 
 /// How many bytes of messages may wait until they are worked on.
 const QUEUE_LIMIT: usize = wire::LINE_LIMIT;
@@ -98,6 +98,14 @@ impl Link {
             self.keep(line.len(), wire::decode(&line)?)?;
         }
         Ok(self.told_to_stop)
+    }
+
+    /// The tasks that have come and wait for their turn.
+    pub(super) fn tasks_ahead(&self) -> impl Iterator<Item = &Task> {
+        self.queue.iter().filter_map(|(_, message)| match message {
+            Message::Task(task) => Some(&**task),
+            _ => None,
+        })
     }
 
     /// Notes what is said out of turn, and gives back everything else.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Command, Failure};
+use super::{Command, Failure, Host};
 use crate::protocol::Output;
 
 /// How long a report may take.
@@ -84,10 +84,10 @@ pub(crate) struct LogicalVolume {
 
 /// All physical volumes of the host, each with what is known of its group: one command, so that
 /// the two fit together.
-pub(crate) fn physical_volumes() -> Result<Vec<PhysicalVolume>, Failure> {
+pub(crate) fn physical_volumes(host: &Host) -> Result<Vec<PhysicalVolume>, Failure> {
     let fields = "pv_name,pv_in_use,pv_mda_count,vg_name,vg_uuid,vg_extent_size,vg_extent_count,\
                   vg_free_count,vg_missing_pv_count";
-    let output = report("pvs", fields).run()?;
+    let output = host.ask_once(&report("pvs", fields))?;
     parse("pvs", &output, parse_physical)
 }
 
@@ -112,13 +112,12 @@ pub(crate) fn volume_group(
 }
 
 /// Everything in the volume group `group`, each volume once.
-pub(crate) fn logical_volumes(group: &str) -> Result<Vec<LogicalVolume>, Failure> {
+pub(crate) fn logical_volumes(host: &Host, group: &str) -> Result<Vec<LogicalVolume>, Failure> {
     let fields = "lv_name,lv_size,segtype,chunk_size,lv_metadata_size,data_percent,\
                   metadata_percent,lv_profile,seg_monitor,lv_tags,lv_active,lv_device_open,\
                   lv_health_status,pool_lv";
-    let output = report("lvs", fields)
-        .args(["-a", "--select", &format!("vg_name={group}")])
-        .run()?;
+    let report = report("lvs", fields).args(["-a", "--select", &format!("vg_name={group}")]);
+    let output = host.ask_once(&report)?;
     parse("lvs", &output, parse_logical)
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 mod accounts;
 mod addresses;
+mod answers;
 pub(crate) mod block_device;
 pub(crate) mod census;
 mod command;
@@ -59,6 +60,7 @@ pub(crate) use tree::unescape;
 pub(crate) use unheard::{Place, Unheard, UnheardResult, now};
 
 use accounts::{Accounts, Database};
+use answers::Answers;
 
 use crate::protocol::wire::WireError;
 use crate::protocol::{Advance, Begin, Event, Judge, Message, Mode, Step, TaskId};
@@ -110,6 +112,8 @@ impl Failure {
 pub struct Host {
     link: RefCell<Link>,
     accounts: RefCell<Accounts>,
+    /// What was heard so far; `None` while a task changes the host.
+    answers: RefCell<Option<Answers>>,
     state: PathBuf,
     begin: Begin,
     /// When the controller was last told how far something has come.
@@ -126,6 +130,7 @@ impl Host {
         Self {
             link: RefCell::new(link),
             accounts: RefCell::default(),
+            answers: RefCell::new(Some(Answers::default())),
             state,
             begin,
             advanced: Cell::default(),

@@ -2,19 +2,20 @@
 //!
 //! Works with systemd 219 (CentOS 7) and later.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Command, Failure};
+use super::answers::together;
+use super::{Command, Failure, Host};
 use crate::protocol::Output;
 
 /// All that is asked about a unit, in one call.
-const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,\
-                          ExecMainStartTimestampMonotonic,MainPID,FragmentPath,DropInPaths";
+const PROPERTIES: &str = "Names,LoadState,ActiveState,SubState,UnitFileState,\
+                          NeedDaemonReload,ExecMainStartTimestampMonotonic,MainPID,\
+                          FragmentPath,DropInPaths";
 
 /// How long a unit may be on its way from one state to another: systemd's own default.
 const TRANSITION: Duration = Duration::from_secs(90);
@@ -52,6 +53,12 @@ impl Unit {
         matches!(self.active.as_str(), "activating" | "deactivating") && self.sub != "auto-restart"
     }
 
+    /// Whether what is enabled of it is told by links on the disk: what has no file is not there,
+    /// and of a SysV script systemctl asks others.
+    fn is_on_disk(&self) -> bool {
+        !matches!(self.file.as_str(), "" | "generated" | "transient" | "bad")
+    }
+
     /// The state in words: `active (running)`.
     #[must_use]
     pub fn state(&self) -> String {
@@ -80,19 +87,63 @@ impl Unit {
     }
 }
 
-/// The state of a unit once it is in none between two others, or has been for too long.
+/// The state of a unit. Those that will be asked for `soon` are asked for in the same breath: it is
+/// the start of systemctl that takes its time, not one more unit.
 ///
 /// # Errors
 /// [`Failure::Command`] if systemd does not answer.
-pub fn settled(name: &str) -> Result<Unit, Failure> {
-    let deadline = Instant::now() + TRANSITION;
-    loop {
-        let unit = show(name)?;
-        if !unit.in_transition() || Instant::now() >= deadline {
-            return Ok(unit);
-        }
-        thread::sleep(Duration::from_millis(200));
+pub(crate) fn unit(
+    host: &Host,
+    name: &str,
+    soon: impl FnOnce() -> Vec<String>,
+) -> Result<Unit, Failure> {
+    if let Some(unit) = host.known(|answers| answers.units.get(name).cloned()) {
+        return Ok(unit);
     }
+    let names = together(&[name], soon());
+    let units = match names.as_slice() {
+        [_] => vec![show(name)?],
+        names => match show_all(names)? {
+            Some(units) => units,
+            // What is wrong with another task's unit is not to be held against this one.
+            None => vec![show(name)?],
+        },
+    };
+    let unit = units[0].clone();
+    let known = names.into_iter().zip(units);
+    // One that is on its way will be something else by the time its own task asks.
+    let known = known.filter(|(_, unit)| !unit.in_transition());
+    host.remember(|answers| answers.units.extend(known));
+    Ok(unit)
+}
+
+/// The same, once it is in no state between two others, or has been for too long.
+///
+/// # Errors
+/// As [`unit`].
+pub(crate) fn settled(
+    host: &Host,
+    name: &str,
+    soon: impl FnOnce() -> Vec<String>,
+) -> Result<Unit, Failure> {
+    let first = unit(host, name, soon)?;
+    if !first.in_transition() {
+        return Ok(first);
+    }
+    let unit = wait_until_settled(name, first)?;
+    host.remember(|answers| {
+        answers.units.insert(name.to_owned(), unit.clone());
+    });
+    Ok(unit)
+}
+
+fn wait_until_settled(name: &str, mut unit: Unit) -> Result<Unit, Failure> {
+    let deadline = Instant::now() + TRANSITION;
+    while unit.in_transition() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(200));
+        unit = show(name)?;
+    }
+    Ok(unit)
 }
 
 /// The same, and what [`Unit::file`] is comes from the disk: systemd remembers what that was when it
@@ -100,15 +151,52 @@ pub fn settled(name: &str) -> Result<Unit, Failure> {
 /// not missed until the next boot.
 ///
 /// # Errors
-/// As [`settled`].
-pub fn settled_as_on_disk(name: &str) -> Result<Unit, Failure> {
-    let mut unit = settled(name)?;
-    // What has no file is not on the disk, and of a SysV script systemctl asks others.
-    if !matches!(unit.file.as_str(), "" | "generated" | "transient" | "bad") {
-        let output = Command::new(["systemctl", "is-enabled", name]).output()?;
-        unit.file = said_of_file(&output.stdout).unwrap_or(unit.file);
+/// As [`unit`].
+pub(crate) fn settled_as_on_disk(
+    host: &Host,
+    name: &str,
+    soon: impl FnOnce() -> Vec<String>,
+) -> Result<Unit, Failure> {
+    let mut unit = settled(host, name, soon)?;
+    if unit.is_on_disk() {
+        unit.file = file_on_disk(host, name)?.unwrap_or(unit.file);
     }
     Ok(unit)
+}
+
+/// What `systemctl is-enabled` says of a unit, asked for all units at once that are known and were
+/// not asked for yet; nothing if it could not tell.
+fn file_on_disk(host: &Host, name: &str) -> Result<Option<String>, Failure> {
+    if let Some(word) = host.known(|answers| answers.unit_files.get(name).cloned()) {
+        return Ok(Some(word));
+    }
+    let others = host.known(|answers| {
+        let others = answers.units.iter().filter(|(other, unit)| {
+            unit.is_on_disk() && !answers.unit_files.contains_key(other.as_str())
+        });
+        Some(others.map(|(other, _)| other.clone()).collect())
+    });
+    let names = together(&[name], others.unwrap_or_default());
+    let ask = |names: &[String]| {
+        Command::new(["systemctl", "is-enabled"])
+            .args(names)
+            .output()
+    };
+    if names.len() > 1
+        && let Some(words) = said_of_files(&ask(&names)?.stdout, names.len())
+    {
+        let word = words[0].clone();
+        host.remember(|answers| answers.unit_files.extend(names.into_iter().zip(words)));
+        return Ok(Some(word));
+    }
+    // Of several, it stops at the first that it cannot tell.
+    let word = said_of_file(&ask(&names[..1])?.stdout);
+    if let Some(word) = &word {
+        host.remember(|answers| {
+            answers.unit_files.insert(name.to_owned(), word.clone());
+        });
+    }
+    Ok(word)
 }
 
 /// What `systemctl is-enabled` says; nothing if it could not tell, which it says on standard error.
@@ -117,6 +205,14 @@ fn said_of_file(stdout: &str) -> Option<String> {
     (!word.is_empty()).then(|| word.to_owned())
 }
 
+/// The same of so many units, a line for each; nothing if one of them is missing.
+fn said_of_files(stdout: &str, count: usize) -> Option<Vec<String>> {
+    let words: Vec<_> = stdout.lines().map(|line| line.trim().to_owned()).collect();
+    let is_whole = words.len() == count && words.iter().all(|word| !word.is_empty());
+    is_whole.then_some(words)
+}
+
+/// The state of one unit as it is now.
 fn show(name: &str) -> Result<Unit, Failure> {
     let output = Command::new(["systemctl", "show", name, "-p", PROPERTIES]).run()?;
     parse(&output.stdout).map_err(|missing| {
@@ -124,6 +220,36 @@ fn show(name: &str) -> Result<Unit, Failure> {
             "`systemctl show {name}` does not tell the {missing}"
         ))
     })
+}
+
+/// The state of several units; nothing if systemctl does not tell of each that it is meant.
+fn show_all(names: &[String]) -> Result<Option<Vec<Unit>>, Failure> {
+    let output = Command::new(["systemctl", "show"])
+        .args(names)
+        .args(["-p", PROPERTIES])
+        .output()?;
+    if output.rc != 0 || output.truncated {
+        return Ok(None);
+    }
+    Ok(parse_all(names, &output.stdout))
+}
+
+/// Blocks in the order of the names, with an empty line between two.
+fn parse_all(names: &[String], printed: &str) -> Option<Vec<Unit>> {
+    let blocks: Vec<_> = printed.trim_end().split("\n\n").collect();
+    if blocks.len() != names.len() {
+        return None;
+    }
+    let blocks = blocks.into_iter().zip(names);
+    blocks
+        .map(|(block, name)| {
+            // By one of its names: a unit may have others as well.
+            let mut lines = block.lines();
+            let known_as = lines.find_map(|line| line.strip_prefix("Names="))?;
+            let is_meant = known_as.split_whitespace().any(|known| known == name);
+            parse(block).ok().filter(|_| is_meant)
+        })
+        .collect()
 }
 
 fn parse(printed: &str) -> Result<Unit, &'static str> {
@@ -152,21 +278,6 @@ fn parse(printed: &str) -> Result<Unit, &'static str> {
             .map(PathBuf::from)
             .collect(),
     })
-}
-
-/// Some properties of a unit as systemd prints them; those it does not have are left out.
-///
-/// # Errors
-/// [`Failure::Command`] if systemd does not answer.
-pub fn properties(name: &str, names: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let output = Command::new(["systemctl", "show", name, "-p", names]).run()?;
-    let pairs = output
-        .stdout
-        .lines()
-        .filter_map(|line| line.split_once('='));
-    Ok(pairs
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
 }
 
 /// Tells systemd something about one unit: `enable`, `stop`, `mask`, …
@@ -236,7 +347,7 @@ fn watched(name: &str, told: Result<Output, Failure>) -> Result<Output, Failure>
 }
 
 fn stays_up(name: &str) -> Result<(), Failure> {
-    let first = settled(name)?;
+    let first = wait_until_settled(name, show(name)?)?;
     let deadline = Instant::now() + PROBATION;
     let mut now = first.clone();
     while now.is_up() && now.started == first.started {
@@ -335,7 +446,7 @@ mod tests {
 
     #[test]
     fn reads_what_is_enabled() {
-        // As printed by systemd 252; with status 1 for all but the first.
+        // As printed by systemd 252; with status 1 unless all are enabled.
         for (printed, expected) in [
             ("enabled\n", Some("enabled")),
             ("disabled\n", Some("disabled")),
@@ -343,6 +454,34 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(said_of_file(printed).as_deref(), expected);
+        }
+        assert_eq!(
+            said_of_files("enabled\ndisabled\nmasked\n", 3).unwrap(),
+            ["enabled", "disabled", "masked"]
+        );
+        for (printed, count) in [("", 2), ("enabled\n", 2), ("enabled\n\n", 2)] {
+            assert_eq!(said_of_files(printed, count), None, "{printed:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_units_each_is_known_by_its_name_or_none_is() {
+        let names = ["cron.service", "crond.service"].map(str::to_owned);
+        let cron = format!("Names=cron.service\n{CRON}");
+        let crond = format!("Names=anacron.service crond.service\n{CRON}")
+            .replace("ActiveState=active", "ActiveState=failed");
+        let units = parse_all(&names, &format!("{cron}\n{crond}")).unwrap();
+        let states: Vec<_> = units.iter().map(|unit| unit.active.as_str()).collect();
+        assert_eq!(states, ["active", "failed"]);
+        for printed in [
+            cron.clone(),
+            format!("{crond}\n{cron}"),
+            format!("{cron}\n{CRON}"),
+            format!("{cron}\n{crond}\n{cron}"),
+            format!("{cron}\nNames=crond.service\n"),
+            String::new(),
+        ] {
+            assert_eq!(parse_all(&names, &printed), None, "{printed}");
         }
     }
 

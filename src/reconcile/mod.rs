@@ -84,7 +84,7 @@ impl<'r> Run<'r> {
                 Some(Message::Heard { id }) => self.delivery.heard(id)?,
                 Some(Message::Orphans(declared)) => self.orphans(&declared)?,
                 Some(Message::Census) => {
-                    let census = Box::new(census::take());
+                    let census = Box::new(census::take(&self.host));
                     self.host.send(&Event::Census { census })?;
                 }
                 Some(Message::End) => break Next::End,
@@ -208,7 +208,9 @@ impl<'r> Run<'r> {
                 AnyResource::Command(_) | AnyResource::Shell(_)
             );
         if only_looks {
-            return match resource.apply(&self.host, &actual) {
+            // It says that it changes nothing; what it does all the same is seen by the next look.
+            let looked = self.host.changing(|| resource.apply(&self.host, &actual));
+            return match looked {
                 Ok(output) => Outcome {
                     output,
                     ..Outcome::default()
@@ -263,7 +265,8 @@ impl<'r> Run<'r> {
             Ok(notified) => notified,
             Err(failure) => return self.failed(drift, &failure).into(),
         };
-        let applied = self.apply(resource, actual);
+        // From here on nothing holds that was heard before: the read-back asks the host anew.
+        let applied = self.host.changing(|| self.apply(resource, actual));
         let left = resource
             .observe(&self.host)
             .map(|actual| resource.drift(&actual));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufReader, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -22,6 +22,7 @@ mod faults;
 mod handlers;
 mod lock;
 mod lost_connection;
+mod questions;
 mod stop;
 
 /// No test waits longer for a helper.
@@ -49,6 +50,20 @@ impl Machine {
 
     fn state(&self) -> PathBuf {
         self.base.path().join("state")
+    }
+
+    /// Puts a program in the way of the host's own: a shell script that runs in the root.
+    fn program(&self, name: &str, script: &str) {
+        let directory = self.base.path().join("bin");
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join(name);
+        let root = self.root();
+        fs::write(
+            &path,
+            format!("#!/bin/sh\ncd {}\n{script}\n", root.display()),
+        )
+        .unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn read(&self, name: &str) -> String {
@@ -133,9 +148,14 @@ struct Helper {
 impl Helper {
     #[expect(clippy::disallowed_methods, reason = "the process under test")]
     fn start(state: &Path) -> Self {
+        // Where a test puts programs of its own.
+        let mut path = state.with_file_name("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
         let mut child = Command::new(env!("CARGO_BIN_EXE_fleet-helper"))
             .arg("serve")
             .env("FLEET_STATE_DIR", state)
+            .env("PATH", path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::docker_api::Engine;
-use super::{Command, Failure, docker_unit};
+use super::docker_api::get_once;
+use super::{Command, Failure, Host, docker_unit};
 use crate::protocol::{Census, Counted, Section};
 
 mod sysctls;
@@ -18,21 +18,21 @@ mod sysctls;
 type Counts = BTreeMap<String, String>;
 
 /// Counts one section.
-type Count = fn() -> Result<Counts, Failure>;
+type Count = fn(&Host) -> Result<Counts, Failure>;
 
 /// Counts everything. Changes nothing, starts no service.
 #[must_use]
-pub(crate) fn take() -> Census {
+pub(crate) fn take(host: &Host) -> Census {
     let sections: [(Section, Count); 4] = [
-        (Section::Package, packages),
-        (Section::Sysctl, || sysctls::read(Path::new("/proc/sys"))),
-        (Section::Module, modules),
+        (Section::Package, |_| packages()),
+        (Section::Sysctl, |_| sysctls::read(Path::new("/proc/sys"))),
+        (Section::Module, |_| modules()),
         (Section::Docker, docker),
     ];
     sections
         .into_iter()
         .map(|(section, count)| {
-            let counted = match count() {
+            let counted = match count(host) {
                 Ok(counts) => Counted::Told(counts),
                 Err(failure) => Counted::Untold(failure.to_string()),
             };
@@ -111,7 +111,7 @@ fn modules() -> Result<Counts, Failure> {
 
 /// What the engine says of itself, and `daemon.json`. A host without an engine has none, which
 /// is an answer; one whose engine is stopped gives none.
-fn docker() -> Result<Counts, Failure> {
+fn docker(host: &Host) -> Result<Counts, Failure> {
     let mut counts = Counts::new();
     let path = Path::new("/etc/docker/daemon.json");
     match fs::read(path) {
@@ -119,10 +119,10 @@ fn docker() -> Result<Counts, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(source) => return Err(Failure::io("read", path, source)),
     }
-    if let Err(failure) = docker_unit::running() {
+    if let Err(failure) = docker_unit::running(host) {
         return missing(counts, failure);
     }
-    match Engine::local().get("/info") {
+    match get_once(host, "/info") {
         Ok(info) => settings(&info.unwrap_or_default(), &mut counts),
         Err(failure) => return missing(counts, failure),
     }
@@ -241,6 +241,8 @@ mod tests {
     #[test]
     fn two_counts_of_one_host_are_the_same() {
         // Somebody may change the machine in between; a counter would differ every time.
+        let base = tempfile::tempdir().unwrap();
+        let take = || take(&Host::offline(base.path()));
         assert!((0..3).any(|_| take() == take()));
     }
 }

@@ -7,8 +7,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::answers::together;
 use super::evr::Evr;
-use super::{Command, Failure};
+use super::{Command, Failure, Host};
 use crate::protocol::Output;
 
 pub(crate) mod lock;
@@ -52,12 +53,40 @@ impl Nevra {
     }
 }
 
-/// All installed packages of these names.
+/// All installed packages of these names. Those that will be asked for `soon` are asked for in the
+/// same breath: it is the start of rpm that takes its time, not one more name.
 ///
 /// # Errors
 /// [`Failure::Unexpected`] if rpm reports an error or leaves a name unanswered, so that a
 /// damaged database is never read as "not installed".
-pub(crate) fn installed(names: &[&str]) -> Result<Vec<Nevra>, Failure> {
+pub(crate) fn installed(
+    host: &Host,
+    names: &[&str],
+    soon: impl FnOnce() -> Vec<String>,
+) -> Result<Vec<Nevra>, Failure> {
+    let known = |name: &&str| host.known(|answers| answers.packages.get(*name).cloned());
+    if let Some(known) = names.iter().map(known).collect::<Option<Vec<_>>>() {
+        return Ok(known.concat());
+    }
+    let all = together(names, soon());
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    let (asked, mut found) = match query(&all) {
+        // What is wrong with another task's name is not to be held against this one.
+        Err(Failure::Unexpected(_)) if all.len() > names.len() => (names, query(names)?),
+        found => (&*all, found?),
+    };
+    host.remember(|answers| {
+        for &name in asked {
+            let of_the_name = found.iter().filter(|package| package.name == name);
+            let of_the_name = of_the_name.cloned().collect();
+            answers.packages.insert(name.to_owned(), of_the_name);
+        }
+    });
+    found.retain(|package| names.contains(&package.name.as_str()));
+    Ok(found)
+}
+
+fn query(names: &[&str]) -> Result<Vec<Nevra>, Failure> {
     let output = Command::new(["rpm", "-q", "--qf", QUERY_FORMAT, "--"])
         .args(names.to_vec())
         .output()?;

@@ -62,7 +62,7 @@ pub(super) fn change(
         let taken = match means {
             _ if found.running.is_some() && in_effect => Ok(None),
             Means::Reload => reload().map(Some),
-            Means::Restart => restart(declared.limit()).map(Some),
+            Means::Restart => restart(host, declared.limit()).map(Some),
         };
         match taken {
             Ok(done) => output = done,
@@ -226,9 +226,9 @@ fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
 
 /// Starts or restarts the daemon and waits until it answers, at most `limit` for systemd's word:
 /// its unit sets no limit, so one that hangs would start for ever.
-fn restart(limit: Duration) -> Result<Output, Failure> {
+fn restart(host: &Host, limit: Duration) -> Result<Output, Failure> {
     let output = systemctl::bring_up_within("restart", UNIT, limit)?;
-    docker::info()?;
+    docker::info(host)?;
     Ok(output)
 }
 
@@ -256,7 +256,7 @@ fn has_read(
     host: &Host,
     found: &Found,
 ) -> Result<Option<HasRead>, Failure> {
-    let process = found::process(host, &systemctl::settled(UNIT)?)?;
+    let process = found::process(host, &systemctl::settled(host, UNIT, Vec::new)?)?;
     Ok(declared
         .target(found)
         .map(|config| HasRead { process, config }))
@@ -285,7 +285,7 @@ fn roll_back(
                 systemctl::kill_if_stuck(UNIT)?;
                 if before.up {
                     // A limit too short for what is declared must not end what ran before, too.
-                    restart(declared.limit().max(DEFAULT_LIMIT))?
+                    restart(host, declared.limit().max(DEFAULT_LIMIT))?
                 } else {
                     // Systemd would go on trying.
                     systemctl::tell_within("stop", UNIT, declared.limit())?

@@ -92,12 +92,16 @@ impl OnDisk {
 
 impl Found {
     /// Notes which containers run, if that matters.
-    pub(super) fn look_up_containers(&mut self, would_end: bool) -> Result<(), Failure> {
+    pub(super) fn look_up_containers(
+        &mut self,
+        host: &Host,
+        would_end: bool,
+    ) -> Result<(), Failure> {
         if let Some(daemon) = &mut self.running
             && would_end
             && daemon.told.info["ContainersRunning"] != 0
         {
-            daemon.containers = docker::running_containers()?;
+            daemon.containers = docker::running_containers(host)?;
         }
         Ok(())
     }
@@ -133,8 +137,8 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
         }
     }
     let unit = match declared.enabled {
-        Some(_) => systemctl::settled_as_on_disk(UNIT)?,
-        None => systemctl::settled(UNIT)?,
+        Some(_) => systemctl::settled_as_on_disk(host, UNIT, Vec::new)?,
+        None => systemctl::settled(host, UNIT, Vec::new)?,
     };
     match unit.load.as_str() {
         "not-found" => return Ok(found),
@@ -171,11 +175,11 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
     found.installed = Some(match &found.running {
         // It runs from the program that is installed, and has told its version.
         Some(running) if !replaced => running.version.clone(),
-        _ => parse_version(&docker::daemon_version(found.effective.program())?)?,
+        _ => parse_version(&docker::daemon_version(host, found.effective.program())?)?,
     });
     found.unit = Some(unit);
-    found.socket =
-        declared.state == Some(DaemonState::Stopped) && systemctl::settled(SOCKET)?.is_up();
+    found.socket = declared.state == Some(DaemonState::Stopped)
+        && systemctl::settled(host, SOCKET, Vec::new)?.is_up();
     Ok(found)
 }
 
@@ -186,7 +190,7 @@ fn running<'a>(
     unit: &Unit,
     watched: impl Iterator<Item = &'a Path>,
 ) -> Result<Running, Failure> {
-    let told = Told::listen(declared.config.as_ref())?;
+    let told = Told::listen(host, declared.config.as_ref())?;
     let version = parse_version(told.info["ServerVersion"].as_str().unwrap_or_default())?;
     let started = unit.start_time();
     let newer = |path: &Path| -> Result<bool, Failure> {

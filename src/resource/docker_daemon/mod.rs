@@ -209,7 +209,7 @@ impl Resource for DockerDaemon {
             )));
         }
         self.refuse_conflicts(&found)?;
-        found.look_up_containers(self.would_end(&found))?;
+        found.look_up_containers(host, self.would_end(&found))?;
         Ok(found)
     }
 

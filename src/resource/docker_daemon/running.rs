@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::host::{Failure, docker};
+use crate::host::{Failure, Host, docker};
 
 /// Settings that show on the bridge.
 const ON_BRIDGE: [&str; 3] = ["bip", "icc", "mtu"];
@@ -19,13 +19,16 @@ pub(super) struct Told {
 
 impl Told {
     /// Asks the daemon for all that can be compared with `config`.
-    pub(super) fn listen(config: Option<&Map<String, Value>>) -> Result<Self, Failure> {
+    pub(super) fn listen(
+        host: &Host,
+        config: Option<&Map<String, Value>>,
+    ) -> Result<Self, Failure> {
         let shows =
             |config: &Map<String, Value>| ON_BRIDGE.iter().any(|key| config.contains_key(*key));
         Ok(Self {
-            info: docker::info()?,
+            info: docker::info(host)?,
             bridge: if config.is_some_and(shows) {
-                docker::bridge()?
+                docker::bridge(host)?
             } else {
                 None
             },

@@ -15,8 +15,9 @@ use super::finding::text;
 use super::rule::Rule;
 use super::settings::{self, Settings};
 use super::{DAEMON_JSON, DockerPolicy};
-use crate::host::docker_api::Engine;
-use crate::host::{Command, Failure, Host, docker_unit, list, systemctl};
+use crate::host::docker_api::{Engine, get_once};
+use crate::host::systemctl::Unit;
+use crate::host::{Command, Failure, Host, docker_unit, list};
 
 /// Configuration that is longer is none.
 const LIMIT: u64 = 1 << 20;
@@ -67,8 +68,8 @@ impl Observed {
 /// told then.
 pub(super) fn look(policy: &DockerPolicy, host: &Host) -> Result<Observed, Failure> {
     let wanted = |rule| policy.is_in_force(rule);
-    let unit = docker_unit::running()?;
-    let mut observed = engine(&Engine::local())?;
+    let unit = docker_unit::running(host)?;
+    let mut observed = engine(host)?;
     observed.now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| {
@@ -76,10 +77,7 @@ pub(super) fn look(policy: &DockerPolicy, host: &Host) -> Result<Observed, Failu
         });
     observed.arguments = arguments(host, &unit)?;
     observed.told.service = unit_files(&unit);
-    if docker_unit::is_systemd() {
-        let socket = systemctl::properties("docker.socket", "FragmentPath,DropInPaths")?;
-        observed.told.socket = unit_files(&socket);
-    }
+    observed.told.socket = unit_files(&docker_unit::socket(host)?);
     observed.told.configuration = settings::configuration_file(&observed.arguments);
     read_daemon_json(host, &mut observed)?;
     let settings = observed.settings();
@@ -105,22 +103,23 @@ pub(super) fn look(policy: &DockerPolicy, host: &Host) -> Result<Observed, Failu
 }
 
 /// What the engine says of itself, its containers and its images.
-fn engine(engine: &Engine) -> Result<Observed, Failure> {
-    let needed = |path: &str| {
-        engine.get(path)?.ok_or_else(|| {
+fn engine(host: &Host) -> Result<Observed, Failure> {
+    let engine = Engine::local();
+    let needed = |path: &str, told: Option<Value>| {
+        told.ok_or_else(|| {
             Failure::Unexpected(format!("the Docker engine knows nothing about {path}"))
         })
     };
-    let list = |path: &str| match needed(path)? {
+    let list = |path: &str| match needed(path, engine.get(path)?)? {
         Value::Array(items) => Ok(items),
         _ => Err(Failure::Unexpected(format!(
             "the Docker engine's answer to {path} is no list"
         ))),
     };
     let mut observed = Observed {
-        info: needed("/info")?,
+        info: needed("/info", get_once(host, "/info")?)?,
         // A daemon with `bridge: none` has none.
-        bridge: engine.get("/networks/bridge")?.unwrap_or_default(),
+        bridge: get_once(host, "/networks/bridge")?.unwrap_or_default(),
         images: list("/images/json")?,
         ..Observed::default()
     };
@@ -143,8 +142,8 @@ fn engine(engine: &Engine) -> Result<Observed, Failure> {
 }
 
 /// What the daemon that runs was started with, without its own name.
-fn arguments(host: &Host, unit: &BTreeMap<String, String>) -> Result<Vec<String>, Failure> {
-    let mut process = unit.get("MainPID").cloned().unwrap_or_default();
+fn arguments(host: &Host, unit: &Unit) -> Result<Vec<String>, Failure> {
+    let mut process = unit.main_process.clone();
     if process.is_empty() || process == "0" {
         let bytes = host.read(Path::new("/var/run/docker.pid"), LIMIT)?;
         process = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
@@ -170,13 +169,11 @@ fn arguments(host: &Host, unit: &BTreeMap<String, String>) -> Result<Vec<String>
         .collect())
 }
 
-fn unit_files(unit: &BTreeMap<String, String>) -> Vec<String> {
-    let paths = ["FragmentPath", "DropInPaths"]
-        .iter()
-        .filter_map(|name| unit.get(*name));
+fn unit_files(unit: &Unit) -> Vec<String> {
+    let paths = [&unit.fragment].into_iter().chain(&unit.drop_ins);
     paths
-        .flat_map(|paths| paths.split_whitespace())
-        .map(str::to_owned)
+        .map(|path| path.display().to_string())
+        .filter(|path| !path.is_empty())
         .collect()
 }
 

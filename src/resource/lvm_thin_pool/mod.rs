@@ -315,7 +315,7 @@ impl Resource for LvmThinPool {
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
         self.validate().map_err(Failure::Refused)?;
-        let volumes = lvm::physical_volumes()?;
+        let volumes = lvm::physical_volumes(host)?;
         let group = lvm::volume_group(&self.vg, &volumes)?;
         let in_group: Vec<_> = volumes
             .iter()
@@ -343,7 +343,7 @@ impl Resource for LvmThinPool {
             devices,
             undeclared,
             volumes: match group {
-                Some(_) => lvm::logical_volumes(&self.vg)?,
+                Some(_) => lvm::logical_volumes(host, &self.vg)?,
                 None => Vec::new(),
             },
             group,

@@ -38,8 +38,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
 use super::presence::Presence;
+use super::{AnyResource, Resource};
 use crate::host::rpm::signature::Signature;
 use crate::host::rpm::{self as program, Look, Nevra};
 use crate::host::{Failure, Host, Staged};
@@ -205,7 +205,7 @@ impl Rpm {
             output = Some(program::upgrade(&paths)?);
         }
         // rpm leaves another architecture, and what an interrupted transaction left behind.
-        let now = program::installed(&self.names())?;
+        let now = program::installed(host, &self.names(), Vec::new)?;
         let beside: Vec<_> = now
             .iter()
             .filter(|found| wanted.iter().all(|(_, nevra)| nevra != *found))
@@ -277,6 +277,14 @@ impl Rpm {
             Err(problem) => Err(problem),
         })
     }
+}
+
+/// The packages of tasks that are looked at next.
+fn names_ahead(host: &Host) -> Vec<String> {
+    host.ahead(|task| match &task.resource {
+        AnyResource::Rpm(rpm) => rpm.names().into_iter().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    })
 }
 
 /// The first few, and how many more.
@@ -387,7 +395,7 @@ impl Resource for Rpm {
         } else {
             Vec::new()
         };
-        let installed = program::installed(&self.names())?;
+        let installed = program::installed(host, &self.names(), || names_ahead(host))?;
         Ok(Found {
             changed: self.changed_files(&installed)?,
             installed,

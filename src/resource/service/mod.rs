@@ -27,7 +27,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Resource;
+use super::{AnyResource, Resource};
 use crate::host::systemctl::{self, Unit};
 use crate::host::{Failure, Host, HostPath};
 use crate::protocol::{Drift, Output};
@@ -185,6 +185,14 @@ impl Service {
     }
 }
 
+/// The units of tasks that are looked at next.
+fn units_ahead(host: &Host) -> Vec<String> {
+    host.ahead(|task| match &task.resource {
+        AnyResource::Service(service) => vec![service.unit()],
+        _ => Vec::new(),
+    })
+}
+
 fn is_masked(unit: &Unit) -> bool {
     unit.load == "masked" || unit.file.starts_with("masked")
 }
@@ -254,12 +262,13 @@ impl Resource for Service {
         )
     }
 
-    fn observe(&self, _: &Host) -> Result<Found, Failure> {
+    fn observe(&self, host: &Host) -> Result<Found, Failure> {
         let name = self.unit();
+        let soon = || units_ahead(host);
         let unit = if self.enabled.is_some() || self.masked.is_some() {
-            systemctl::settled_as_on_disk(&name)?
+            systemctl::settled_as_on_disk(host, &name, soon)?
         } else {
-            systemctl::settled(&name)?
+            systemctl::settled(host, &name, soon)?
         };
         match unit.load.as_str() {
             "loaded" | "masked" | "merged" | "stub" => {}
