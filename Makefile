@@ -40,10 +40,12 @@ test-lab: build
 	tests/lab/test
 
 ## bench: what fleet costs beside `ssh host true` and other tools; writes docs/benchmarks.md. Hours.
+##        Then the parts of the controller, compared with the last time they were measured here
 ## bench-quick: the same without the slow tools and with fewer hosts; minutes, and writes nothing
 bench: build
 	tests/bench/install
 	python3 tests/bench --write docs/benchmarks.md
+	$(CARGO) bench --locked --bench controller
 bench-quick: build
 	tests/bench/install
 	python3 tests/bench --quick

@@ -10,6 +10,8 @@
     reason = "a program that a person starts to read what it prints"
 )]
 
+#[path = "thousands/options.rs"]
+mod options;
 #[path = "thousands/stages.rs"]
 mod stages;
 #[path = "thousands/stand_in.rs"]

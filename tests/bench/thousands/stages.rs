@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use fleet::diagnostic::Diagnostics;
 use fleet::inventory::{Inventory, VarMap};
 use fleet::playbook::{self, Globals, TagFilter, play_hosts};
-use fleet::report::{Command, Keep, Silent, TextOptions, render, to_json};
-use fleet::run::{Job, Login, Options, Ownership, Rollout, Run, Work};
-use fleet::secret::{Redactor, Vault};
+use fleet::report::{Silent, TextOptions, render, to_json};
+use fleet::run::{Job, Run, Work};
+use fleet::secret::Vault;
 use fleet::transport::{self, Helpers, Transport};
 use rustix::time::ClockId;
 
+use super::options;
 use super::stand_in::{Hosts, cpu};
 use super::written;
 
@@ -100,7 +101,7 @@ pub(crate) fn measure(hosts: usize) -> Stages {
         job,
         hosts: inventory.hosts().cloned().collect(),
     };
-    let run = Run::prepare(&work, options()).unwrap();
+    let run = Run::prepare(&work, options::check()).unwrap();
     let prepare = begin.elapsed();
 
     let stand_ins = Hosts::start();
@@ -132,26 +133,6 @@ pub(crate) fn measure(hosts: usize) -> Stages {
         controller,
         report: begin.elapsed(),
         memory: [before, most_memory()],
-    }
-}
-
-fn options() -> Options {
-    Options {
-        command: Command::Check,
-        title: "play.yml".to_owned(),
-        forks: 50,
-        diff: false,
-        keep: Keep::Findings,
-        silence: Duration::from_mins(15),
-        ownership: Some(Ownership {
-            playbook: "bench/play.yml".to_owned(),
-            complete: true,
-            counted: true,
-        }),
-        lock_timeout: Duration::ZERO,
-        redactor: Redactor::default(),
-        login: Login::default(),
-        rollout: Rollout::default(),
     }
 }
 
