@@ -44,8 +44,8 @@ test-lab: build
 ## bench-quick: the same without the slow tools and with fewer hosts; minutes, and writes nothing
 bench: build
 	tests/bench/install
-	python3 tests/bench --write docs/benchmarks.md
 	$(CARGO) bench --locked --bench controller
+	python3 tests/bench --write docs/benchmarks.md
 bench-quick: build
 	tests/bench/install
 	python3 tests/bench --quick

@@ -16,11 +16,12 @@ import contents
 import distance
 import growth
 import peers
+import shares
 from loopback import Loopback
 from measure import Section, say
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = ["peers", "hosts", "resources", "thousands", "distance", "contents"]
+SECTIONS = ["peers", "shares", "hosts", "resources", "thousands", "distance", "contents"]
 
 
 def options() -> argparse.Namespace:
@@ -52,6 +53,7 @@ def main() -> int:
 
     parts = {
         "peers": beside,
+        "shares": lambda: shares.measure(executable, asked.hosts, forks, rounds),
         "hosts": lambda: growth.hosts(executable, [10, 50] if asked.quick else [10, 50, 200, 500], forks, rounds),
         "resources": lambda: growth.resources(
             executable, [50, 500] if asked.quick else [50, 500, 2000], rounds

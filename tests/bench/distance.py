@@ -31,8 +31,16 @@ class Far:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        everything = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in everything:
+            task.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
 
     async def _serve(self, address: str) -> None:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,27 +77,34 @@ class Far:
 
 
 def measure(executable: Path, count: int, forks: int, rounds: int) -> Section:
+    rows, targets = [], []
+    for hosts in [1, count]:
+        ssh, facts, check = times(executable, hosts, forks, rounds)
+        trips = (check - ssh) / ROUND_TRIP
+        named = "1 host" if hosts == 1 else f"{hosts} hosts at once"
+        rows.append([named, *map(seconds, [ssh, facts, check]), f"{trips:.1f}"])
+        targets.append(Target(f"check − `ssh host true`, 50 ms away, {named}, in round trips", trips, 2))
+    text = (
+        f"{peers.RESOURCES} resources on each host, each host behind a proxy that delays every byte: "
+        f"{1000 * ROUND_TRIP:.0f} ms there and back. Median of {rounds} rounds. One round trip is the plan's: "
+        "it follows the facts. What is said first is said before the host greets, and the end is said with "
+        "the last task. The rest is work: of one host, and of several that share the processors with "
+        "fleet and with the proxies.\n\n"
+        + table(["", "`ssh host true`", "facts", "check", "check − `ssh host true`, in round trips"], rows)
+    )
+    return Section("Distance", text, targets)
+
+
+def times(executable: Path, count: int, forks: int, rounds: int) -> list[float]:
+    """Of connecting, of asking for facts and of a check."""
     with Loopback(count) as hosts:
         tree = hosts.directory / "tree"
         peers.fleet(executable, hosts, forks, "apply", hosts.playbook, tree, "-y")
         with Far(hosts):
             runs = {
                 "ssh": lambda: peers.ssh_true(hosts, forks),
-                "fleet": lambda: peers.fleet(executable, hosts, forks, "check", hosts.playbook, tree),
+                "facts": lambda: peers.fleet_facts(executable, hosts, forks),
+                "check": lambda: peers.fleet(executable, hosts, forks, "check", hosts.playbook, tree),
             }
             samples = interleaved(rounds, runs)
-    ssh, fleet = wall(samples["ssh"]), wall(samples["fleet"])
-    trips = (fleet - ssh) / ROUND_TRIP
-    text = (
-        f"{count} hosts × {peers.RESOURCES} resources, {forks} at once, each behind a proxy that "
-        f"delays every byte: {1000 * ROUND_TRIP:.0f} ms there and back. Median of {rounds} rounds.\n\n"
-        + table(
-            ["", "time"],
-            [
-                ["`ssh host true`", seconds(ssh)],
-                ["check", seconds(fleet)],
-                ["check − `ssh host true`, in round trips", f"{trips:.1f}"],
-            ],
-        )
-    )
-    return Section("Distance", text, [Target("check − `ssh host true`, 50 ms away, in round trips", trips, 2)])
+    return [wall(samples[name]) for name in runs]

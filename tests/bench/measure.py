@@ -19,8 +19,12 @@ class Sample:
     """Wall time."""
     cpu: float
     """Seconds of CPU of the command and of everything it waited for."""
+    own: float
+    """Seconds of CPU of the command itself, as far as it was seen."""
+    everywhere: float
+    """Seconds that the processors of this machine were busy meanwhile, whoever with."""
     memory: int
-    """The most bytes one process of it had in memory."""
+    """The most bytes the command itself had in memory, as far as it was seen."""
     descriptors: int
     """The most files the command itself had open, as far as it was seen."""
 
@@ -29,7 +33,7 @@ def command(words: Sequence[object], directory: Path, allowed: Sequence[int] = (
     """Runs a command in `directory`; any exit status that is not allowed ends the bench."""
     log = directory / "log"
     with open(log, "wb") as output:
-        begin = time.monotonic()
+        begin, busy = time.monotonic(), busy_seconds()
         process = subprocess.Popen(
             [str(word) for word in words],
             cwd=directory,
@@ -46,30 +50,47 @@ def command(words: Sequence[object], directory: Path, allowed: Sequence[int] = (
             raise
         finally:
             watch.end()
-        seconds = time.monotonic() - begin
+        seconds, busy = time.monotonic() - begin, busy_seconds() - busy
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in allowed:
         tail = log.read_text(errors="replace")[-4000:]
         raise SystemExit(f"{' '.join(map(str, words))}\nended with {process.returncode}:\n{tail}")
-    return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10, watch.most)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Sample(seconds, cpu, watch.cpu, busy, watch.memory, watch.descriptors)
+
+
+def busy_seconds() -> float:
+    """How long the processors have been busy since the machine was started, added up."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, interrupt, soft, *_ = map(int, stat.readline().split()[1:])
+    return (user + nice + system + interrupt + soft) / os.sysconf("SC_CLK_TCK")
 
 
 class Watch:
-    """Counts a process's open files ten times a second."""
+    """Looks at a process twenty times a second. What the kernel says of it in the end would be no
+    less than this interpreter had, whose copy it began as."""
 
     def __init__(self, pid: int) -> None:
-        self.most = 0
-        self._folder = f"/proc/{pid}/fd"
+        self.descriptors = 0
+        self.memory = 0
+        self.cpu = 0.0
+        self._folder = Path("/proc") / str(pid)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self._thread.start()
 
     def _look(self) -> None:
-        while not self._over.wait(0.1):
+        while not self._over.wait(0.05):
             try:
-                self.most = max(self.most, len(os.listdir(self._folder)))
+                status = (self._folder / "status").read_text()
+                ticks = (self._folder / "stat").read_text().rpartition(")")[2].split()
+                self.descriptors = max(self.descriptors, len(os.listdir(self._folder / "fd")))
             except OSError:
                 return  # It has ended.
+            peak = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+            if peak:  # A zombie has none.
+                self.memory = int(peak[0]) << 10
+            self.cpu = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
         self._over.set()
