@@ -97,11 +97,16 @@ class Watch:
         self._thread.join()
 
 
-def interleaved(rounds: int, runs: dict[str, Callable[[], Sample]]) -> dict[str, list[Sample]]:
-    """Runs all in turn, several rounds: what disturbs the machine disturbs all alike."""
+def interleaved(
+    rounds: int, runs: dict[str, Callable[[], Sample]], less: dict[str, int] | None = None
+) -> dict[str, list[Sample]]:
+    """Runs all in turn, several rounds: what disturbs the machine disturbs all alike. Those of
+    `less` take part in so many rounds only."""
     samples: dict[str, list[Sample]] = {name: [] for name in runs}
     for number in range(rounds):
         for name, run in runs.items():
+            if number >= (less or {}).get(name, rounds):
+                continue
             sample = run()
             samples[name].append(sample)
             say(f"  round {number + 1} of {rounds}: {name} {sample.seconds:.2f} s")

@@ -1,0 +1,108 @@
+use std::path::Path;
+
+use super::*;
+
+/// As printed by systemd 252; 219 prints the same in another order.
+const CRON: &str = "ExecMainStartTimestampMonotonic=7869319\nLoadState=loaded\n\
+    ActiveState=active\nSubState=running\nUnitFileState=enabled\nNeedDaemonReload=no\n\
+    MainPID=412\nFragmentPath=/lib/systemd/system/cron.service\n\
+    DropInPaths=/etc/systemd/system/cron.service.d/a.conf /run/systemd/system/cron.service.d/b.conf\n";
+
+#[test]
+fn reads_the_properties_in_any_order() {
+    let unit = parse(CRON).unwrap();
+    assert_eq!(
+        (unit.state().as_str(), unit.is_up()),
+        ("active (running)", true)
+    );
+    assert_eq!((unit.file.as_str(), unit.stale), ("enabled", false));
+    assert_eq!(unit.main_process, "412");
+    assert_eq!(unit.fragment, Path::new("/lib/systemd/system/cron.service"));
+    assert_eq!(
+        unit.drop_ins,
+        [
+            "/etc/systemd/system/cron.service.d/a.conf",
+            "/run/systemd/system/cron.service.d/b.conf"
+        ]
+        .map(PathBuf::from)
+    );
+    let reversed = CRON.lines().rev().collect::<Vec<_>>().join("\n");
+    assert_eq!(parse(&reversed).unwrap(), unit);
+    assert!(
+        parse(&CRON.replace("Reload=no", "Reload=yes"))
+            .unwrap()
+            .stale
+    );
+}
+
+#[test]
+fn a_unit_without_a_main_process_or_file_is_one_too() {
+    let target = "LoadState=not-found\nActiveState=inactive\nSubState=dead\n";
+    let unit = parse(target).unwrap();
+    assert_eq!((unit.load.as_str(), unit.is_down()), ("not-found", true));
+    assert_eq!((unit.main_process.as_str(), unit.drop_ins.len()), ("", 0));
+}
+
+#[test]
+fn reads_what_is_enabled() {
+    // As printed by systemd 252; with status 1 unless all are enabled.
+    for (printed, expected) in [
+        ("enabled\n", Some("enabled")),
+        ("disabled\n", Some("disabled")),
+        ("masked\n", Some("masked")),
+        ("", None),
+    ] {
+        assert_eq!(said_of_file(printed).as_deref(), expected);
+    }
+    assert_eq!(
+        said_of_files("enabled\ndisabled\nmasked\n", 3).unwrap(),
+        ["enabled", "disabled", "masked"]
+    );
+    for (printed, count) in [("", 2), ("enabled\n", 2), ("enabled\n\n", 2)] {
+        assert_eq!(said_of_files(printed, count), None, "{printed:?}");
+    }
+}
+
+#[test]
+fn of_several_units_each_is_known_by_its_name_or_none_is() {
+    let names = ["cron.service", "crond.service"].map(str::to_owned);
+    let cron = format!("Names=cron.service\n{CRON}");
+    let crond = format!("Names=anacron.service crond.service\n{CRON}")
+        .replace("ActiveState=active", "ActiveState=failed");
+    let units = parse_all(&names, &format!("{cron}\n{crond}")).unwrap();
+    let states: Vec<_> = units.iter().map(|unit| unit.active.as_str()).collect();
+    assert_eq!(states, ["active", "failed"]);
+    for printed in [
+        cron.clone(),
+        format!("{crond}\n{cron}"),
+        format!("{cron}\n{CRON}"),
+        format!("{cron}\n{crond}\n{cron}"),
+        format!("{cron}\nNames=crond.service\n"),
+        String::new(),
+    ] {
+        assert_eq!(parse_all(&names, &printed), None, "{printed}");
+    }
+}
+
+#[test]
+fn says_what_systemd_left_out() {
+    assert_eq!(parse("LoadState=loaded\n"), Err("ActiveState"));
+    assert_eq!(parse(""), Err("LoadState"));
+    assert_eq!(
+        parse("LoadStateful=x\nActiveState=active\n"),
+        Err("LoadState")
+    );
+}
+
+#[test]
+fn a_crash_loop_is_no_transition() {
+    let unit = |active: &str, sub: &str| Unit {
+        active: active.to_owned(),
+        sub: sub.to_owned(),
+        ..Unit::default()
+    };
+    assert!(unit("activating", "start").in_transition());
+    assert!(unit("deactivating", "stop-sigterm").in_transition());
+    let looping = unit("activating", "auto-restart");
+    assert!(!looping.in_transition() && !looping.is_up() && !looping.is_down());
+}
