@@ -20,7 +20,8 @@ second apply or check has touched one of them.
 
 Ansible is set up as somebody who wants it fast has it (`tests/bench/workload/ansible.cfg`):
 pipelining, connections kept between runs, as many forks as the other tools have, no facts, no
-search for an interpreter. It and fleet are given the very same playbook.
+search for an interpreter. With Mitogen it is also measured as installed, when it gathers facts, as
+fleet always does. It and fleet are given the very same playbook.
 """
 
 

@@ -1,7 +1,5 @@
 """Who uses the processors while hosts are connected to and checked."""
 
-import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +21,6 @@ def measure(executable: Path, count: int, forks: int, rounds: int) -> Section:
             "`fleet check`": lambda: peers.fleet(executable, hosts, forks, "check", hosts.playbook, tree),
         }
         samples = interleaved(rounds, runs)
-        helper = helper_seconds(executable, hosts, forks, tree)
 
     def each(name: str, seconds: Callable[[Sample], float]) -> str:
         return f"{1000 * min(map(seconds, samples[name])) / count:.1f} ms"
@@ -38,23 +35,14 @@ def measure(executable: Path, count: int, forks: int, rounds: int) -> Section:
                 each(name, lambda sample: sample.everywhere),
                 each(name, lambda sample: sample.cpu - (sample.own if ours else 0)),
                 each(name, lambda sample: sample.own) if ours else "",
-                f"{1000 * helper / count:.1f} ms" if name == "`fleet check`" else "",
             ]
         )
-    heads = ["", "time", "CPU of the machine", "of it `ssh`", "fleet", "the helper"]
+    heads = ["", "time", "CPU of the machine", "of it `ssh`", "fleet"]
     text = (
         f"For each of {count} hosts with {peers.RESOURCES} resources, {forks} at once: the median of the times and the "
-        f"least of the CPU times of {rounds} rounds. What is missing to the CPU time of the machine is sshd's, of "
-        "the login shell and of `sha256sum` there, which verifies the helper. Which key exchange is used is for "
+        f"least of the CPU times of {rounds} rounds. What is missing to the CPU time of the machine is sshd's, "
+        "the login shell's, the helper's and that of `sha256sum`, which verifies the helper. Which key exchange is used is for "
         "the user's `ssh_config` to say; the default withstands quantum computers and costs what the second row "
         "lacks.\n\n"
     )
     return Section("Where the time goes", text + table(heads, rows))
-
-
-def helper_seconds(executable: Path, hosts: Loopback, forks: int, tree: Path) -> float:
-    """The CPU time of all helpers in one check, as they say themselves."""
-    words = [executable, "check", hosts.playbook, "-i", hosts.inventory, "--ssh-config", hosts.ssh_config]
-    words += ["-f", forks, "-e", f"tree={tree}", "--format", "json"]
-    done = subprocess.run([str(word) for word in words], cwd=hosts.directory, stdout=subprocess.PIPE, check=True)
-    return sum(host["cpu_ms"] for host in json.loads(done.stdout)["hosts"]) / 1000

@@ -110,17 +110,34 @@ impl Balancer {
 
     /// Starts HAProxy, as its unit does, and waits until it answers.
     pub(crate) fn start(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.say("show info").is_err() {
+            let log = || fs::read_to_string(self.path("haproxy.log")).unwrap_or_default();
+            assert!(
+                Instant::now() < deadline,
+                "{} is silent: {}",
+                self.name,
+                log()
+            );
+            // It ends where somebody's connection has its port for the moment.
+            let ended = |process: &mut Child| process.try_wait().unwrap().is_some();
+            if self.process.as_mut().is_none_or(ended) {
+                self.process = Some(self.spawn());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn spawn(&self) -> Child {
         let log = fs::File::create(self.path("haproxy.log")).unwrap();
-        let process = program(HAPROXY)
+        program(HAPROXY)
             .args(["-W", "-f"])
             .arg(self.path("haproxy.cfg"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap();
-        self.process = Some(process);
-        self.eventually("answers", |balancer| balancer.say("show info").is_ok());
+            .unwrap()
     }
 
     /// Ends HAProxy at once, with every connection, as a host that loses power does.
