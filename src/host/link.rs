@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use rustix::io::ioctl_fionread;
 use sha2::Digest;
 
+use super::facts;
 use crate::protocol::wire::{self, PIECE, WireError};
 use crate::protocol::{Content, Event, Judge, Message, Sha256, Task, TaskId};
 
@@ -21,6 +22,8 @@ pub struct Link {
     queue: VecDeque<(usize, Message)>,
     queued: usize,
     told_to_stop: bool,
+    /// What the shell that became this process has used, the user's start files among it.
+    cpu_before: u64,
 }
 
 /// What messages are read from.
@@ -65,7 +68,13 @@ impl Link {
             queue: VecDeque::new(),
             queued: 0,
             told_to_stop: false,
+            cpu_before: facts::cpu_ms(),
         }
+    }
+
+    /// CPU time of the helper since the conversation began, in milliseconds.
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        facts::cpu_ms().saturating_sub(self.cpu_before)
     }
 
     /// Sends one event and flushes.

@@ -239,6 +239,11 @@ impl Host {
         self.link.borrow_mut().is_told_to_stop()
     }
 
+    /// CPU time that fleet has used here, in milliseconds.
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        self.link.borrow().cpu_ms()
+    }
+
     /// Waits for the controller's verdict on a task.
     pub(crate) fn judge(&self, task: TaskId) -> Result<Judge, WireError> {
         self.link.borrow_mut().judge(task)

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::ServeError;
 use super::access::gain_access;
 use crate::host::haproxy::HaProxy;
-use crate::host::{Failure, Link, facts, http_get};
+use crate::host::{Failure, Link, http_get};
 use crate::protocol::balancer::{Answer, Ask, Attend, Put};
 use crate::protocol::wire::WireError;
 use crate::protocol::{Event, Message, Sha256};
@@ -41,7 +41,7 @@ pub(super) fn attend(link: &mut Link, state: &Path, attend: &Attend) -> Result<(
         });
         link.send(&Event::Balancer { said })?;
     }
-    let cpu_ms = facts::cpu_ms();
+    let cpu_ms = link.cpu_ms();
     Ok(link.send(&Event::Done { cpu_ms })?)
 }
 

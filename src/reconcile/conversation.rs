@@ -44,9 +44,8 @@ pub fn serve(
         }
         // Only the facts were wanted.
         Ok(None | Some(Message::End)) => {
-            return Ok(link.send(&Event::Done {
-                cpu_ms: facts::cpu_ms(),
-            })?);
+            let cpu_ms = link.cpu_ms();
+            return Ok(link.send(&Event::Done { cpu_ms })?);
         }
         Ok(Some(Message::Confirm)) => return confirmed(&mut link, state),
         Ok(Some(_)) => return give_up(&mut link, WireError::Unexpected("no beginning")),

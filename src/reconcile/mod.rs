@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::host::{Failure, Host, Ledger, Pending, Place, census, facts, require_confirmation};
+use crate::host::{Failure, Host, Ledger, Pending, Place, census, require_confirmation};
 use crate::protocol::wire::WireError;
 use crate::protocol::{
     AFTER_FAILURE, AFTER_INTERRUPTION, Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome,
@@ -94,7 +94,7 @@ impl<'r> Run<'r> {
             }
         };
         self.host.send(&Event::Done {
-            cpu_ms: facts::cpu_ms(),
+            cpu_ms: self.host.cpu_ms(),
         })?;
         Ok(next)
     }
