@@ -84,14 +84,20 @@ impl Lab {
             }
             Some(Fault::TakenOut { slot }) => {
                 let count = self.servers.len();
-                let (slot, server) = self.servers.iter_mut().nth(slot % count).unwrap();
-                // Of the pool that served at the beginning it is missing from then on, and not by
-                // an act of fleet's.
-                if self.taken.insert(slot.clone()) && self.rules.pools[0].has(&slot.name.server) {
+                let slot = self.servers.keys().nth(slot % count).unwrap().clone();
+                // Of the pool that served at the beginning, or serves alone by now, it is missing
+                // from then on, and not by an act of fleet's.
+                let mut pools = self.rules.pools.iter();
+                let pool = pools.find(|pool| pool.has(&slot.name.server)).unwrap();
+                let serving = self.serving(&slot.balancer);
+                let alone = !serving.is_empty() && serving.iter().all(|server| pool.has(server));
+                let serves = pool.name == self.rules.pools[0].name || alone;
+                if self.taken.insert(slot.clone()) && serves {
                     let place = (slot.balancer.clone(), slot.name.backend.clone());
                     let least = self.least.get_mut(&place).unwrap();
                     *least = (*least - 1).max(1);
                 }
+                let server = self.servers.get_mut(&slot).unwrap();
                 server.admin = Admin::Maint;
                 server.cause = Cause::Command;
                 server.up = false;
