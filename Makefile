@@ -39,8 +39,8 @@ test-quick:
 test-lab: build
 	tests/lab/test
 
-## bench: what fleet costs beside `ssh host true` and other tools; writes docs/benchmarks.md. Hours.
-##        Then the parts of the controller, compared with the last time they were measured here
+## bench: the parts of the controller, compared with the last time they were measured here; then what
+##        fleet costs beside `ssh host true` and other tools; writes docs/benchmarks.md. An hour
 ## bench-quick: the same without the slow tools and with fewer hosts; minutes, and writes nothing
 bench: build
 	tests/bench/install

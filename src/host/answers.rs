@@ -19,7 +19,7 @@ use super::{Command, Failure, Host};
 use crate::protocol::{Output, Task};
 
 /// No command is given more names than this: there is a limit to what fits into argv.
-pub(super) const MOST_NAMES: usize = 200;
+const MOST_NAMES: usize = 200;
 
 /// Answers, by what was asked.
 #[derive(Default)]

@@ -5,7 +5,11 @@ use std::path::Path;
 use super::systemctl::{self, Unit};
 use super::{Failure, Host};
 
-const SOCKET: &str = "docker.socket";
+/// The unit of the engine.
+pub(crate) const UNIT: &str = "docker.service";
+
+/// The unit of its socket.
+pub(crate) const SOCKET: &str = "docker.socket";
 
 /// Whether systemd runs this host.
 pub(crate) fn is_systemd() -> bool {
@@ -21,7 +25,7 @@ pub(crate) fn running(host: &Host) -> Result<Unit, Failure> {
     if !is_systemd() {
         return Ok(Unit::default());
     }
-    let unit = systemctl::unit(host, "docker.service", || vec![SOCKET.to_owned()])?;
+    let unit = systemctl::unit(host, UNIT, || vec![SOCKET.to_owned()])?;
     match unit.load.as_str() {
         // Something else may serve the socket: then it answers.
         "not-found" if Path::new("/var/run/docker.sock").exists() => Ok(unit),

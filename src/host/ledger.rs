@@ -149,9 +149,6 @@ impl Ledger {
     }
 
     fn write(&mut self, line: Line) -> Result<(), Failure> {
-        if let Some(state) = self.path.parent() {
-            make_private_directory(state)?;
-        }
         let is_stale = self.lines > 2 * self.things.made.len() + STALE;
         if is_stale || !self.append(&line)? {
             let mut things = self.things.clone();
@@ -184,6 +181,9 @@ impl Ledger {
 
     /// Writes the file anew, with a line for each thing.
     fn rewrite(&mut self, things: Things) -> Result<(), Failure> {
+        if let Some(state) = self.path.parent() {
+            make_private_directory(state)?;
+        }
         let made = things.made.iter().cloned();
         let whole: Vec<u8> = made
             .flat_map(|made| text(&Line::Made(Box::new(made))))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::playbook::{Globals, HostNames, Play, TagFilter};
 use crate::protocol::{Begin, HandlerName, Message, Task};
@@ -134,7 +135,7 @@ async fn attempt(
     let first = Message::Begin(context.begin.clone());
     let channel = if let Some(mut channel) = paused.remove(&user) {
         // That it cannot be told shows when it is heard.
-        let _ = channel.send(&first).await;
+        let _ = timeout(context.options.silence, channel.send(&first)).await;
         channel
     } else {
         let opened = transport.open(target, Some(&first)).await;

@@ -146,7 +146,7 @@ impl Bootstrap {
         let (sender, receiver) = channel.split();
         // Said before anybody asks, it is there when the helper is: one round trip less. Where
         // sudo asks for a password, it would be taken for one.
-        let mut said = password.is_none();
+        let mut said = password.is_none() && !first.is_empty();
         if said {
             hand_over(sender, [first], patience).await?;
         }
@@ -191,7 +191,7 @@ impl Bootstrap {
                         return Err(Stop::Reason(no_helper(&architecture)));
                     };
                     // The script throws one line away.
-                    let thrown_away = if said && !first.is_empty() { "" } else { "\n" };
+                    let thrown_away = if said { "" } else { "\n" };
                     let packed = helper.packed().await;
                     let head = format!("{thrown_away}{}\n", packed.len());
                     let pieces = std::iter::once(head.as_bytes()).chain(packed.chunks(PIECE));

@@ -4,6 +4,14 @@ use std::fs;
 
 use crate::sshd::Sshd;
 
+/// An inventory entry for a loopback host.
+pub(super) fn host(name: &str, address: &str, port: u16, key: &str) -> String {
+    format!(
+        "    {name}: {{ansible_host: {address}, ansible_port: {port}, \
+         ansible_ssh_private_key_file: {key}}}\n"
+    )
+}
+
 pub(super) struct Machines {
     sshds: Vec<Sshd>,
     _states: tempfile::TempDir,
@@ -32,15 +40,11 @@ impl Machines {
 
     /// They are `node0`, `node1` and so on.
     pub(super) fn inventory(&self) -> String {
-        let host = |(number, sshd): (usize, &Sshd)| {
-            format!(
-                "    node{number}: {{ansible_host: 127.0.0.1, ansible_port: {}, \
-                 ansible_ssh_private_key_file: {}}}\n",
-                sshd.port(),
-                sshd.path("user_key").display()
-            )
+        let node = |(number, sshd): (usize, &Sshd)| {
+            let key = sshd.path("user_key").display().to_string();
+            host(&format!("node{number}"), "127.0.0.1", sshd.port(), &key)
         };
-        let hosts: String = self.sshds.iter().enumerate().map(host).collect();
+        let hosts: String = self.sshds.iter().enumerate().map(node).collect();
         format!("all:\n  hosts:\n{hosts}")
     }
 

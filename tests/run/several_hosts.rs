@@ -4,17 +4,10 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use super::Site;
+use super::machines::host;
 use crate::sshd::{Sshd, free_port};
 
 const TASK: &str = "    - copy: {content: x, dest: \"{{ here }}/{{ inventory_hostname }}\"}\n";
-
-/// An inventory entry for a loopback host.
-fn host(name: &str, address: &str, port: u16, key: &str) -> String {
-    format!(
-        "    {name}: {{ansible_host: {address}, ansible_port: {port}, \
-         ansible_ssh_private_key_file: {key}}}\n"
-    )
-}
 
 #[test]
 fn of_five_hosts_four_are_in_trouble_and_the_fifth_does_not_notice() {

@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Resource;
+use crate::host::docker_unit::{SOCKET, UNIT};
 use crate::host::{Failure, Host, WayBack, check_confirm_timeout, confirm_within};
 use crate::protocol::{Drift, Output};
 
@@ -58,8 +59,6 @@ use found::{Found, OnDisk};
 use version::EngineVersion;
 use work::Means;
 
-const UNIT: &str = "docker.service";
-const SOCKET: &str = "docker.socket";
 const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 const DROP_INS: &str = "/etc/systemd/system/docker.service.d";
 const SYSCONFIG: &str = "/etc/sysconfig";
