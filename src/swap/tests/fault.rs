@@ -91,8 +91,8 @@ impl Lab {
                 let pool = pools.find(|pool| pool.has(&slot.name.server)).unwrap();
                 let serving = self.serving(&slot.balancer);
                 let alone = !serving.is_empty() && serving.iter().all(|server| pool.has(server));
-                let serves = pool.name == self.rules.pools[0].name || alone;
-                if self.taken.insert(slot.clone()) && serves {
+                let missed = pool.name == self.rules.pools[0].name || alone;
+                if self.taken.insert(slot.clone()) && missed {
                     let place = (slot.balancer.clone(), slot.name.backend.clone());
                     let least = self.least.get_mut(&place).unwrap();
                     *least = (*least - 1).max(1);
