@@ -5,7 +5,8 @@
 //! - [`validate`](validate()) renders, for every host, all that needs no facts.
 //! - For one task on one host: [`TaskNames`] says what each name stands for, a
 //!   [`template::Scope`](crate::template::Scope) over it decides conditions and expands `loop`,
-//!   and [`prepare`] gives what to send or to answer.
+//!   and [`prepare`] gives what to send or to answer; [`Shared`] does so once for all hosts on
+//!   which it comes to the same.
 //!
 //! A role's defaults and vars are seen by that role's own tasks and handlers only; Ansible
 //! leaks them into the rest of the play.
@@ -31,6 +32,7 @@ mod place;
 mod prepare;
 mod role;
 mod rollout;
+mod shared;
 mod source;
 mod tags;
 mod task;
@@ -44,6 +46,7 @@ pub use load::load;
 pub use names::{Globals, HostNames, Known, Results, TaskNames};
 pub use prepare::{Prepared, prepare};
 pub use rollout::{Order, Rollout, Serial, Share};
+pub use shared::Shared;
 pub use source::{Folder, find_source};
 pub use tags::{TagFilter, selected};
 pub use validate::{play_hosts, validate};

@@ -318,6 +318,14 @@ impl<'t> TaskNames<'t> {
         Scope::new(&self.globals.engine, self)
     }
 
+    /// The text of `item`, the same only for the same value; `None` without one.
+    pub(super) fn item_as_text(&self) -> Option<String> {
+        match &self.item {
+            Item::None | Item::Later => None,
+            Item::Is(item) => Some(serde_json::to_string(item).expect("items are plain data")),
+        }
+    }
+
     /// Every name asked for so far with what it stood for.
     pub(super) fn trace(&self) -> Vec<(String, Identity)> {
         let asked = self.asked.borrow();
@@ -330,9 +338,15 @@ impl<'t> TaskNames<'t> {
     pub(super) fn identity(&self, name: &str) -> Identity {
         match name {
             "inventory_hostname" | "group_names" => return Identity::Own,
+            "facts" if self.results.facts.is_some() => return Identity::Own,
+            // Which `item` it is, is for the caller to tell apart.
             "groups" | "hostvars" | "facts" | "item" => return Identity::Shared,
-            _ if self.results.known.contains_key(name) => return Identity::Shared,
             _ => {}
+        }
+        match self.results.known.get(name) {
+            Some(Known::Value(_)) => return Identity::Own,
+            Some(Known::Pending) => return Identity::Shared,
+            None => {}
         }
         match self
             .globals

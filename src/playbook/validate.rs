@@ -1,12 +1,13 @@
 //! Renders and reads, for every host, all that can be before the host is contacted.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
 use super::load::identity;
 use super::names::{Globals, Identity};
 use super::prepare::refused;
+use super::shared::Sights;
 use super::{
     HostNames, Known, Play, Playbook, Prepared, Results, TagFilter, Task, TaskNames, conditions,
     items, prepare, selected,
@@ -17,8 +18,7 @@ use crate::template::{Errors, Rendered, Scope};
 use crate::yaml::Node;
 
 /// How many different sights of one task are remembered, to not render it again for hosts that
-/// see the same. Hosts of a group stand together in the inventory: the latest are the ones that
-/// come again.
+/// see the same.
 const SIGHTS: usize = 32;
 
 /// How many hosts are named in a message.
@@ -115,17 +115,12 @@ fn check(
     results: &Results,
     found: &mut Found,
 ) {
-    let mut sights: VecDeque<(Vec<(String, Identity)>, Errors)> = VecDeque::new();
+    let mut sights: Sights<Errors> = Sights::new(SIGHTS);
     for host in hosts {
         let Some(own) = names.get(host) else { continue };
         let new = || TaskNames::new(globals, own, results, play, task);
         let task_names = new();
-        let same = sights.iter().rev().find(|(sight, _)| {
-            sight
-                .iter()
-                .all(|(name, seen)| task_names.identity(name) == *seen)
-        });
-        if let Some((_, errors)) = same {
+        if let Some(errors) = sights.same(&task_names) {
             found.add(host, errors);
             continue;
         }
@@ -135,13 +130,7 @@ fn check(
             .unwrap_or_default();
         asked.extend(task_names.trace());
         found.add(host, &errors);
-        // What is each host's own is seen by no other.
-        if asked.iter().all(|(_, seen)| *seen != Identity::Own) {
-            if sights.len() == SIGHTS {
-                sights.pop_front();
-            }
-            sights.push_back((asked, errors));
-        }
+        sights.keep(asked, errors);
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::playbook::{
     Answer, Handler, Known, Play, Prepared, Results, Step, TagFilter, Task, TaskNames, conditions,
-    items, prepare, selected, title,
+    items, selected, title,
 };
 use crate::protocol::{self, HandlerName, Mode, TaskId};
 use crate::report::ResourceReport;
 use crate::resource::AnyResource;
-use crate::template::{Data, Errors, Rendered, Scope, data};
+use crate::template::{Data, Errors, Rendered, data};
 
 use super::conversation::{Conversation, Hello, Lost};
 use super::host::Context;
@@ -131,7 +131,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             runs_programs: matches!(task.kind.name, "command" | "shell"),
             ..Registering::default()
         };
-        match self.settle(place, None, |scope| items(task, scope)).await? {
+        match self
+            .settle(place, None, |names| items(task, &names.scope()))
+            .await?
+        {
             Settled::Value(None) => {
                 let part = self.once(place, None, false).await?;
                 registering.parts.push(part);
@@ -170,8 +173,8 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
     }
 
     async fn when(&mut self, place: Place<'_>, item: Option<&Data>) -> Result<Settled<bool>, Lost> {
-        self.settle(place, item, |scope| {
-            conditions("when", &place.task.when, scope)
+        self.settle(place, item, |names| {
+            conditions("when", &place.task.when, &names.scope())
         })
         .await
     }
@@ -199,12 +202,18 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             Settled::Unknown(on) => return Ok(self.unknown(place, item, &on)),
             Settled::Wrong(errors) => return self.wrong(place, item, &errors).await,
         }
-        let contents = &self.context.globals.contents;
-        match self
-            .settle(place, item, |scope| prepare(place.task, scope, contents))
-            .await?
-        {
-            Settled::Value(Prepared::Answer(answer)) => {
+        let context = self.context;
+        let prepared = self.settle(place, item, |names| {
+            let contents = &context.globals.contents;
+            context.shared.prepare(place.task, names, contents)
+        });
+        let prepared = match prepared.await? {
+            Settled::Value(prepared) => prepared,
+            Settled::Unknown(on) => return Ok(self.unknown(place, item, &on)),
+            Settled::Wrong(errors) => return self.wrong(place, item, &errors).await,
+        };
+        match &*prepared {
+            Prepared::Answer(answer) => {
                 if let Some(handler) = place.handler {
                     if !self.is_notified(handler).await? {
                         return Ok(Part::Done(Some(results::skipped())));
@@ -214,17 +223,15 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                     }
                 }
                 let failed = matches!(answer, Answer::Failed { .. });
-                let part = self.answer(place, item, answer).await?;
+                let part = self.answer(place, item, answer.clone()).await?;
                 if !failed && !more {
                     self.dismiss(place).await?;
                 }
                 Ok(part)
             }
-            Settled::Value(Prepared::Resource(resource)) => {
-                self.resource(place, item, *resource, more).await
+            Prepared::Resource(resource) => {
+                self.resource(place, item, (**resource).clone(), more).await
             }
-            Settled::Unknown(on) => Ok(self.unknown(place, item, &on)),
-            Settled::Wrong(errors) => self.wrong(place, item, &errors).await,
         }
     }
 
@@ -307,7 +314,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         &mut self,
         place: Place<'_>,
         item: Option<&Data>,
-        look: impl Fn(&Scope<'_>) -> Result<Rendered<T>, Errors>,
+        look: impl Fn(&TaskNames<'_>) -> Result<Rendered<T>, Errors>,
     ) -> Result<Settled<T>, Lost> {
         loop {
             let on = match self.look(place, item, &look) {
@@ -323,7 +330,12 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         }
     }
 
-    fn look<T>(&self, place: Place<'_>, item: Option<&Data>, look: impl Fn(&Scope<'_>) -> T) -> T {
+    fn look<T>(
+        &self,
+        place: Place<'_>,
+        item: Option<&Data>,
+        look: impl Fn(&TaskNames<'_>) -> T,
+    ) -> T {
         let context = self.context;
         let mut names = TaskNames::new(
             context.globals,
@@ -335,7 +347,7 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
         if let Some(item) = item {
             names = names.with_item(Some(item.clone()));
         }
-        look(&names.scope())
+        look(&names)
     }
 
     /// Waits for the tasks behind a registered name, and gives it its value.
@@ -387,7 +399,10 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
             let written = task.name.as_ref().and_then(|name| name.text());
             (written.unwrap_or(task.kind.name).to_owned(), "")
         } else {
-            (self.look(place, item, |scope| title(task, scope)), id)
+            (
+                self.look(place, item, |names| title(task, &names.scope())),
+                id,
+            )
         };
         ResourceReport {
             position: place.position,

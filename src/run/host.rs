@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::playbook::{Globals, HostNames, Play, TagFilter};
+use crate::playbook::{Globals, HostNames, Play, Shared, TagFilter};
 use crate::protocol::{Begin, HandlerName, Message, Task};
 use crate::report::{ErrorClass, Gathering, HostError, Progress, ResourceReport};
 use crate::resource::AnyResource;
@@ -25,6 +25,7 @@ use super::{HostSoFar, Options};
 /// What one conversation is about.
 pub(super) struct Context<'c> {
     pub globals: &'c Globals<'c>,
+    pub shared: &'c Shared,
     pub names: &'c HostNames,
     pub options: &'c Options,
     pub begin: Begin,

@@ -174,7 +174,7 @@ impl Drive<'_, '_, '_> {
         let decide = async |drive: &mut Self, key: &'static str, list: &[Node]| {
             Ok::<_, Lost>(
                 match drive
-                    .settle(place, item, |scope| conditions(key, list, scope))
+                    .settle(place, item, |names| conditions(key, list, &names.scope()))
                     .await?
                 {
                     Settled::Value(decided) => Ok(decided),

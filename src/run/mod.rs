@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::diagnostic::Diagnostic;
 use crate::inventory::HostName;
 use crate::journal::Journal;
-use crate::playbook::{Globals, Playbook, Serial, Share, TagFilter};
+use crate::playbook::{Globals, Playbook, Serial, Share, Shared, TagFilter};
 use crate::protocol::{Begin, Claim, Declared, HandlerName, Mode};
 use crate::report::{Batches, Command, CutShort, Gathering, HostReport, Keep, Progress, RunReport};
 use crate::resource::AnyResource;
@@ -170,6 +170,8 @@ pub struct Run<'w> {
     stages: Vec<Stage<'w>>,
     /// Of all plays, by their names on the hosts.
     handlers: BTreeSet<HandlerName>,
+    /// What tasks come to, for all hosts on which it is the same.
+    shared: Shared,
     id: String,
 }
 
@@ -200,6 +202,7 @@ impl<'w> Run<'w> {
             options,
             stages,
             handlers,
+            shared: Shared::default(),
             id,
         })
     }
@@ -397,6 +400,7 @@ impl<'w> Run<'w> {
         let ownership = self.options.ownership.as_ref();
         let context = Context {
             globals: self.work.globals,
+            shared: &self.shared,
             names: &assignment.names,
             options: &self.options,
             begin: Begin {
