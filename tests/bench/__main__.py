@@ -26,11 +26,11 @@ SECTIONS = ["peers", "shares", "hosts", "resources", "thousands", "distance", "c
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="without the slow tools, fewer hosts and rounds")
+    parser.add_argument("--quick", action="store_true", help="without the slow tools, and with fewer hosts")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="this part; may be given again")
     parser.add_argument("--hosts", type=int, default=10, help="beside other tools (default 10)")
     parser.add_argument("--forks", type=int, default=10, help="hosts at once, for all tools (default 10)")
-    parser.add_argument("--rounds", type=int, help="default 5; 3 with --quick")
+    parser.add_argument("--rounds", type=int, default=3, help="in which all take turns (default 3)")
     parser.add_argument("--write", type=Path, help="write the document here")
     parser.add_argument("--fleet", type=Path, default=ROOT / "target/release/fleet", help="the executable")
     return parser.parse_args()
@@ -44,8 +44,7 @@ def main() -> int:
     if not executable.exists():
         say(f"{executable} is missing: `make build` makes it")
         return 1
-    rounds = asked.rounds or (3 if asked.quick else 5)
-    forks = asked.forks
+    forks, rounds = asked.forks, asked.rounds
 
     def beside() -> Section:
         with Loopback(asked.hosts) as hosts:
