@@ -6,17 +6,25 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use fleet::protocol::{Message, wire};
 use rustix::fs::Mode;
 use rustix::stdio::{dup2_stdout, stderr, stdin, stdout};
 
+const BY_HAND: &str = "fleet-helper is started by fleet; run `fleet --help`";
+
 fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    let work = match (words.next().as_deref(), words.next()) {
-        (Some("serve"), None) => serve,
-        (Some("watch"), None) => watch,
-        _ => return complain("fleet-helper is started by fleet; run `fleet --help`", 2),
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let ended = match words[..] {
+        ["serve"] => serve(None),
+        ["serve", first] => match wire::decode(first.as_bytes()) {
+            Ok(first) => serve(Some(first)),
+            Err(_) => return complain(BY_HAND, 2),
+        },
+        ["watch"] => watch(),
+        _ => return complain(BY_HAND, 2),
     };
-    match work() {
+    match ended {
         Ok(code) => code,
         Err(error) => complain(&format!("fleet-helper: {error}"), 1),
     }
@@ -28,7 +36,9 @@ fn watch() -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(ExitCode::from(watched.status()))
 }
 
-fn serve() -> Result<ExitCode, Box<dyn std::error::Error>> {
+/// Holds the conversation. What the controller says first may be an argument: it is there at once,
+/// where sshd lets nothing through to stdin before the controller has heard that this runs.
+fn serve(first: Option<Message>) -> Result<ExitCode, Box<dyn std::error::Error>> {
     // The protocol gets descriptors of its own and stdout becomes stderr, so that nothing that
     // prints by mistake can break the stream.
     let reader = own(stdin())?;
@@ -36,7 +46,7 @@ fn serve() -> Result<ExitCode, Box<dyn std::error::Error>> {
     dup2_stdout(stderr())?;
     // Programs that kinds start inherit this. fleet's own files get their mode explicitly.
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
-    fleet::reconcile::serve(reader, writer, &state_directory()?)?;
+    fleet::reconcile::serve(reader, writer, first, &state_directory()?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -72,6 +72,13 @@ impl Link {
         }
     }
 
+    /// With a message that came another way, before all others.
+    #[must_use]
+    pub fn having_heard(mut self, first: Option<Message>) -> Self {
+        self.queue.extend(first.map(|first| (0, first)));
+        self
+    }
+
     /// CPU time of the helper since the conversation began, in milliseconds.
     pub(crate) fn cpu_ms(&self) -> u64 {
         facts::cpu_ms().saturating_sub(self.cpu_before)

@@ -25,6 +25,7 @@ pub enum ServeError {
 
 /// Holds one conversation: greets, works through the tasks as they come, says goodbye; and again
 /// for the next play, if the controller has told it to wait for one.
+/// `first` is what the controller has said before all that comes from `reader`.
 /// `state` is fleet's own directory on the host; it is made when something must be kept.
 ///
 /// # Errors
@@ -32,9 +33,10 @@ pub enum ServeError {
 pub fn serve(
     reader: impl Read + AsFd + 'static,
     writer: impl Write + 'static,
+    first: Option<Message>,
     state: &Path,
 ) -> Result<(), ServeError> {
-    let mut link = Link::new(reader, writer);
+    let mut link = Link::new(reader, writer).having_heard(first);
     greet(&mut link)?;
     let mut begin = match link.receive() {
         Ok(Some(Message::Begin(begin))) => begin,

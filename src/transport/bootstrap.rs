@@ -38,8 +38,9 @@ enum Marker {
 
 impl Bootstrap {
     /// A script with a nonce of its own. `directory` is where the helper is kept on the host;
-    /// without one, `/var/lib/fleet` for root and `~/.cache/fleet` for others.
-    pub(super) fn new(helpers: &Helpers, directory: Option<&str>) -> Self {
+    /// without one, `/var/lib/fleet` for root and `~/.cache/fleet` for others. `first` is a line
+    /// for the helper.
+    pub(super) fn new(helpers: &Helpers, directory: Option<&str>, first: Option<&str>) -> Self {
         let nonce = format!("{:016x}", fastrand::u64(..));
         let mut known = String::new();
         for (architecture, helper) in helpers.iter() {
@@ -55,7 +56,9 @@ impl Bootstrap {
             .join("\n")
             .replace("@NONCE@", &nonce)
             .replace("\"@HELPERS@\") sha256= ;;\n", &known)
-            .replace("@DIRECTORY@", &quote(directory.unwrap_or_default()));
+            .replace("@DIRECTORY@", &quote(directory.unwrap_or_default()))
+            // Last, as it may hold any text.
+            .replace("@FIRST@", &first.map(quote).unwrap_or_default());
         Self { nonce, script }
     }
 
@@ -89,22 +92,17 @@ impl Bootstrap {
     }
 
     /// Brings the far side from the script to the helper and waits for its first word. Each wait
-    /// takes at most `patience`. `first` is a line for the helper, or nothing.
+    /// takes at most `patience`.
     pub(super) async fn start(
         &self,
         mut channel: Channel,
         mut process: Process,
         helpers: &Helpers,
         password: Option<&Secret>,
-        first: &[u8],
         patience: Duration,
     ) -> Result<Channel, Unreachable> {
-        let talk = Talk {
-            password,
-            first,
-            patience,
-        };
-        match self.talk(&mut channel, &mut process, helpers, &talk).await {
+        let talked = self.talk(&mut channel, &mut process, helpers, password, patience);
+        match talked.await {
             Ok(()) => Ok(channel.with(process)),
             Err(Stop::Reason(reason)) => {
                 process.abandon();
@@ -136,20 +134,10 @@ impl Bootstrap {
         channel: &mut Channel,
         process: &mut Process,
         helpers: &Helpers,
-        talk: &Talk<'_>,
+        password: Option<&Secret>,
+        patience: Duration,
     ) -> Result<(), Stop> {
-        let Talk {
-            password,
-            first,
-            patience,
-        } = *talk;
         let (sender, receiver) = channel.split();
-        // Said before anybody asks, it is there when the helper is: one round trip less. Where
-        // sudo asks for a password, it would be taken for one.
-        let mut said = password.is_none() && !first.is_empty();
-        if said {
-            hand_over(sender, [first], patience).await?;
-        }
         let mut noise = NOISE;
         let mut answered = 0;
         // One deadline for all noise together, set anew only when there was progress.
@@ -190,13 +178,10 @@ impl Bootstrap {
                     let Some(helper) = helpers.get(&architecture) else {
                         return Err(Stop::Reason(no_helper(&architecture)));
                     };
-                    // The script throws one line away.
-                    let thrown_away = if said { "" } else { "\n" };
                     let packed = helper.packed().await;
-                    let head = format!("{thrown_away}{}\n", packed.len());
+                    let head = format!("{}\n", packed.len());
                     let pieces = std::iter::once(head.as_bytes()).chain(packed.chunks(PIECE));
                     hand_over(sender, pieces, patience).await?;
-                    said = false;
                     deadline = Instant::now() + patience;
                 }
                 Some(Marker::Foreign(architecture)) => {
@@ -206,9 +191,6 @@ impl Bootstrap {
                     return Err(Stop::Reason(Unreachable::new(Class::Helper, text)));
                 }
             }
-        }
-        if !said {
-            hand_over(sender, [first], patience).await?;
         }
         match timeout_at(deadline, receiver.has_more()).await {
             Ok(Ok(true)) => Ok(()),
@@ -232,13 +214,6 @@ impl Bootstrap {
             _ => None,
         }
     }
-}
-
-/// What is said to the script and to those before and behind it.
-struct Talk<'a> {
-    password: Option<&'a Secret>,
-    first: &'a [u8],
-    patience: Duration,
 }
 
 /// Writes all of it. If the far side has stopped reading, its marker says why.
@@ -308,7 +283,7 @@ mod tests {
     use super::*;
 
     fn bootstrap() -> Bootstrap {
-        Bootstrap::new(&Helpers::default(), Some("/x y'z"))
+        Bootstrap::new(&Helpers::default(), Some("/x y'z"), Some("{\"it's\"}"))
     }
 
     #[test]
@@ -316,6 +291,7 @@ mod tests {
         let script = bootstrap().script;
         assert!(!script.contains('@') && !script.contains("# "), "{script}");
         assert!(script.contains("directory='/x y'\\''z'"), "{script}");
+        assert!(script.ends_with("serve '{\"it'\\''s\"}'"), "{script}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 # Runs on the host, in any POSIX shell, before anything else: finds or takes the helper, verifies
-# it and becomes it. The controller fills in @NONCE@, @DIRECTORY@ and @HELPERS@; it speaks first:
-#   fleet:<nonce>:need <architecture>  then stdin: the size, a line feed, the bytes as gzip packs them;
-#                                      what stood there before, one line for the helper, is thrown away
+# it and becomes it. The controller fills in @NONCE@, @DIRECTORY@, @HELPERS@
+# and @FIRST@, the first message for the helper; the script speaks first:
+#   fleet:<nonce>:need <architecture>  then stdin: the size, a line feed, the bytes as gzip packs them
 #   fleet:<nonce>:run                  from here on stdin and stdout are the helper's
 #   fleet:<nonce>:foreign <architecture>, fleet:<nonce>:error <text>  then it ends
 say() { printf "fleet:@NONCE@:%s\n" "$*"; }
@@ -39,7 +39,7 @@ if ! genuine "$helper"; then
   trap "rm -f \"\$upload\"" EXIT
   trap "exit 1" HUP INT TERM
   say need "$arch"
-  read -r _ && read -r size || exit 1
+  read -r size || exit 1
   head -c "$size" | gzip -dc >"$upload" || die "cannot write the helper to $directory"
   genuine "$upload" || die "the helper arrived damaged in $directory"
   { chmod 0700 "$upload" && mv -f "$upload" "$helper"; } || die "cannot keep the helper as $helper"
@@ -53,4 +53,4 @@ fi
 [ -x "$helper" ] || die "$directory is mounted noexec: the helper cannot run there"
 umask "$mask"
 say run
-exec "$helper" serve
+exec "$helper" serve @FIRST@

@@ -180,7 +180,8 @@ impl Transport {
 
     /// Starts the helper on a host and returns the conversation with it, its first event
     /// ([`Hello`](crate::protocol::Event::Hello)) still to be read. `first` is what the helper
-    /// finds said when it starts: waiting for its greeting would cost a round trip.
+    /// finds said when it starts: waiting for its greeting would cost a round trip. On the host
+    /// everybody can see it, as an argument.
     ///
     /// # Errors
     /// Why that did not come about. Nothing was changed on the host, except that it may have the
@@ -190,14 +191,19 @@ impl Transport {
         target: &Target,
         first: Option<&Message>,
     ) -> Result<Channel, Unreachable> {
-        let first = first.map(wire::encode).unwrap_or_default();
+        let first = first.map(wire::encode);
         if let Some(StandIn(answer)) = &self.stand_in {
             let mut channel = answer(target);
             // That it has ended shows when it is heard.
-            let _ = channel.split().0.write(&first).await;
+            let _ = channel.split().0.write(&first.unwrap_or_default()).await;
             return Ok(channel);
         }
-        let bootstrap = Bootstrap::new(&self.helpers, self.options.helper_directory.as_deref());
+        let first = first.as_deref().map(String::from_utf8_lossy);
+        let bootstrap = Bootstrap::new(
+            &self.helpers,
+            self.options.helper_directory.as_deref(),
+            first.as_deref().map(str::trim_end),
+        );
         let become_ = target.become_.as_ref();
         let password = self
             .options
@@ -241,7 +247,6 @@ impl Transport {
                 process,
                 &self.helpers,
                 password,
-                &first,
                 self.options.start_timeout,
             )
             .await

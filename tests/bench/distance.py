@@ -87,7 +87,7 @@ def measure(executable: Path, count: int, forks: int, rounds: int) -> Section:
     text = (
         f"{peers.RESOURCES} resources on each host, each host behind a proxy that delays every byte: "
         f"{1000 * ROUND_TRIP:.0f} ms there and back. Median of {rounds} rounds. One round trip is the plan's: "
-        "it follows the facts. What is said first is said before the host greets, and the end is said with "
+        "it follows the facts. What is said first comes with the command, and the end is said with "
         "the last task. The rest is work: of one host, and of several that share the processors with "
         "fleet and with the proxies.\n\n"
         + table(["", "`ssh host true`", "facts", "check", "check − `ssh host true`, in round trips"], rows)

@@ -15,8 +15,8 @@ mod host_keys;
 mod ssh_options;
 mod unreachable;
 
-/// A helper that says hello, does what `body` says and ends when told to. A script, so that these
-/// tests do not depend on what the real one does.
+/// A helper that says hello, does what `body` says and ends when told to, at once or later. A
+/// script, so that these tests do not depend on what the real one does.
 fn helper(body: &str) -> (TempDir, Helpers) {
     let hello = Event::Hello {
         facts: Box::<Facts>::default(),
@@ -24,7 +24,8 @@ fn helper(body: &str) -> (TempDir, Helpers) {
     let hello = serde_json::to_string(&hello).unwrap();
     let script = format!(
         "#!/bin/sh\n[ \"$1\" = serve ] || exit 9\nprintf '%s\\n' '{hello}'\n{body}\n\
-         while read -r line; do\n  case $line in\n  *'\"end\"'*) break ;;\n  esac\ndone\n\
+         line=${{2-}}\nwhile :; do\n  case $line in\n  *'\"end\"'*) break ;;\n  esac\n  \
+         read -r line || break\ndone\n\
          printf '%s\\n' '{{\"event\":\"done\",\"cpu_ms\":0}}'\n"
     );
     let directory = tempfile::tempdir().unwrap();
