@@ -23,6 +23,15 @@ pub(crate) struct Beside {
     name: &'static str,
 }
 
+/// What a machine has of its own.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Everything but a kernel; a virtual machine where this computer cannot run containers.
+    Container,
+    /// A kernel and disks too.
+    Vm,
+}
+
 /// What one run of fleet left.
 #[must_use = "insist on the exit status"]
 pub(crate) struct Run {
@@ -37,7 +46,21 @@ impl Machine {
     /// Takes the machine and puts it back to what it was right after its first boot.
     pub(crate) fn pristine() -> Self {
         let machine = Self::taken();
-        succeed(lab("reset").arg(Self::NAME));
+        succeed(&mut reset_to(Kind::Container));
+        machine
+    }
+
+    /// The same with a kernel of its own. Only tests in `on_vm` may want one: the others run where
+    /// machines are cheap.
+    pub(crate) fn pristine_vm() -> Self {
+        Self::pristine_vm_with("")
+    }
+
+    /// The same, its kernel started with these arguments.
+    pub(crate) fn pristine_vm_with(kernel_arguments: &str) -> Self {
+        let machine = Self::taken();
+        let mut reset = reset_to(Kind::Vm);
+        succeed(reset.env("FLEET_LAB_KERNEL_ARGS", kernel_arguments));
         machine
     }
 
@@ -46,9 +69,10 @@ impl Machine {
     pub(crate) fn with(tasks: &str) -> Self {
         let snapshot = snapshot_of(tasks);
         let machine = Self::taken();
-        let kept = lab("reset").args(["--to", &snapshot, Self::NAME]).output();
-        if !kept.unwrap().status.success() {
-            succeed(lab("reset").arg(Self::NAME));
+        let kind = Kind::Container.name();
+        let kept = ["--kind", kind, "--to", &snapshot, Self::NAME];
+        if !lab("reset").args(kept).output().unwrap().status.success() {
+            succeed(&mut reset_to(Kind::Container));
             let playbook = machine.playbook(tasks);
             let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
             succeed(lab("snapshot").args([&snapshot, Self::NAME]));
@@ -99,7 +123,7 @@ impl Machine {
         command
     }
 
-    /// Runs fleet, in release as users have it, on the lab's inventory.
+    /// Runs fleet on the lab's inventory.
     pub(crate) fn fleet(&self, arguments: &[&str]) -> Run {
         self.fleet_reading("", arguments)
     }
@@ -167,12 +191,23 @@ impl Machine {
     }
 }
 
+impl Kind {
+    /// What the lab calls it here.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Container if std::env::var_os("FLEET_LAB_NO_CONTAINERS").is_none() => "container",
+            Self::Container | Self::Vm => "vm",
+        }
+    }
+}
+
 impl Beside {
     /// Boots it.
     pub(crate) fn up(name: &'static str) -> Self {
         // First, so that it goes down again when it does not come up as it should.
         let beside = Self { name };
-        succeed(lab("up").args(["--fresh", name]));
+        let kind = Kind::Container.name();
+        succeed(lab("up").args(["--fresh", "--kind", kind, name]));
         beside
     }
 
@@ -320,9 +355,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// fleet in release, as users have it.
+/// Where fleet and its helper are that the tests try.
+fn programs() -> PathBuf {
+    std::env::var_os("FLEET_BIN").map_or_else(|| root().join("target/release"), PathBuf::from)
+}
+
 pub(crate) fn fleet() -> Command {
-    let mut command = Command::new(root().join("target/release/fleet"));
+    let mut command = Command::new(programs().join("fleet"));
     command.current_dir(root());
     command
 }
@@ -330,7 +369,7 @@ pub(crate) fn fleet() -> Command {
 /// A name for what these tasks make, done by this build of fleet.
 fn snapshot_of(tasks: &str) -> String {
     let mut hasher = DefaultHasher::new();
-    let helper = std::fs::metadata(root().join("target/release/fleet-helper-x86_64")).unwrap();
+    let helper = std::fs::metadata(programs().join("fleet-helper-x86_64")).unwrap();
     (tasks, helper.modified().unwrap()).hash(&mut hasher);
     format!("made-{:016x}", hasher.finish())
 }
@@ -340,6 +379,12 @@ pub(crate) fn lab(script: &str) -> Command {
     let mut command = Command::new(root().join("tests/lab").join(script));
     command.env("FLEET_LAB_STATE", state());
     command
+}
+
+fn reset_to(kind: Kind) -> Command {
+    let mut reset = lab("reset");
+    reset.args(["--kind", kind.name(), Machine::NAME]);
+    reset
 }
 
 #[track_caller]

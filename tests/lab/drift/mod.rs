@@ -1,8 +1,7 @@
 //! Drifts planted on real machines: each is found as what it is, nothing is found that was not
 //! planted, and what can be repaired is.
 //!
-//! The drifts are data (`host-drifts.yml`, `docker-drifts.yml`); `README.md` says what the words
-//! in there mean. They are planted on top of each other, and there is a check after every twenty,
+//! The drifts are data (`*-drifts.yml`); `README.md` says what the words in there mean. They are planted on top of each other, and there is a check after every twenty,
 //! or after each. Where the next drift is about something that has drifted already, it waits for the
 //! next round.
 //! So the last check of the first round is that of everything that can stand together. A round ends
@@ -16,56 +15,16 @@ use crate::host_state::{quiet, same, state};
 use crate::machine::{Machine, Run};
 
 mod case;
-mod packages;
+pub(crate) mod packages;
 mod shell;
 mod table;
 
 use case::{Drift, Repair};
-use packages::Packages;
 use shell::Shell;
 use table::Row;
 
-#[test]
-fn on_the_host() {
-    let machine = Machine::pristine();
-    let packages = Packages::build(&machine);
-    let variables = packages.variables().to_string();
-    let _ = machine
-        .fleet(&[
-            "apply",
-            "tests/lab/drift/packages.yml",
-            "-y",
-            "-e",
-            &variables,
-        ])
-        .exits(0);
-    play(
-        &machine,
-        "host",
-        "tests/lab/drift/host.yml",
-        &["-e", &variables],
-    );
-}
-
-#[test]
-fn on_the_docker_host() {
-    let machine = Machine::pristine();
-    let plays = ["playbooks/host-init.yml", "tests/lab/drift/docker.yml"];
-    let plays = plays.map(|path| std::fs::read_to_string(path).unwrap());
-    let playbook = machine.write("docker-host.yml", &plays.concat());
-    let audit = serde_json::json!({
-        "docker_audit_registries": [
-            machine.variable("lab_registry")["host"],
-            "docker.io/base/*",
-            "docker.io/app/*",
-        ],
-        "docker_audit_published_ports": [8080],
-    });
-    play(&machine, "docker", &playbook, &["-e", &audit.to_string()]);
-}
-
 /// Plants the drifts of one file on a machine that the playbook has made.
-fn play(machine: &Machine, name: &str, playbook: &str, variables: &[&str]) {
+pub(crate) fn play(machine: &Machine, name: &str, playbook: &str, variables: &[&str]) {
     let inventory = machine.fleet(&["inventory", "--host", "node1"]).exits(0);
     let file = format!("tests/lab/drift/{name}-drifts.yml");
     let mut drifts = Drift::read(Path::new(&file), &inventory.json());

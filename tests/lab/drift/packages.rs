@@ -24,13 +24,13 @@ const DECLARED: [(&str, &str); 8] = [
 const PLANTED: [&str; 3] = ["newer-2", "older-1", "doubled-2"];
 
 /// Packages that are there as long as this is.
-pub(super) struct Packages {
+pub(crate) struct Packages {
     directory: TempDir,
 }
 
 impl Packages {
     /// Builds and signs them.
-    pub(super) fn build(machine: &Machine) -> Self {
+    pub(crate) fn build(machine: &Machine) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let names = DECLARED.map(|(name, _)| name).join(" ");
         for version in ["1", "2"] {
@@ -61,7 +61,7 @@ impl Packages {
     }
 
     /// What host.yml and packages.yml want to know of them.
-    pub(super) fn variables(&self) -> Value {
+    pub(crate) fn variables(&self) -> Value {
         let declared = DECLARED.map(|(name, version)| {
             let src = self.path(&format!("{name}-{version}"));
             let sha256 = Sha256::of(&std::fs::read(&src).unwrap()).to_string();

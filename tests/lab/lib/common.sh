@@ -32,6 +32,10 @@ check_name() {
     [[ $1 =~ ^[a-z][a-z0-9-]{0,30}$ ]] || die "'$1' is not a machine name: want lower case letters, digits and '-'"
 }
 
+check_kind() {
+    [[ $1 == container || $1 == vm ]] || die "'$1' is no kind of machine: container or vm"
+}
+
 # One short hash of the names and contents of files and directories, and of any `=text` arguments.
 # Keeps working when a checkout moves: only the names below tests/lab count.
 hash_of() {
@@ -74,3 +78,16 @@ artifact() {
     fi
     printf '%s\n' "$dir"
 }
+
+# A port on the loopback that nothing answers on, below the range the kernel gives to outgoing connections.
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 12000))
+        (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
+# A number of N hex digits that is always the same for a name.
+digits_of() { printf '%s' "fleet-lab $1" | sha256sum | cut -c1-"$2"; }

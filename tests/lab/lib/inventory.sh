@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The inventory of the machines that run, for fleet and for Ansible alike. Sourced after machines.sh and registry.sh.
+# The inventory of the machines that run, for fleet and for Ansible alike. Sourced by lab.sh.
 
 # write_inventory writes hosts.yml, group_vars and the known_hosts file they point to; without machines it removes them.
 write_inventory() {
@@ -7,7 +7,7 @@ write_inventory() {
     (
         flock 8
         if [[ -z $(running) ]]; then
-            rm -f "$LAB_INVENTORY/hosts.yml" "$LAB_INVENTORY"/group_vars/{all,lab}.yml "$LAB_STATE/known_hosts"
+            rm -f "$LAB_INVENTORY/hosts.yml" "$LAB_INVENTORY"/group_vars/{all,lab,container,vm}.yml "$LAB_STATE/known_hosts"
             exit 0
         fi
         mkdir -p "$LAB_INVENTORY/group_vars"
@@ -15,7 +15,10 @@ write_inventory() {
         hosts_yml | replace "$LAB_INVENTORY/hosts.yml"
         # Only `up` knows the packages; `down` leaves what `up` wrote.
         [[ -z ${LAB_RPMS:-} ]] || group_vars_yml | replace "$LAB_INVENTORY/group_vars/all.yml"
-        replace "$LAB_INVENTORY/group_vars/lab.yml" <"$LAB_DIR/standard-host.yml"
+        local group
+        for group in lab container vm; do
+            replace "$LAB_INVENTORY/group_vars/$group.yml" <"$LAB_DIR/standard-host/$group.yml"
+        done
     ) 8>"$LAB_STATE/inventory.lock"
 }
 
@@ -30,19 +33,32 @@ known_hosts() {
 }
 
 hosts_yml() {
-    local name
+    local kind name
     echo "# Written by tests/lab/up."
     echo "lab:"
-    echo "  hosts:"
-    for name in $(running); do
-        cat <<YAML
-    $name:
-      ansible_host: 127.0.0.1
-      ansible_port: $(cat "$LAB_STATE/$name/port")
-      ansible_user: root
-      ansible_ssh_private_key_file: "$LAB_STATE/$name/id_ed25519"
-      ansible_ssh_common_args: "-o UserKnownHostsFile=$LAB_STATE/known_hosts -o StrictHostKeyChecking=yes"
+    echo "  children:"
+    for kind in container vm; do
+        echo "    $kind:"
+        echo "      hosts:"
+        for name in $(running); do
+            [[ $(kind_of "$name") == "$kind" ]] || continue
+            cat <<YAML
+        $name:
+          ansible_host: 127.0.0.1
+          ansible_port: $(cat "$LAB_STATE/$name/port")
+          ansible_user: root
+          ansible_ssh_private_key_file: "$LAB_STATE/$name/id_ed25519"
+          ansible_ssh_common_args: "-o UserKnownHostsFile=$LAB_STATE/known_hosts -o StrictHostKeyChecking=yes"
 YAML
+        done
+    done
+}
+
+# inventory_is_current NAME…: it was written after these machines got their ports.
+inventory_is_current() {
+    local name
+    for name; do
+        [[ $LAB_INVENTORY/hosts.yml -nt $LAB_STATE/$name/port ]] || return 1
     done
 }
 

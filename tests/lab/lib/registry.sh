@@ -1,8 +1,15 @@
 # shellcheck shell=bash
-# The registry of one state directory. Sourced after qemu.sh and machines.sh; starting it wants what `prepare` sets.
+# The registry of one state directory. Sourced by lab.sh; starting it wants what `prepare` sets.
 # Its directory holds: storage, origin (what it was made from), config.yml, port, registry.log, and while it runs: pid.
 # It cannot be taken for a machine's: their names have no dot.
 LAB_REGISTRY=$LAB_STATE/registry.d
+
+# The port is chosen once: machines have it in their configuration.
+registry_port() {
+    mkdir -p "$LAB_REGISTRY"
+    [[ -e $LAB_REGISTRY/port ]] || free_port >"$LAB_REGISTRY/port"
+    cat "$LAB_REGISTRY/port"
+}
 
 # The recorded process is there and still is the registry that was started for this directory.
 registry_is_up() {
@@ -11,13 +18,13 @@ registry_is_up() {
     tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$LAB_REGISTRY/config.yml"
 }
 
-# start_registry runs it unless it is up. What was pushed stays, and so does the port: machines have it in their configuration.
+# start_registry runs it unless it is up. What was pushed stays, and so does the port.
 start_registry() {
     local tries origin="$LAB_CONTAINERS $LAB_REGISTRY_KEYS"
     # The variables name the keys and images of this recipe; a registry by another one would contradict them.
     [[ $(cat "$LAB_REGISTRY/origin" 2>/dev/null) == "$origin" ]] || renew_registry "$origin"
     registry_is_up && return
-    [[ -e $LAB_REGISTRY/port ]] || free_port >"$LAB_REGISTRY/port"
+    registry_port >/dev/null
     registry_config >"$LAB_REGISTRY/config.yml"
     # Locks must not outlive us in it, nor a Ctrl-C end it.
     setsid "$LAB_CONTAINERS/docker-registry" serve "$LAB_REGISTRY/config.yml" \

@@ -1,6 +1,6 @@
 //! What is refused: the exact words, and a host that is as it was.
 
-use crate::containers::{LOGIN, apply, refused_by, with_engine};
+use super::containers::{LOGIN, apply, refused_by, with_engine};
 use crate::host_state;
 use crate::machine::Machine;
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Running one guest: start it, talk to its monitor, wait for its ssh, end it. Sourced after common.sh.
-# A machine's directory holds: root.qcow2 and data.qcow2 (disks), identity.tar, vmlinuz and initrd (links into the image),
-# known_hosts.d (its host key), and while it runs: pid, port, monitor.sock, serial.log.
+# Machines with a kernel of their own, under qemu. Sourced by lab.sh; machines.sh calls the functions named vm_….
+# Besides what every machine has, a directory holds: root.qcow2 and data.qcow2 (disks), vmlinuz and initrd (links into the
+# image), and while the machine runs: monitor.sock, serial.log.
 
 # /dev/kvm may exist and be unusable: it needs the CPU's flag and must open.
 accelerator() {
@@ -13,34 +13,14 @@ accelerator() {
 }
 
 # What a snapshot depends on besides its recipe: it loads only into the same qemu on the same kind of CPU.
-machine_kind() {
+vm_kind() {
     qemu-system-x86_64 --version | head -n 1
     accelerator
     [[ $(accelerator) != kvm ]] || grep -m 1 '^model name' /proc/cpuinfo
 }
 
-# A number of N hex digits that is always the same for a name.
-digits_of() { printf '%s' "fleet-lab $1" | sha256sum | cut -c1-"$2"; }
-
-# is_running DIR: the recorded process is there and still is the qemu that was started for this directory.
-is_running() {
-    local pid
-    pid=$(cat "$1/pid" 2>/dev/null) || return 1
-    tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$1/pid"
-}
-
-# A port on the loopback that nothing answers on, below the range the kernel gives to outgoing connections.
-free_port() {
-    local port
-    while :; do
-        port=$((20000 + RANDOM % 12000))
-        (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-    done
-    echo "$port"
-}
-
-# start DIR NAME [QEMU-ARG…] runs the guest in the background.
-start() {
+# vm_start DIR NAME [QEMU-ARG…] runs it in the background.
+vm_start() {
     local dir=$1 name=$2 mac id tries port
     shift 2
     id=$(digits_of "$name" 32)
@@ -88,37 +68,56 @@ monitor() {
     die "qemu monitor: $2: $answer"
 }
 
-# guest_ssh DIR NAME USER [CMD…] with the host key that is known beforehand and nothing of the caller's configuration. A guest
-# that has just booted, beside others, may take long to greet; who only tries sets connect_timeout.
-guest_ssh() {
-    local dir=$1 name=$2 user=$3
-    shift 3
-    ssh -F none -i "$dir/id_ed25519" -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$dir/host_key" \
-        -o "HostKeyAlias=$name" -o LogLevel=ERROR -o "ConnectTimeout=${connect_timeout:-60}" -p "$(cat "$dir/port")" "$user@127.0.0.1" "$@"
+
+# vm_pid_is DIR PID: this process is the qemu that was started for this directory.
+vm_pid_is() { tr '\0' '\n' 2>/dev/null <"/proc/$2/cmdline" | grep -qxF "$1/pid"; }
+
+# vm_hash NAME: what the saved first boot depends on.
+vm_hash() { hash_of machine lib/vm.sh "=$LAB_IMAGE $(vm_kind) ${FLEET_LAB_KERNEL_ARGS:-}"; }
+
+# vm_build DIR NAME boots it for the first time and saves it running: root.qcow2 (with the snapshot `pristine`), data.qcow2.
+# Every later start begins from that snapshot.
+vm_build() {
+    local dir=$1 name=$2 seconds=${FLEET_LAB_BOOT_TIMEOUT:-240} started=$SECONDS
+    echo "${FLEET_LAB_KERNEL_ARGS:-}" >"$dir/kernel-arguments"
+    ln -s "$LAB_IMAGE/vmlinuz" "$LAB_IMAGE/initrd" "$dir/"
+    qemu-img create -q -f qcow2 -b "$LAB_IMAGE/root.img" -F raw "$dir/root.qcow2"
+    qemu-img create -q -f qcow2 "$dir/data.qcow2" 4G
+    # shellcheck disable=SC2064 # now: the directory is renamed before the end
+    trap "stop '$dir'" EXIT
+    vm_start "$dir" "$name"
+    wait_for_ssh "$dir" "$name" "$seconds"
+    say "$name: booted in $((SECONDS - started)) s"
+    # Snapshot a machine at rest: all units started, nothing failed, caches on disk.
+    guest_ssh "$dir" "$name" root "timeout $seconds systemctl is-system-running --wait || { systemctl --failed; exit 1; }; sync"
+    sleep 1
+    monitor "$dir" 'savevm pristine'
+    stop "$dir"
+    rm -f "$dir"/{pid,port,monitor.sock,serial.log,qemu.log,ssh.log}
 }
 
-# wait_for_ssh DIR NAME SECONDS sets the guest's clock as soon as it answers: after a restore it stands at the snapshot's.
-wait_for_ssh() {
-    local dir=$1 name=$2 deadline=$((SECONDS + $3)) connect_timeout=5
-    until guest_ssh "$dir" "$name" root "date -s @$(date +%s.%N)" </dev/null >/dev/null 2>"$dir/ssh.log"; do
-        if ! is_running "$dir" || ((SECONDS >= deadline)); then
-            tail -n 20 "$dir/serial.log" "$dir/qemu.log" "$dir/ssh.log" >&2
-            die "$name: no ssh within $3 s; above: the end of its console and of the last attempt"
-        fi
-        sleep 0.2
-    done
+# vm_fits DIR: a kernel that runs has the arguments it was started with.
+vm_fits() { [[ $(<"$1/kernel-arguments") == "${FLEET_LAB_KERNEL_ARGS:-}" ]]; }
+
+vm_boot() { vm_start "$1" "$2" -loadvm pristine; }
+
+# After a restore the clock stands at the snapshot's.
+vm_ready() { guest_ssh "$1" "$2" root "date -s @$(date +%s.%N)"; }
+
+vm_logs() { printf '%s\n' "$1/serial.log" "$1/qemu.log"; }
+
+vm_reset() {
+    monitor "$1" "loadvm $3"
+    # loadvm leaves a guest that was paused paused.
+    monitor "$1" cont
 }
 
-# stop DIR ends the guest like a power cut and waits until the process is gone.
-stop() {
-    local pid tries
-    is_running "$1" || return 0
-    pid=$(cat "$1/pid")
-    kill "$pid" 2>/dev/null || true
-    for tries in {1..100}; do
-        is_running "$1" || return 0
-        sleep 0.1
-        ((tries != 50)) || kill -9 "$pid" 2>/dev/null || true
-    done
-    die "qemu $pid does not end"
-}
+vm_power_cut() { monitor "$1" system_reset; }
+
+vm_snapshot() { monitor "$1" "savevm $3"; }
+
+# vm_forward DIR ADDRESS:PORT PORT-THERE
+vm_forward() { monitor "$1" "hostfwd_add net tcp:$2-:$3"; }
+
+# Ends like a power cut.
+vm_stop() { end_process "$(<"$1/pid")" vm_pid_is "$1"; }

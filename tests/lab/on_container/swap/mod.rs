@@ -13,13 +13,13 @@ use std::time::Duration;
 use load::{Counts, Load};
 use world::{BLUE, GREEN, World};
 
-#[path = "../../swap/balancer.rs"]
+#[path = "../../../swap/balancer.rs"]
 #[allow(
     dead_code,
     reason = "shared with the loopback tests, which use all of it"
 )]
 mod balancer;
-#[path = "../../swap/load.rs"]
+#[path = "../../../swap/load.rs"]
 #[allow(
     dead_code,
     reason = "shared with the loopback tests, which use all of it"

@@ -6,14 +6,16 @@
 
 use serde_json::Value;
 
+use crate::drift;
 use crate::host_state::{quiet, same, state};
+use crate::limits::Limits;
 use crate::machine::{Machine, Run};
 
 const PLAYBOOK: &str = "playbooks/host-init.yml";
 
 #[test]
 fn one_apply_makes_an_empty_machine_a_standard_host() {
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     a_plan_of_the_empty_host_is_whole_and_touches_nothing(&machine);
 
     let _ = apply(&machine);
@@ -29,6 +31,7 @@ fn one_apply_makes_an_empty_machine_a_standard_host() {
 
     a_limit_that_the_kernel_lost_is_set_again_without_a_restart(&machine);
     drift_is_found_by_name_and_repaired(&machine);
+    drift::play(&machine, "docker-kernel", PLAYBOOK, &[]);
 }
 
 fn apply(machine: &Machine) -> Run {
@@ -132,11 +135,13 @@ fn within_its_limit(machine: &Machine) {
                 .unwrap()
         )
     );
-    let limit = machine.sh(
-        "cd /sys/fs/cgroup/$(cut -d: -f3 /proc/$(docker inspect -f '{{.State.Pid}}' orders)/cgroup) \
-         && cat memory.max memory.swap.max",
+    assert_eq!(
+        Limits::of(machine, "orders"),
+        Limits {
+            memory: 256 << 20,
+            with_swap: 256 << 20
+        }
     );
-    assert_eq!(limit, format!("{}\n0\n", 256 << 20));
     let heap = machine.sh(
         "curl -sSf --retry 30 --retry-connrefused --retry-delay 1 --max-time 60 localhost:8080/heap",
     );
@@ -166,7 +171,7 @@ fn drift_is_found_by_name_and_repaired(machine: &Machine) {
     let images = machine.variable("lab_images");
     let centos = |field: &str| images["centos_7"][field].as_str().unwrap().to_owned();
     assert_eq!(
-        drift(machine),
+        found(machine),
         [
             "docker_daemon docker: daemon.json live-restore true ← false".to_owned(),
             format!(
@@ -194,7 +199,7 @@ fn a_limit_that_the_kernel_lost_is_set_again_without_a_restart(machine: &Machine
     let before = identity(machine);
     machine.sh("systemctl daemon-reload");
     assert_eq!(
-        drift(machine),
+        found(machine),
         ["docker_container orders: memory_swap (as the kernel limits it) 256m ← not limited"]
     );
     let _ = apply(machine);
@@ -202,7 +207,7 @@ fn a_limit_that_the_kernel_lost_is_set_again_without_a_restart(machine: &Machine
     assert_eq!(identity(machine), before);
 }
 
-fn drift(machine: &Machine) -> Vec<String> {
+fn found(machine: &Machine) -> Vec<String> {
     machine
         .fleet(&["check", PLAYBOOK, "--format", "json"])
         .exits(2)

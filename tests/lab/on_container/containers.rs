@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use crate::limits::Limits;
 use crate::machine::{Machine, Run};
 use crate::secrecy::{self, Watch};
 
 /// Engine and credentials.
-const ENGINE: &str = "\
+pub(crate) const ENGINE: &str = "\
 - name: Engine
   rpm:
     packages: \"{{ docker_engine_packages }}\"
@@ -111,11 +112,13 @@ fn an_engine_gets_images_and_a_java_service_within_its_limit() {
         "the JVM's own view"
     );
     assert!(inside("flags").contains("-XX:MaxRAMPercentage=50.0"));
-    let limit = machine.sh(
-        "cd /sys/fs/cgroup/$(cut -d: -f3 /proc/$(docker inspect -f '{{.State.Pid}}' orders)/cgroup) \
-         && cat memory.max memory.swap.max",
+    assert_eq!(
+        Limits::of(&machine, "orders"),
+        Limits {
+            memory: 256 << 20,
+            with_swap: 256 << 20
+        }
     );
-    assert_eq!(limit, format!("{}\n0\n", 256 << 20));
     assert_eq!(
         machine
             .sh("docker image inspect -f '{{.Id}}' app/hello:1")
@@ -179,56 +182,6 @@ fn no_secret_is_anywhere(watch: Watch<'_>, token: &str) {
         "the token is not where it must be found"
     );
     assert_eq!(others, ["/root/.docker/config.json"]);
-}
-
-/// Runs on control groups of both versions: `tests/lab/test` boots the machine once more for it.
-#[test]
-fn the_limit_that_counts_is_the_kernels() {
-    let machine = with_engine();
-    let version_2 = machine.sh("stat -fc %T /sys/fs/cgroup") == "cgroup2fs\n";
-    // As the machine was asked to boot, or this would prove nothing.
-    let asked_for_1 = std::env::var("FLEET_LAB_KERNEL_ARGS")
-        .is_ok_and(|arguments| arguments.contains("unified_cgroup_hierarchy=0"));
-    assert_eq!(version_2, !asked_for_1);
-    let playbook = machine.playbook(
-        "- name: Image\n  docker_image:\n    archive: \"{{ lab_images.hello_1.archive.src }}\"\n    \
-         image_id: \"{{ lab_images.hello_1.image_id }}\"\n\
-         - name: Container\n  docker_container:\n    name: hello\n    \
-         image: \"{{ lab_images.hello_1.image_id }}\"\n    memory: 64m\n    memory_swap: 96m",
-    );
-    let _ = apply(&machine, &playbook, 0);
-    let process = "$(docker inspect -f '{{.State.Pid}}' hello)";
-    let (group, limit, both, swap) = if version_2 {
-        (
-            "/sys/fs/cgroup/$(cut -d: -f3",
-            "memory.max",
-            "memory.swap.max",
-            32,
-        )
-    } else {
-        (
-            "/sys/fs/cgroup/memory/$(sed -n 's/^[0-9]*:memory://p'",
-            "memory.limit_in_bytes",
-            "memory.memsw.limit_in_bytes",
-            96,
-        )
-    };
-    let group = format!("{group} /proc/{process}/cgroup)");
-    assert_eq!(
-        machine.sh(&format!("cd {group} && cat {limit} {both}")),
-        format!("{}\n{}\n", 64 << 20, swap << 20)
-    );
-    let _ = machine.fleet(&["check", &playbook]).exits(0);
-
-    machine.sh(&format!("echo 50M >{group}/{limit}"));
-    let mut expected = vec!["docker_container hello: memory (as the kernel limits it) 64m ← 50m"];
-    if version_2 {
-        // There swap is counted by itself.
-        expected.push("docker_container hello: memory_swap (as the kernel limits it) 96m ← 82m");
-    }
-    assert_eq!(check(&machine, &playbook), expected);
-    let _ = apply(&machine, &playbook, 0);
-    let _ = machine.fleet(&["check", &playbook]).exits(0);
 }
 
 #[test]

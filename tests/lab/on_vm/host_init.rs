@@ -31,7 +31,7 @@ fn fleet(machine: &Machine, verb: &str, more: &[&str]) -> Run {
 
 #[test]
 fn an_empty_host_becomes_standard_stays_so_and_is_repaired() {
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     plan_tells_what_is_known_and_what_is_not(&machine);
 
     let _ = fleet(&machine, "apply", &["-y"]).exits(0);

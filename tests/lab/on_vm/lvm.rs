@@ -31,7 +31,7 @@ fn layout(machine: &Machine) -> String {
 
 #[test]
 fn an_empty_disk_becomes_a_pool_and_stays_one() {
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     let playbook = pool(&machine, "pool", "");
     let check = machine
         .fleet(&["check", &playbook, "--format", "json"])
@@ -116,13 +116,13 @@ fn an_empty_disk_becomes_a_pool_and_stays_one() {
 
 #[test]
 fn a_helper_killed_after_every_step_leads_to_the_same_pool() {
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     let playbook = pool(&machine, "pool", "");
     let _ = machine.fleet(&["apply", &playbook, "-y"]).exits(0);
     let straight = layout(&machine);
     drop(machine);
 
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     // Each of LVM's commands does its work, then takes the helper with it. Before the profile is
     // attached the helper dies too: the file is written then, and nothing else.
     machine.sh(
@@ -164,7 +164,7 @@ for name in pvcreate vgcreate lvcreate lvconvert lvchange; do ln -s /root/deadly
 
 #[test]
 fn a_disk_that_is_not_empty_is_refused_and_left_as_it_is() {
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     let looks =
         || machine.sh("head -c 64M /dev/vdb | md5sum; wipefs -p /dev/vdb; pvs --noheadings");
     let refused = |playbook: &str, expected: &[&str]| {
@@ -265,7 +265,7 @@ fn a_disk_that_is_not_empty_is_refused_and_left_as_it_is() {
 
 #[test]
 fn what_fleet_did_not_make_is_not_made_into_a_pool() {
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     let playbook = pool(&machine, "pool", "");
     machine.sh("vgcreate -q docker /dev/vdb; lvcreate -q -l 100 -n thinpool docker; mkfs.ext4 -q /dev/docker/thinpool");
     let before = machine.sh("md5sum < /dev/docker/thinpool");
@@ -309,7 +309,7 @@ fn what_fleet_did_not_make_is_not_made_into_a_pool() {
 
 #[test]
 fn a_pool_past_its_threshold_is_told_and_extended() {
-    let machine = Machine::pristine();
+    let machine = Machine::pristine_vm();
     let small = pool(
         &machine,
         "small",

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::containers::{apply, check, refused_by, with_engine};
+use super::containers::{apply, check, refused_by, with_engine};
 use crate::machine::{self, Machine, Run, lab, succeed};
 
 /// A login at the lab's registry with these further fields.
