@@ -3,7 +3,7 @@ TARGET := x86_64-unknown-linux-gnu
 CARGO  := cargo
 RELEASE := target/release
 
-.PHONY: build demo test test-quick test-lab lint install lab-up lab-down bench bench-quick clean
+.PHONY: build build-lab demo check test test-long test-lab lint setup lab-up lab-down bench bench-quick
 
 ## build: fleet and its helper in release, side by side in target/release
 build:
@@ -13,15 +13,22 @@ build:
 		--target $(TARGET) --no-default-features --bin fleet-helper
 	install -m 0755 target/$(TARGET)/helper/fleet-helper $(RELEASE)/fleet-helper-x86_64
 
-## demo: the main job on one virtual machine, from an empty host to a repaired drift
-demo: install build
+## demo: the main job on a container and on a virtual machine, from an empty host to a repaired drift
+demo:
 	tests/demo
 
-## test: everything; what CI runs
-test: install lint
-	# Compiling what the machines get fills the time that the quick tests wait.
-	$(MAKE) -j2 test-quick build
-	$(MAKE) test-lab
+## check: what to run while working: format, lints, unit tests
+check: lint
+	$(CARGO) test --locked --lib
+
+## test: everything; what CI runs. `make test NAME=…`: what has that in its name
+test:
+	tests/setup
+	tests/all $(NAME)
+
+## test-lab: the tests on machines alone. `make test-lab KIND=container`: those that need no virtual machine
+test-lab: build-lab
+	FLEET_BIN=$(CURDIR)/target/lab tests/lab/test $(if $(KIND),--kind $(KIND)) $(NAME)
 
 ## lint: format and lints
 lint:
@@ -31,31 +38,23 @@ lint:
 	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
 	grep -rlE '^#!/(usr/bin/env bash|bin/sh)' .ci tests contrib | xargs shellcheck -x
 
-## test-quick: unit, protocol, command-line and loopback-sshd tests; no virtual machine
-test-quick:
-	$(CARGO) test --locked
-
-## test-lab: the tests on two virtual machines, booted once for all of them and taken down
-test-lab: build
-	tests/lab/test
-
 ## bench: the parts of the controller, compared with the last time they were measured here; then what
 ##        fleet costs beside `ssh host true` and other tools; writes docs/benchmarks.md. An hour
 ## bench-quick: the same without the slow tools and with fewer hosts; minutes, and writes nothing
 bench: build
-	tests/bench/install
+	tests/setup bench
 	$(CARGO) bench --locked --bench controller
 	python3 tests/bench --write docs/benchmarks.md
 bench-quick: build
-	tests/bench/install
+	tests/setup bench
 	python3 tests/bench --quick
 
-## install: what building, demo and tests need, from Debian's packages
-install:
-	tests/install
+## setup: what building, demo and tests need, from Debian's packages
+setup:
+	tests/setup
 
-## lab-up, lab-down: one virtual machine to play with
+## lab-up, lab-down: one machine to play with; KIND=vm: with a kernel of its own
 lab-up:
-	tests/lab/up
+	tests/lab/up $(if $(KIND),--kind $(KIND))
 lab-down:
 	tests/lab/down

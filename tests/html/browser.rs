@@ -60,7 +60,7 @@ impl Browser {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("these tests need chromium and chromium-driver; `tests/install` installs them");
+            .expect("these tests need chromium and chromium-driver; `make setup` installs them");
         let port = port(&mut driver);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -168,7 +168,7 @@ fn every_daemon_json_here_keeps_the_rules() {
         "roles/docker_engine/defaults/main.yml",
         "inventory/example/standard.yml",
         "inventory/example/staging/group_vars/all/20-environment.yml",
-        "tests/lab/standard-host.yml",
+        "tests/lab/standard-host/vm.yml",
     ] {
         let text = fs::read_to_string(path).unwrap();
         let node = yaml::parse(path, &text, &yaml::Limits::default()).unwrap();

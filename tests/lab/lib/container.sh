@@ -52,7 +52,7 @@ container_boot() {
         # Sockets of the caller's namespace, programs in the machine's: each connection asks who is its init by now.
         # shellcheck disable=SC2016 # for the shell that socat starts
         if way "$dir" "$port" "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,backlog=128" \
-            'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 - TCP\:127.0.0.1\:22,nofork'; then
+            'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 FD\:0\,shut-down TCP\:127.0.0.1\:22,nofork'; then
             echo "$port" >"$dir/port"
             return
         fi
@@ -96,6 +96,8 @@ container_leader() {
     return 1
 }
 
+# In the programs below, FD:0 is the connection: with shut-down its end is passed on at once, in either direction.
+
 # way DIR PORT FROM TO [COMMAND…] runs socat, as an argument of COMMAND, from the machine's directory; its process id is kept
 # for container_stop. False when it cannot listen.
 way() {
@@ -121,7 +123,7 @@ lead_to_registry() {
     port=$(registry_port)
     exec {host}</proc/self/ns/net
     way "$1" "$port" "TCP-LISTEN:$port,bind=10.0.2.2,freebind,fork,reuseaddr,backlog=128" \
-        "EXEC:nsenter --net=/proc/self/fd/$host socat -t 60 - TCP\\:127.0.0.1\\:$port,nofork" \
+        "EXEC:nsenter --net=/proc/self/fd/$host socat -t 60 FD\\:0\\,shut-down TCP\\:127.0.0.1\\:$port,nofork" \
         nsenter "--net=/proc/$(<"$1/leader")/ns/net" || die "the machine's way to the registry: $(tail -n 3 "$1/ways.log")"
     exec {host}<&-
 }
@@ -130,7 +132,7 @@ lead_to_registry() {
 container_forward() {
     # shellcheck disable=SC2016 # for the shell that socat starts
     way "$1" "${2#*:}" "TCP-LISTEN:${2#*:},bind=${2%:*},fork,reuseaddr,backlog=128" \
-        'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 - TCP\:127.0.0.1\:'"$3,nofork" ||
+        'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 FD\:0\,shut-down TCP\:127.0.0.1\:'"$3,nofork" ||
         die "$2 does not become a way: $(tail -n 3 "$1/ways.log")"
 }
 

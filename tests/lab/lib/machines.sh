@@ -8,7 +8,7 @@
 prepare() {
     # Who runs many commands prepares once and exports it.
     [[ ${LAB_PREPARED:-} != "$LAB_DIR" ]] || return 0
-    "$LAB_DIR/install"
+    "$LAB_REPO/tests/setup" lab
     LAB_KEYS=$(artifact keys "$(hash_of keys)" keys/build)
     local key made
     key="=$(sha256sum <"$LAB_KEYS/RPM-GPG-KEY-lab") $(sha256sum <"$LAB_KEYS/id_ed25519.pub")"
@@ -46,7 +46,7 @@ pristine() { artifact "machine-$1-$2" "$("$1_hash" "$2")" machine/build "$1" "$2
 # boot KIND NAME puts a pristine machine in place of whatever was there and runs it.
 boot() {
     local kind=$1 name=$2 dir=$LAB_STATE/$2 from
-    "$LAB_DIR/install" "$kind"
+    "$LAB_REPO/tests/setup" "$kind"
     from=$(pristine "$kind" "$name")
     stop "$dir"
     rm -rf "$dir"

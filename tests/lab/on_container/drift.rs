@@ -30,7 +30,11 @@ fn on_the_host() {
 fn on_the_docker_host() {
     let machine = Machine::pristine();
     let plays = ["playbooks/host-init.yml", "tests/lab/drift/docker.yml"];
-    let plays = plays.map(|path| std::fs::read_to_string(path).unwrap());
+    let mut plays = plays.map(|path| std::fs::read_to_string(path).unwrap());
+    // Without device mapper its pool would be a skipped task in every report.
+    let pool = "    - role: docker_storage\n      tags: [storage]\n";
+    assert!(plays[0].contains(pool));
+    plays[0] = plays[0].replace(pool, "");
     let playbook = machine.write("docker-host.yml", &plays.concat());
     let audit = serde_json::json!({
         "docker_audit_registries": [

@@ -2,7 +2,7 @@
 //! engine on it, credentials, base images, and a Java service within its limit.
 //!
 //! One story on one machine, because making a host is what takes long here. What is declared is
-//! in `standard-host.yml`.
+//! in `standard-host/`.
 
 use serde_json::Value;
 
