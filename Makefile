@@ -2,25 +2,37 @@
 TARGET := x86_64-unknown-linux-gnu
 CARGO  := cargo
 RELEASE := target/release
+LAB := target/lab
+# Static, so that it runs on any Linux; the explicit --target keeps proc-macros dynamic.
+HELPER := --target $(TARGET) --no-default-features --bin fleet-helper
+STATIC := -C target-feature=+crt-static
 
-.PHONY: build demo test test-quick test-lab lint install lab-up lab-down bench bench-quick clean
+.PHONY: build build-lab demo test test-quick test-lab lint install lab-up lab-down bench bench-quick clean
 
 ## build: fleet and its helper in release, side by side in target/release
 build:
 	$(CARGO) build --locked --release --bin fleet
-	# Static, so that it runs on any Linux; the explicit --target keeps proc-macros dynamic.
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile helper \
-		--target $(TARGET) --no-default-features --bin fleet-helper
-	install -m 0755 target/$(TARGET)/helper/fleet-helper $(RELEASE)/fleet-helper-x86_64
+	RUSTFLAGS="$(STATIC)" $(CARGO) build --locked --profile helper $(HELPER)
+	install -C -m 0755 target/$(TARGET)/helper/fleet-helper $(RELEASE)/fleet-helper-x86_64
+
+## build-lab: the same two, side by side in target/lab, for the demo and the tests on machines: not
+##            optimized, but what `cargo test` compiles anyhow is compiled once
+build-lab:
+	$(CARGO) build --locked --bin fleet
+	RUSTFLAGS="$(STATIC) -C strip=symbols" $(CARGO) build --locked $(HELPER)
+	install -d $(LAB)
+	# -C: the same program keeps its time, by which the lab knows its snapshots.
+	install -C -m 0755 target/debug/fleet $(LAB)/fleet
+	install -C -m 0755 target/$(TARGET)/debug/fleet-helper $(LAB)/fleet-helper-x86_64
 
 ## demo: the main job on one virtual machine, from an empty host to a repaired drift
-demo: install build
-	tests/demo
+demo: install build-lab
+	FLEET_BIN=$(LAB) tests/demo
 
 ## test: everything; what CI runs
 test: install lint
 	# Compiling what the machines get fills the time that the quick tests wait.
-	$(MAKE) -j2 test-quick build
+	$(MAKE) -j2 test-quick build-lab
 	$(MAKE) test-lab
 
 ## lint: format and lints
@@ -28,7 +40,8 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test lab -- -D warnings
-	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
+	# With the options of `build-lab`, so that both compile the same macros.
+	RUSTFLAGS="$(STATIC)" $(CARGO) clippy --locked $(HELPER) -- -D warnings
 	grep -rlE '^#!/(usr/bin/env bash|bin/sh)' .ci tests contrib | xargs shellcheck -x
 
 ## test-quick: unit, protocol, command-line and loopback-sshd tests; no virtual machine
@@ -36,8 +49,8 @@ test-quick:
 	$(CARGO) test --locked
 
 ## test-lab: the tests on two virtual machines, booted once for all of them and taken down
-test-lab: build
-	tests/lab/test
+test-lab: build-lab
+	FLEET_BIN=$(LAB) tests/lab/test
 
 ## bench: the parts of the controller, compared with the last time they were measured here; then what
 ##        fleet costs beside `ssh host true` and other tools; writes docs/benchmarks.md. An hour
