@@ -2,16 +2,28 @@
 TARGET := x86_64-unknown-linux-gnu
 CARGO  := cargo
 RELEASE := target/release
+LAB := target/lab
+# Static, so that it runs on any Linux; the explicit --target keeps proc-macros dynamic.
+HELPER := --target $(TARGET) --no-default-features --bin fleet-helper
+STATIC := -C target-feature=+crt-static
 
 .PHONY: build build-lab demo check test test-long test-lab lint setup lab-up lab-down bench bench-quick
 
 ## build: fleet and its helper in release, side by side in target/release
 build:
 	$(CARGO) build --locked --release --bin fleet
-	# Static, so that it runs on any Linux; the explicit --target keeps proc-macros dynamic.
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --locked --profile helper \
-		--target $(TARGET) --no-default-features --bin fleet-helper
-	install -m 0755 target/$(TARGET)/helper/fleet-helper $(RELEASE)/fleet-helper-x86_64
+	RUSTFLAGS="$(STATIC)" $(CARGO) build --locked --profile helper $(HELPER)
+	install -C -m 0755 target/$(TARGET)/helper/fleet-helper $(RELEASE)/fleet-helper-x86_64
+
+## build-lab: the same two, side by side in target/lab, for the demo and the tests on machines: not
+##            optimized, but what `cargo test` compiles anyhow is compiled once
+build-lab:
+	$(CARGO) build --locked --bin fleet
+	RUSTFLAGS="$(STATIC) -C strip=symbols" $(CARGO) build --locked $(HELPER)
+	install -d $(LAB)
+	# -C: the same program keeps its time, by which the lab knows its snapshots.
+	install -C -m 0755 target/debug/fleet $(LAB)/fleet
+	install -C -m 0755 target/$(TARGET)/debug/fleet-helper $(LAB)/fleet-helper-x86_64
 
 ## demo: the main job on a container and on a virtual machine, from an empty host to a repaired drift
 demo:
@@ -28,14 +40,15 @@ test:
 
 ## test-lab: the tests on machines alone. `make test-lab KIND=container`: those that need no virtual machine
 test-lab: build-lab
-	FLEET_BIN=$(CURDIR)/target/lab tests/lab/test $(if $(KIND),--kind $(KIND)) $(NAME)
+	tests/lab/test $(if $(KIND),--kind $(KIND)) $(NAME)
 
 ## lint: format and lints
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test lab -- -D warnings
-	$(CARGO) clippy --locked --no-default-features --bin fleet-helper -- -D warnings
+	# With the options of `build-lab`, so that both compile the same macros.
+	RUSTFLAGS="$(STATIC)" $(CARGO) clippy --locked $(HELPER) -- -D warnings
 	grep -rlE '^#!/(usr/bin/env bash|bin/sh)' .ci tests contrib | xargs shellcheck -x
 
 ## bench: the parts of the controller, compared with the last time they were measured here; then what

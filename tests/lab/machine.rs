@@ -357,7 +357,7 @@ fn root() -> &'static Path {
 
 /// Where fleet and its helper are that the tests try.
 fn programs() -> PathBuf {
-    std::env::var_os("FLEET_BIN").map_or_else(|| root().join("target/release"), PathBuf::from)
+    std::env::var_os("FLEET_BIN").map_or_else(|| root().join("target/lab"), PathBuf::from)
 }
 
 pub(crate) fn fleet() -> Command {
