@@ -9,6 +9,7 @@ mod drift;
 mod faults;
 mod handlers;
 mod haproxy;
+mod host_init;
 mod kinds;
 mod limits;
 mod logins;

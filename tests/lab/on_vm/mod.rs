@@ -2,7 +2,6 @@
 //! kernel parameters outside `net.`, the other version of control groups.
 
 mod drift;
-mod host_init;
 mod kinds;
 mod limits;
 mod lost_connection;

@@ -67,10 +67,15 @@ fn a_plan_of_the_empty_host_is_whole_and_touches_nothing(machine: &Machine) {
     ] {
         assert_eq!(statuses(kind), expected, "{kind}: {report:#}");
     }
+    // The kernel has this parameter once the module is loaded that the play also declares.
+    let bridge = "net.bridge.bridge-nf-call-iptables";
+    let parameter = resources.iter().find(|resource| resource["id"] == bridge);
+    assert_eq!(parameter.unwrap()["status"], "unknown", "{report:#}");
     same(&before, &state(machine));
 }
 
 fn is_standard(machine: &Machine) {
+    assert_eq!(machine.sh("sysctl -n vm.swappiness"), "10\n");
     // The pool, on the second disk, with chunks as declared, its profile, watched.
     assert_eq!(
         machine.sh(
@@ -166,13 +171,15 @@ fn drift_is_found_by_name_and_repaired(machine: &Machine) {
          docker update --memory 512m --memory-swap 512m orders
          docker rmi base/centos:7
          chmod 0644 /root/.docker/config.json
-         chmod 0777 /srv/data/orders",
+         chmod 0777 /srv/data/orders
+         sed -i 's/^vm.swappiness.*/vm.swappiness = 60/' /etc/sysctl.d/90-fleet.conf",
     );
     let images = machine.variable("lab_images");
     let centos = |field: &str| images["centos_7"][field].as_str().unwrap().to_owned();
     assert_eq!(
         found(machine),
         [
+            "sysctl vm.swappiness: persisted 10 ← 60".to_owned(),
             "docker_daemon docker: daemon.json live-restore true ← false".to_owned(),
             format!(
                 "docker_login {}: mode 0600 ← 0644",

@@ -1,5 +1,6 @@
 //! A host with an engine and nothing else: it becomes standard, stays so, and drift is found and
-//! repaired. Everything a host can have is in `standard_host.rs`.
+//! repaired. Everything a host can have, also of its kernel, is in
+//! `on_vm/standard_host.rs`.
 //!
 //! One story on one machine, because installing an engine is what takes long here.
 
@@ -31,7 +32,7 @@ fn fleet(machine: &Machine, verb: &str, more: &[&str]) -> Run {
 
 #[test]
 fn an_empty_host_becomes_standard_stays_so_and_is_repaired() {
-    let machine = Machine::pristine_vm();
+    let machine = Machine::pristine();
     plan_tells_what_is_known_and_what_is_not(&machine);
 
     let _ = fleet(&machine, "apply", &["-y"]).exits(0);
@@ -40,7 +41,7 @@ fn an_empty_host_becomes_standard_stays_so_and_is_repaired() {
     silence_means_that_everything_matches(&machine);
 
     machine.sh(
-        "sed -i 's/^vm.swappiness.*/vm.swappiness = 60/' /etc/sysctl.d/90-fleet.conf
+        "sed -i 's/^net.ipv4.ip_forward.*/net.ipv4.ip_forward = 0/' /etc/sysctl.d/90-fleet.conf
          chmod 0777 /srv/data
          systemctl stop docker.service docker.socket
          chmod 0600 /etc/security/limits.d/90-fleet.conf
@@ -70,10 +71,7 @@ fn plan_tells_what_is_known_and_what_is_not(machine: &Machine) {
     };
     assert_eq!(status("user", "app"), "drift");
     assert_eq!(status("file", "/srv/app"), "drift");
-    assert_eq!(
-        status("sysctl", "net.bridge.bridge-nf-call-iptables"),
-        "unknown"
-    );
+    assert_eq!(status("sysctl", "net.ipv4.ip_forward"), "drift");
     assert_eq!(status("docker_daemon", "docker"), "drift");
     // What is not wanted is not even looked at.
     let absent = [
@@ -112,10 +110,7 @@ fn is_standard(machine: &Machine) {
         machine.sh("stat -c '%U:%G %a' /var/log/app /srv/data; systemctl is-active docker"),
         "app:app 750\napp:app 750\nactive\n"
     );
-    assert_eq!(
-        machine.sh("sysctl -n net.ipv4.ip_forward vm.swappiness"),
-        "1\n10\n"
-    );
+    assert_eq!(machine.sh("sysctl -n net.ipv4.ip_forward"), "1\n");
 }
 
 fn a_second_apply_changes_nothing_and_restarts_nothing(machine: &Machine) {
@@ -143,7 +138,7 @@ fn check_finds_exactly_this_drift_and_touches_nothing(machine: &Machine) {
         [
             "user app: comment Applications, managed by fleet ← somebody",
             "file /srv/data: mode 0750 ← 0777",
-            "sysctl vm.swappiness: persisted 10 ← 60",
+            "sysctl net.ipv4.ip_forward: persisted 1 ← 0",
             "template /etc/security/limits.d/90-fleet.conf: mode 0644 ← 0600",
             "file /etc/localtime: src /usr/share/zoneinfo/UTC ← /usr/share/zoneinfo/Etc/GMT+5",
             WITHOUT_POOL[0],
