@@ -219,6 +219,11 @@ impl<'r> Run<'r> {
                 Err(failure) => self.failed(drift, &failure).into(),
             };
         }
+        if (every_time || !drift.iter().all(Drift::is_only_reported))
+            && let Err(failure) = resource.obstacle(&self.host, &actual)
+        {
+            return self.refused(drift, &failure).into();
+        }
         if self.host.mode() == Mode::Apply
             && let Err(failure) = self.own(task, &drift)
         {
@@ -327,6 +332,17 @@ impl<'r> Run<'r> {
             require_confirmation(&self.host, &way_back, resource.confirm_within())?;
         }
         Ok(output)
+    }
+
+    /// What an obstacle means: in check, that what differs is known, and stays.
+    fn refused(&self, drift: Vec<Drift>, obstacle: &Failure) -> Outcome {
+        match (self.host.mode(), obstacle) {
+            (Mode::Check, Failure::Refused(why)) if !drift.is_empty() => Outcome {
+                message: Some(format!("apply refuses this: {why}")),
+                ..Outcome::drifted(drift)
+            },
+            _ => self.failed(drift, obstacle),
+        }
     }
 
     /// What a failure means: in check that it could not be told, in apply that it failed.

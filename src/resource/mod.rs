@@ -112,6 +112,15 @@ pub trait Resource: Serialize + DeserializeOwned {
     /// Looks at the host. Never changes it.
     fn observe(&self, host: &Host) -> Result<Self::Actual, Failure>;
 
+    /// What keeps the change that [`apply`](Self::apply) would make of what was found from being
+    /// made, as far as looking can tell: a plan shows as refused what apply refuses.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`], with the way out.
+    fn obstacle(&self, _host: &Host, _actual: &Self::Actual) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Lists what differs between declaration and observation, in a stable order.
     fn drift(&self, actual: &Self::Actual) -> Vec<Drift>;
 

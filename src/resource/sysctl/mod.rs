@@ -1,14 +1,16 @@
 //! A kernel parameter: its value now, and its value after the next boot.
 //!
-//! Both are compared and both are set. `live` is what `/proc/sys` says; runs of white space
-//! count as one blank, so `net.ipv4.tcp_rmem` compares as it is written. `persisted` is what
+//! Both are compared and both are set. `live` is what `/proc/sys` says; values are compared by
+//! what they mean, so `0x10` is 16, and runs of white space count as one blank. `persisted` is what
 //! boot will set: the last word of all files of `sysctl.d`, read in their order. fleet writes
 //! only its own `file`, one line per parameter, and keeps all other lines in it; when a file
-//! that is read later sets another value, it says which and changes nothing.
+//! that is read later sets another value, or boot does not read `file`, it says so and changes
+//! nothing.
 //!
 //! A name is written with dots, `net.ipv4.ip_forward`, or with slashes where a part has a dot in
 //! it, `net/ipv4/conf/eth0.100/rp_filter`. A parameter that does not exist usually means that
-//! its kernel module is not loaded: declare a `kernel_module` first.
+//! its kernel module is not loaded: declare a `kernel_module` first. One that can only be written
+//! (`net.ipv4.route.flush`) is an action without a state: that is for a `command` in a handler.
 //!
 //! A parameter below `net.` may cut the host off: if it cannot be reached over a new connection
 //! within a minute (`confirm_timeout`), the old value comes back by itself, live and in `file`, and the task fails.
@@ -16,9 +18,9 @@
 //! `state: absent` takes the line out of `file`. The live value stays: the kernel does not tell
 //! what it was before.
 
-use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,11 +28,16 @@ use serde::{Deserialize, Serialize};
 
 use super::presence::Presence;
 use super::{AnyResource, Footprint, Removal, Resource};
-use crate::host::config_dirs::{self, ConfigFile};
+use crate::host::config_dirs::{self, OwnFile};
 use crate::host::{
-    Failure, Host, HostPath, Permissions, Snapshot, WayBack, check_confirm_timeout, confirm_within,
+    Failure, Host, HostPath, Snapshot, WayBack, check_confirm_timeout, confirm_within,
 };
 use crate::protocol::{Drift, Output};
+
+mod boot;
+mod value;
+
+use boot::{Boot, key_path, one_line};
 
 const DEFAULT_FILE: &str = "/etc/sysctl.d/90-fleet.conf";
 
@@ -47,7 +54,8 @@ pub struct Sysctl {
     /// `present` (the default) or `absent`.
     #[serde(default)]
     pub state: Presence,
-    /// The file that keeps it over a reboot; `/etc/sysctl.d/90-fleet.conf` unless given.
+    /// The file that keeps it over a reboot, one that boot reads: `/etc/sysctl.d/*.conf`, or
+    /// `/etc/sysctl.conf` where that is linked there; `/etc/sysctl.d/90-fleet.conf` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<HostPath>,
     /// How long a change that may cut the host off waits for a new connection before it is taken
@@ -60,10 +68,12 @@ pub struct Sysctl {
 #[derive(Clone, Debug)]
 pub struct Found {
     live: Option<String>,
-    /// The text of `file`.
-    own: Option<String>,
-    /// A file read after `file` that sets the parameter, and its value.
-    later: Option<(PathBuf, String)>,
+    /// `file`.
+    own: OwnFile,
+    /// What other files mean for the line in it.
+    boot: Boot,
+    /// The parameter can only be read.
+    read_only: bool,
 }
 
 impl Sysctl {
@@ -83,8 +93,97 @@ impl Sysctl {
         key_path(&self.name).starts_with("net/")
     }
 
+    fn is_live(&self, actual: &Found) -> bool {
+        let live = actual.live.as_deref();
+        live.is_some_and(|live| value::is_same(&self.value(), live))
+    }
+
+    fn is_value(&self, set: Option<&str>) -> bool {
+        set.is_some_and(|set| value::is_same(&self.value(), set))
+    }
+
+    /// Where the files lead after boot, if that is not to the declared value.
+    fn persisted_drift(&self, actual: &Found) -> Option<Drift> {
+        let value = self.value();
+        // Whoever sets the value last, boot will set that one.
+        if let Some((file, later)) = &actual.boot.later {
+            let found = format!("{} (by {})", in_words(later.as_deref()), file.display());
+            let differs = !self.is_value(later.as_deref());
+            return differs.then(|| Drift::update("persisted", value, found));
+        }
+        if let Some(why) = &actual.boot.unread {
+            let found = format!(
+                "not set: boot does not read {}, as {why}",
+                self.file().display()
+            );
+            return Some(Drift::update("persisted", value, found));
+        }
+        match boot::value_in(actual.own_text(), &key_path(&self.name)) {
+            None => Some(Drift::create("persisted", value)),
+            Some(found) if !self.is_value(found.as_deref()) => Some(Drift::update(
+                "persisted",
+                value,
+                in_words(found.as_deref()),
+            )),
+            Some(_) => None,
+        }
+    }
+
+    /// Why the kernel has no such parameter.
+    fn missing(&self) -> Failure {
+        let named = spelling_with_slashes(Path::new("/proc/sys"), &self.name);
+        let name = &self.name;
+        Failure::Missing(match named {
+            Some(slashes) => format!(
+                "the kernel has no parameter `{name}`, but one with a dot in a part of its name; \
+                 write it as `{slashes}`"
+            ),
+            None => format!("the kernel has no parameter `{name}`; is its module loaded?"),
+        })
+    }
+
+    /// The mode of the parameter, and its value, if there is one to read.
+    fn look(&self, host: &Host) -> Result<(String, u32), Failure> {
+        let path = self.path();
+        let Ok(found) = fs::metadata(&path) else {
+            return Err(self.missing());
+        };
+        let mode = found.permissions().mode();
+        if mode & 0o444 == 0 {
+            return Err(Failure::Refused(format!(
+                "the kernel parameter `{name}` is write-only, so it has no state to compare; to \
+                 trigger it, declare `command: sysctl -w {name}={value}` in a handler",
+                name = self.name,
+                value = self.value()
+            )));
+        }
+        let bytes = host.read(&path, 1 << 16)?.ok_or_else(|| self.missing())?;
+        Ok((one_line(&String::from_utf8_lossy(&bytes)), mode))
+    }
+
+    fn check_file(&self) -> Result<(), String> {
+        let file = self.file();
+        let is_in = |directory: &str| file.parent() == Some(Path::new(directory));
+        if self.state == Presence::Absent || file == Path::new(boot::LINKED) {
+            return Ok(());
+        }
+        let why = if is_in("/run/sysctl.d") {
+            "it is gone after a reboot"
+        } else if !boot::DIRECTORIES.into_iter().any(is_in) {
+            "boot reads none but those in /etc/sysctl.d and the like"
+        } else if !config_dirs::is_read(file) {
+            "boot reads only names that end in `.conf`"
+        } else {
+            return Ok(());
+        };
+        Err(format!(
+            "`file` is `{}`, which keeps nothing: {why}; name one like {DEFAULT_FILE}",
+            file.display()
+        ))
+    }
+
     fn set_live(&self, actual: &Found) -> Result<(), Failure> {
-        if actual.live == Some(self.value()) {
+        if self.is_live(actual) {
             return Ok(());
         }
         let path = self.path();
@@ -123,7 +222,7 @@ impl Resource for Sysctl {
 
     fn validate(&self) -> Result<(), String> {
         let fits = |sign: char| sign.is_ascii_alphanumeric() || "._-/:@+".contains(sign);
-        let path = key_path(&self.name);
+        let path = boot::with_slashes(&self.name);
         if !self.name.chars().all(fits)
             || path.split('/').any(|part| matches!(part, "" | "." | ".."))
         {
@@ -141,6 +240,7 @@ impl Resource for Sysctl {
             ));
         }
         check_confirm_timeout(self.confirm_timeout)?;
+        self.check_file()?;
         match (self.state, &self.value) {
             (Presence::Present, None) => Err("`value` is needed".to_owned()),
             (Presence::Present, Some(value)) if value.trim().is_empty() => {
@@ -174,9 +274,9 @@ impl Resource for Sysctl {
 
     fn way_back(&self, host: &Host, actual: &Found) -> Result<Option<WayBack>, Failure> {
         match &actual.live {
-            Some(live) if *live != self.value() && self.is_of_network() => Ok(Some(WayBack {
+            Some(live) if !self.is_live(actual) && self.is_of_network() => Ok(Some(WayBack {
                 parameters: vec![(self.path(), live.clone())],
-                files: Snapshot::take(host, [self.file()])?,
+                files: Snapshot::take(host, [actual.own.real()])?,
                 restart: None,
             })),
             _ => Ok(None),
@@ -188,153 +288,111 @@ impl Resource for Sysctl {
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
-        let live = match self.state {
-            Presence::Absent => None,
-            Presence::Present => Some(host.read(&self.path(), 1 << 16)?.ok_or_else(|| {
-                Failure::Missing(format!(
-                    "the kernel has no parameter `{}`; is its module loaded?",
-                    self.name
-                ))
-            })?),
-        };
+        let look = || self.look(host);
+        let looked = (self.state == Presence::Present).then(look).transpose()?;
         let files = config_dirs::read(host, "sysctl.d")?;
         Ok(Found {
-            live: live.map(|bytes| one_line(&String::from_utf8_lossy(&bytes))),
-            own: config_dirs::read_file(host, self.file())?,
-            later: set_later(&files, self.file(), &self.name),
+            read_only: looked.as_ref().is_some_and(|(_, mode)| mode & 0o222 == 0),
+            live: looked.map(|(live, _)| live),
+            own: OwnFile::read(host, self.file())?,
+            boot: Boot::of(&files, self.file(), &key_path(&self.name)),
         })
     }
 
-    fn drift(&self, actual: &Found) -> Vec<Drift> {
-        let persisted = actual
-            .own
-            .as_deref()
-            .and_then(|text| value_in(text, &self.name));
-        let mut drift = Vec::new();
+    fn obstacle(&self, _: &Host, actual: &Found) -> Result<(), Failure> {
+        let (name, file) = (&self.name, self.file().display());
         if self.state == Presence::Absent {
-            drift.extend(persisted.map(|value| Drift::remove("persisted", value)));
-            return drift;
+            return Ok(());
         }
-        let value = self.value();
-        if let Some(live) = &actual.live
-            && *live != value
+        let refused = |why: String| Err(Failure::Refused(why));
+        if actual.read_only && !self.is_live(actual) {
+            return refused(format!(
+                "the kernel parameter `{name}` is read-only; take the task out"
+            ));
+        }
+        if let Some(why) = &actual.boot.unread
+            && self.persisted_drift(actual).is_some()
         {
-            drift.push(Drift::update("live", &value, live));
+            return refused(format!(
+                "boot does not read {file}, as {why}; nothing was changed: leave `file` out, which \
+                 then is {DEFAULT_FILE}"
+            ));
         }
-        match (&actual.later, persisted) {
-            // Whoever sets the value last, boot will set that one.
-            (Some((file, later)), _) if *later != value => {
-                let found = format!("{later} (by {})", file.display());
-                drift.push(Drift::update("persisted", value, found));
-            }
-            (None, None) => drift.push(Drift::create("persisted", value)),
-            (None, Some(found)) if found != value => {
-                drift.push(Drift::update("persisted", value, found));
-            }
-            (Some(_), _) | (None, Some(_)) => {}
+        match &actual.boot.later {
+            Some((other, later)) if !self.is_value(later.as_deref()) => refused(format!(
+                "{} is read after {file} and sets `{name}` to `{}`; nothing was changed: take the \
+                 line out there, or declare `file` so that it is read later",
+                other.display(),
+                in_words(later.as_deref())
+            )),
+            _ => Ok(()),
         }
+    }
+
+    fn drift(&self, actual: &Found) -> Vec<Drift> {
+        if self.state == Presence::Absent {
+            let persisted = boot::value_in(actual.own_text(), &key_path(&self.name));
+            let removed =
+                persisted.map(|value| Drift::remove("persisted", in_words(value.as_deref())));
+            return removed.into_iter().collect();
+        }
+        let mut drift = Vec::new();
+        if let Some(live) = &actual.live
+            && !self.is_live(actual)
+        {
+            drift.push(Drift::update("live", self.value(), live));
+        }
+        drift.extend(self.persisted_drift(actual));
         drift
     }
 
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
-        if self.state == Presence::Present {
-            if let Some((file, later)) = &actual.later
-                && *later != self.value()
-            {
-                return Err(Failure::Refused(format!(
-                    "{} is read after {} and sets `{}` to `{later}`; nothing was changed: \
-                     take the line out there, or declare `file` so that it is read later",
-                    file.display(),
-                    self.file().display(),
-                    self.name
-                )));
-            }
-            self.set_live(actual)?;
+        let path = key_path(&self.name);
+        let is_meant = |line: &[u8]| boot::is_about(line, &path);
+        if self.state == Presence::Absent {
+            let text = config_dirs::with_line(actual.own_text(), None, is_meant);
+            actual.own.write(host, &text)?;
+            return Ok(None);
         }
-        let before = actual.own.as_deref().unwrap_or_default();
-        let after = match (self.state, &actual.later) {
-            (Presence::Absent, _) => with_value(before, &self.name, None),
-            (Presence::Present, None) => with_value(before, &self.name, Some(&self.value())),
-            (Presence::Present, Some(_)) => return Ok(None),
-        };
-        if after != before {
-            host.write(self.file(), after.as_bytes(), Permissions::default())?;
+        self.set_live(actual)?;
+        if self.persisted_drift(actual).is_some() {
+            let line = format!("{} = {}", self.name, self.value());
+            let text = config_dirs::with_line(actual.own_text(), Some(&line), is_meant);
+            actual.own.write(host, &text)?;
         }
         Ok(None)
     }
 }
 
-/// The path below `/proc/sys`, by the rule of sysctl(8): the first separator in the name is the
-/// separator, and the other sign stands for itself.
-fn key_path(name: &str) -> String {
-    match name.find(['.', '/']).map(|first| name.as_bytes()[first]) {
-        Some(b'.') => name
-            .chars()
-            .map(|sign| match sign {
-                '.' => '/',
-                '/' => '.',
-                other => other,
-            })
-            .collect(),
-        _ => name.to_owned(),
+impl Found {
+    fn own_text(&self) -> &[u8] {
+        self.own.text.as_deref().unwrap_or_default()
     }
 }
 
-fn one_line(value: &str) -> String {
-    value.split_whitespace().collect::<Vec<_>>().join(" ")
+fn in_words(value: Option<&str>) -> &str {
+    value.unwrap_or("not set")
 }
 
-/// The parameter (as a path) and value of one line of a `sysctl.d` file. A leading `-` means
-/// that errors are to be ignored.
-fn assignment(line: &str) -> Option<(String, String)> {
-    let line = line.trim();
-    if line.starts_with(['#', ';']) {
+/// The same name with slashes, where dots within its parts lead to a parameter below `root`.
+fn spelling_with_slashes(root: &Path, name: &str) -> Option<String> {
+    if name.contains('/') {
         return None;
     }
-    let (key, value) = line.split_once('=')?;
-    let key = key.trim();
-    Some((
-        key_path(key.strip_prefix('-').unwrap_or(key)),
-        one_line(value),
-    ))
-}
-
-/// The last value a file sets.
-fn value_in(text: &str, name: &str) -> Option<String> {
-    let path = key_path(name);
-    text.lines()
-        .filter_map(assignment)
-        .rfind(|(key, _)| *key == path)
-        .map(|(_, value)| value)
-}
-
-/// The last file after `own` that sets the parameter.
-fn set_later(files: &[ConfigFile], own: &Path, name: &str) -> Option<(PathBuf, String)> {
-    files
-        .iter()
-        .rev()
-        .take_while(|file| file.path != own && file.path.file_name() > own.file_name())
-        .find_map(|file| Some((file.path.clone(), value_in(&file.text, name)?)))
-}
-
-/// The text with one line for the parameter, in the place of the first one, or with none.
-fn with_value(text: &str, name: &str, value: Option<&str>) -> String {
-    let path = key_path(name);
-    let mut left = value.map(|value| format!("{name} = {value}"));
-    let mut result = String::new();
-    for line in text.lines() {
-        if assignment(line).is_some_and(|(key, _)| key == path) {
-            if let Some(line) = left.take() {
-                let _ = writeln!(result, "{line}");
-            }
-        } else {
-            let _ = writeln!(result, "{line}");
+    let parts: Vec<_> = name.split('.').collect();
+    for length in 1..=parts.len() {
+        let (first, rest) = (parts[..length].join("."), parts[length..].join("."));
+        let path = root.join(&first);
+        if rest.is_empty() {
+            return path.is_file().then_some(first);
+        }
+        if path.is_dir()
+            && let Some(rest) = spelling_with_slashes(&path, &rest)
+        {
+            return Some(format!("{first}/{rest}"));
         }
     }
-    if let Some(line) = left {
-        let _ = writeln!(result, "{line}");
-    }
-    result
+    None
 }
 
 #[cfg(test)]

@@ -17,9 +17,16 @@ fn sysctl(name: &str, value: &str) -> Sysctl {
 fn found(live: &str, own: Option<&str>) -> Found {
     Found {
         live: Some(live.to_owned()),
-        own: own.map(str::to_owned),
-        later: None,
+        own: OwnFile::of(DEFAULT_FILE, own.map(str::as_bytes)),
+        boot: Boot::default(),
+        read_only: false,
     }
+}
+
+fn refused(declared: &Sysctl, actual: &Found) -> String {
+    let host = Host::offline(Path::new("/nonexistent"));
+    let refused = declared.obstacle(&host, actual).unwrap_err();
+    refused.to_string()
 }
 
 #[test]
@@ -43,41 +50,133 @@ fn compares_the_live_and_the_persisted_value() {
 }
 
 #[test]
+fn what_the_kernel_shows_otherwise_is_the_same() {
+    for (value, live, line) in [
+        ("0x10", "16", "kernel.x = 020"),
+        ("3", "3 4 1 7", "kernel.x = 3"),
+        ("8001,8000", "8000-8001", "kernel.x = 8000,8001"),
+    ] {
+        let declared = sysctl("kernel.x", value);
+        assert_eq!(declared.drift(&found(live, Some(line))), [], "{value}");
+        assert!(declared.is_live(&found(live, None)));
+    }
+}
+
+#[test]
 fn a_later_file_decides() {
     let declared = sysctl("vm.swappiness", "10");
-    let own = "vm.swappiness = 10\n";
-    let file = |path: &str, text: &str| ConfigFile {
-        path: path.into(),
-        text: text.to_owned(),
+    let by = |value: Option<&str>| Found {
+        boot: Boot {
+            later: Some(("/etc/sysctl.d/99-x.conf".into(), value.map(str::to_owned))),
+            unread: None,
+        },
+        ..found("10", Some("vm.swappiness = 10\n"))
     };
-    let files = [
-        file("/usr/lib/sysctl.d/50-default.conf", "vm.swappiness = 30\n"),
-        file(DEFAULT_FILE, own),
-        file(
-            "/etc/sysctl.d/99-sysctl.conf",
-            "# vm.swappiness = 1\nvm.swappiness=60\n",
-        ),
-    ];
-    let later = |files: &[ConfigFile]| set_later(files, Path::new(DEFAULT_FILE), "vm.swappiness");
-    assert_eq!(later(&files[..2]), None);
-    // The own file does not exist yet, but its place in the order is known.
-    assert_eq!(later(&files[..1]), None);
-    let actual = Found {
-        later: later(&files),
-        ..found("10", Some(own))
-    };
+    for (value, told) in [(Some("60"), "60"), (None, "not set")] {
+        let actual = by(value);
+        let shown = format!("{told} (by /etc/sysctl.d/99-x.conf)");
+        assert_eq!(
+            declared.drift(&actual),
+            [Drift::update("persisted", "10", shown)]
+        );
+        let why = refused(&declared, &actual);
+        assert!(why.contains("take the line out there"), "{why}");
+    }
     assert_eq!(
-        declared.drift(&actual),
-        [Drift::update(
-            "persisted",
-            "10",
-            "60 (by /etc/sysctl.d/99-sysctl.conf)"
-        )]
-    );
-    assert_eq!(
-        sysctl("vm.swappiness", "60").drift(&actual)[0].attribute,
+        sysctl("vm.swappiness", "60").drift(&by(Some("60")))[0].attribute,
         "live"
     );
+    assert_eq!(declared.drift(&by(Some("0xa"))), []);
+}
+
+#[test]
+fn a_file_that_boot_does_not_read_keeps_nothing() {
+    let declared = sysctl("vm.swappiness", "10");
+    let unread = |later: Option<&str>| Found {
+        boot: Boot {
+            later: later.map(|value| ("/etc/x.conf".into(), Some(value.to_owned()))),
+            unread: Some("nothing links to it".to_owned()),
+        },
+        ..found("10", Some("vm.swappiness = 10\n"))
+    };
+    for later in [None, Some("111")] {
+        let actual = unread(later);
+        assert_eq!(declared.drift(&actual)[0].attribute, "persisted");
+        let why = refused(&declared, &actual);
+        assert!(
+            why.starts_with("boot does not read /etc/sysctl.d/90-fleet.conf"),
+            "{why}"
+        );
+    }
+    // Boot sets it all the same.
+    assert_eq!(declared.drift(&unread(Some("10"))), []);
+
+    for (file, fits) in [
+        ("/etc/sysctl.d/95-mine", false),
+        ("/etc/sysctl.d/.mine.conf", false),
+        ("/etc/mine.conf", false),
+        ("/run/sysctl.d/95-mine.conf", false),
+        ("/etc/sysctl.d/sub/95-mine.conf", false),
+        ("/etc/sysctl.d/95-mine.conf", true),
+        ("/usr/lib/sysctl.d/95-mine.conf", true),
+        ("/etc/sysctl.conf", true),
+    ] {
+        let declared = Sysctl {
+            file: Some(file.parse().unwrap()),
+            ..sysctl("vm.swappiness", "10")
+        };
+        assert_eq!(declared.validate().is_ok(), fits, "{file}");
+        let absent = Sysctl {
+            value: None,
+            state: Presence::Absent,
+            ..declared
+        };
+        assert_eq!(absent.validate(), Ok(()), "a line in it can be taken out");
+    }
+}
+
+#[test]
+fn what_can_only_be_read_or_written_is_named_as_such() {
+    let read_only = Found {
+        read_only: true,
+        ..found("6.1", None)
+    };
+    let why = refused(&sysctl("kernel.osrelease", "6.2"), &read_only);
+    assert!(why.contains("`kernel.osrelease` is read-only"), "{why}");
+
+    let host = Host::offline(Path::new("/nonexistent"));
+    let flush = sysctl("net.ipv4.route.flush", "1");
+    let failure = flush.observe(&host).unwrap_err().to_string();
+    assert!(
+        failure.contains("write-only, so it has no state to compare"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_dot_in_a_part_of_a_name_is_written_with_slashes() {
+    let root = tempfile::tempdir().unwrap();
+    for interface in ["vl0.100", "vl0", "a.b.c"] {
+        let directory = root.path().join("net/ipv4/conf").join(interface);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("rp_filter"), "0").unwrap();
+    }
+    for (name, expected) in [
+        (
+            "net.ipv4.conf.vl0.100.rp_filter",
+            Some("net/ipv4/conf/vl0.100/rp_filter"),
+        ),
+        (
+            "net.ipv4.conf.a.b.c.rp_filter",
+            Some("net/ipv4/conf/a.b.c/rp_filter"),
+        ),
+        ("net.ipv4.conf.vl0.200.rp_filter", None),
+        ("net.ipv4.conf.vl0.100.none", None),
+        ("net/ipv4/conf/vl0.100/none", None),
+    ] {
+        let spelled = spelling_with_slashes(root.path(), name);
+        assert_eq!(spelled.as_deref(), expected, "{name}");
+    }
 }
 
 #[test]
@@ -90,19 +189,17 @@ fn absent_takes_out_the_line_and_no_other() {
     let text = "# kept\nvm.swappiness = 10\n kernel.pid_max = 4194304\nvm/swappiness = 20";
     let actual = Found {
         live: None,
-        own: Some(text.to_owned()),
-        later: None,
+        ..found("", Some(text))
     };
     assert_eq!(declared.drift(&actual), [Drift::remove("persisted", "20")]);
-    let after = with_value(text, "vm.swappiness", None);
-    assert_eq!(after, "# kept\n kernel.pid_max = 4194304\n");
-    assert_eq!(
-        declared.drift(&Found {
-            own: Some(after),
-            ..actual
-        }),
-        []
-    );
+    let after = with_value(text.as_bytes(), None);
+    assert_eq!(after, b"# kept\n kernel.pid_max = 4194304\n");
+    let actual = Found {
+        live: None,
+        own: OwnFile::of(DEFAULT_FILE, Some(&after)),
+        ..actual
+    };
+    assert_eq!(declared.drift(&actual), []);
 }
 
 #[test]
@@ -161,21 +258,30 @@ fn a_time_to_confirm_is_bounded_and_only_for_what_may_cut_off() {
     assert_eq!(default, Duration::from_mins(1));
 }
 
+/// The text with this value of `vm.swappiness`.
+fn with_value(text: &[u8], value: Option<&str>) -> Vec<u8> {
+    let line = value.map(|value| format!("vm.swappiness = {value}"));
+    config_dirs::with_line(text, line.as_deref(), |line| {
+        boot::is_about(line, "vm/swappiness")
+    })
+}
+
 #[test]
-fn two_parameters_share_a_file() {
-    let text = with_value("", "vm.swappiness", Some("10"));
-    let text = with_value(&text, "net.ipv4.ip_forward", Some("1"));
-    let text = with_value(&text, "vm.swappiness", Some("20"));
-    assert_eq!(text, "vm.swappiness = 20\nnet.ipv4.ip_forward = 1\n");
+fn other_lines_are_kept_byte_by_byte() {
+    let text = b"# caf\xe9\r\nvm.swappiness = 1\r\n-vm.swappiness\nnet.ipv4.ip_forward = 1";
+    assert_eq!(
+        with_value(text, Some("20")),
+        b"# caf\xe9\r\nvm.swappiness = 20\r\nnet.ipv4.ip_forward = 1"
+    );
 }
 
 proptest! {
     #[test]
     fn what_is_written_is_read_back(text in "([#;a-z.= \n-]|vm\\.swappiness ?=){0,40}", value in "[0-9]{1,3}") {
-        let after = with_value(&text, "vm.swappiness", Some(&value));
-        prop_assert_eq!(value_in(&after, "vm.swappiness"), Some(value.clone()));
-        prop_assert_eq!(&with_value(&after, "vm.swappiness", Some(&value)), &after);
-        let removed = with_value(&after, "vm.swappiness", None);
-        prop_assert_eq!(value_in(&removed, "vm.swappiness"), None);
+        let read = |text: &[u8]| boot::value_in(text, "vm/swappiness");
+        let after = with_value(text.as_bytes(), Some(&value));
+        prop_assert_eq!(read(&after), Some(Some(value.clone())));
+        prop_assert_eq!(&with_value(&after, Some(&value)), &after);
+        prop_assert_eq!(read(&with_value(&after, None)), None);
     }
 }

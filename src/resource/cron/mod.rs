@@ -4,11 +4,16 @@
 //! file of its own can be compared as a whole, taken away as a whole, and mixes with nobody's
 //! lines. `name` is the file's name; cron reads no file whose name has a dot in it.
 //!
+//! The five times are read as cron reads them: what it would refuse, or never run, is refused before
+//! a host is contacted. A `user` that the host does not have is reported as unknown.
+//!
 //! cron takes a `%` in a job for the end of the line, and what follows for the job's input: write
 //! `\\%` for the sign itself.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +24,10 @@ use super::presence::Presence;
 use super::{Footprint, Resource};
 use crate::host::{Failure, FileKind, FileMode, Host, Metadata};
 use crate::protocol::{Change, Drift, Output};
+
+mod time;
+
+use time::FIELDS;
 
 /// A job that cron runs: one file of its own in `/etc/cron.d`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,12 +76,17 @@ pub struct Cron {
 pub struct Found {
     metadata: Option<Metadata>,
     text: Vec<u8>,
+    /// How many names the file has.
+    names: u64,
 }
 
 /// What stands for five fields.
 const SPECIAL: [&str; 8] = [
     "reboot", "yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly",
 ];
+
+/// Debian's cron cuts off what is longer, in bytes, without a word.
+const LONGEST_JOB: usize = 998;
 
 /// cron runs nothing from a file that others may write.
 const PERMISSIONS: Declared<'static> = Declared {
@@ -86,25 +100,61 @@ impl Cron {
         Path::new("/etc/cron.d").join(&self.name)
     }
 
-    /// The five fields by name.
-    fn fields(&self) -> [(&'static str, Option<&str>); 5] {
+    /// The five fields, as far as they are declared, in the order of [`FIELDS`].
+    fn times(&self) -> [Option<&str>; 5] {
         [
-            ("minute", self.minute.as_deref()),
-            ("hour", self.hour.as_deref()),
-            ("day", self.day.as_deref()),
-            ("month", self.month.as_deref()),
-            ("weekday", self.weekday.as_deref()),
+            self.minute.as_deref(),
+            self.hour.as_deref(),
+            self.day.as_deref(),
+            self.month.as_deref(),
+            self.weekday.as_deref(),
         ]
+    }
+
+    fn check_times(&self) -> Result<(), String> {
+        let declared = || FIELDS.iter().zip(self.times());
+        if let Some(special) = &self.special_time {
+            if !SPECIAL.contains(&special.as_str()) {
+                return Err(format!(
+                    "`special_time` is `{special}`, expected one of {}",
+                    SPECIAL.join(", ")
+                ));
+            }
+            if let Some((field, _)) = declared().find(|(_, text)| text.is_some()) {
+                let name = field.name;
+                return Err(format!("`special_time` and `{name}` exclude each other"));
+            }
+        }
+        for (field, text) in declared() {
+            let Some(text) = text else { continue };
+            if let Err(why) = field.numbers(text) {
+                let name = field.name;
+                return Err(format!(
+                    "`{name}` is `{text}`: not a time that cron knows: {why}"
+                ));
+            }
+        }
+        let [_, _, day, month, _] = &FIELDS;
+        // With a weekday, the job runs on those days too.
+        if let (Some(days), None | Some("*")) = (self.day.as_deref(), self.weekday.as_deref())
+            && let (Ok(numbers), Ok(months)) = (
+                day.numbers(days),
+                month.numbers(self.month.as_deref().unwrap_or("*")),
+            )
+            && !time::has_a_day(&numbers, &months)
+        {
+            return Err(format!(
+                "`day` is `{days}`, which no `month` of those declared has: the job would never run"
+            ));
+        }
+        Ok(())
     }
 
     /// The line that cron reads.
     fn line(&self) -> String {
         let time = match &self.special_time {
             Some(special) => format!("@{special}"),
-            None => self
-                .fields()
-                .map(|(_, value)| value.unwrap_or("*"))
-                .join(" "),
+            None => self.times().map(|text| text.unwrap_or("*")).join(" "),
         };
         let off = if self.disabled { "#" } else { "" };
         let user = self.user.as_deref().unwrap_or("root");
@@ -176,31 +226,23 @@ impl Resource for Cron {
             Some(job) if job.chars().any(char::is_control) => {
                 return Err("`job` is one line; put longer ones into a script".to_owned());
             }
+            Some(job) if job.len() > LONGEST_JOB => {
+                return Err(format!(
+                    "`job` is {} bytes long, and cron reads {LONGEST_JOB} of them; put it into a \
+                     script",
+                    job.len()
+                ));
+            }
             Some(_) => {}
         }
         if let Some(user) = &self.user
-            && !word(user, "-_.$@")
+            && (!word(user, "-_.$@") || user.bytes().all(|byte| byte.is_ascii_digit()))
         {
-            return Err(format!("`{user}` is not the name of a user"));
+            return Err(format!(
+                "`{user}` is not the name of a user, and cron takes no number for one"
+            ));
         }
-        if let Some(special) = &self.special_time {
-            if !SPECIAL.contains(&special.as_str()) {
-                return Err(format!(
-                    "`special_time` is `{special}`, expected one of {}",
-                    SPECIAL.join(", ")
-                ));
-            }
-            if let Some((name, _)) = self.fields().iter().find(|(_, value)| value.is_some()) {
-                return Err(format!("`special_time` and `{name}` exclude each other"));
-            }
-        }
-        for (name, value) in self.fields() {
-            if let Some(value) = value
-                && !word(value, "*/,-")
-            {
-                return Err(format!("`{name}` is `{value}`: not a time that cron knows"));
-            }
-        }
+        self.check_times()?;
         for (name, value) in &self.env {
             if !word(name, "_") || value.chars().any(|sign| sign.is_control() || sign == '"') {
                 return Err(format!(
@@ -217,6 +259,13 @@ impl Resource for Cron {
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
+        if self.state == Presence::Present
+            && !self.disabled
+            && let Some(user) = &self.user
+        {
+            // cron runs nothing for a user it does not know, whatever the file says.
+            host.user_id(user)?;
+        }
         let path = self.path();
         let metadata = host.metadata(&path)?;
         if metadata.is_none() && self.state == Presence::Present {
@@ -229,7 +278,13 @@ impl Resource for Cron {
         } else {
             Vec::new()
         };
-        Ok(Found { metadata, text })
+        // cron reads no file that has a second name: its owner could be someone else by that one.
+        let names = fs::symlink_metadata(&path).map_or(1, |found| found.nlink());
+        Ok(Found {
+            metadata,
+            text,
+            names,
+        })
     }
 
     fn drift(&self, actual: &Found) -> Vec<Drift> {
@@ -263,6 +318,10 @@ impl Resource for Cron {
                     drift.push(with_diff(changed, Some(&actual.text)));
                 }
                 drift.extend(PERMISSIONS.drift(found));
+                if actual.names > 1 {
+                    let names = actual.names.to_string();
+                    drift.push(Drift::update("hard links", "1", names));
+                }
                 drift
             }
         }
@@ -302,6 +361,7 @@ mod tests {
                 mtime: 0,
             }),
             text: text.as_bytes().to_vec(),
+            names: 1,
         }
     }
 
@@ -364,14 +424,52 @@ mod tests {
             declared.drift(&writable),
             [Drift::update("mode", "0644", "0666")]
         );
+        let mut second_name = found(&declared.text());
+        second_name.names = 2;
+        assert_eq!(
+            declared.drift(&second_name),
+            [Drift::update("hard links", "1", "2")]
+        );
         let none = Found {
             metadata: None,
             text: Vec::new(),
+            names: 1,
         };
         assert_eq!(declared.drift(&none)[0].change, Change::Create);
         let absent = cron(r#"{"name":"a","state":"absent"}"#);
         assert_eq!(absent.drift(&none), []);
         assert_eq!(absent.drift(&found("x")), [Drift::remove("state", "file")]);
+    }
+
+    #[test]
+    fn a_job_of_a_user_who_is_not_there_is_never_in_sync() {
+        let base = tempfile::tempdir().unwrap();
+        let host = Host::offline(base.path());
+        let of = |more: &str| cron(&format!(r#"{{"name":"a","job":"x"{more}}}"#)).observe(&host);
+        let failure = of(r#","user":"no-such-user""#).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "the user `no-such-user` does not exist"
+        );
+        for more in ["", r#","user":"no-such-user","disabled":true"#] {
+            // Without cron, its directory is what is missing.
+            if let Err(failure) = of(more) {
+                assert!(failure.to_string().contains("/etc/cron.d"), "{failure}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_that_cron_would_cut_is_refused() {
+        let of = |length: usize| {
+            cron(&format!(r#"{{"name":"a","job":"{}"}}"#, "x".repeat(length))).validate()
+        };
+        assert_eq!(of(LONGEST_JOB), Ok(()));
+        assert!(
+            of(LONGEST_JOB + 1)
+                .unwrap_err()
+                .contains("put it into a script")
+        );
     }
 
     #[test]
@@ -388,6 +486,18 @@ mod tests {
             (
                 r#"{"name":"a","job":"x","user":"a b"}"#,
                 "is not the name of a user",
+            ),
+            (
+                r#"{"name":"a","job":"x","user":"1000"}"#,
+                "cron takes no number for one",
+            ),
+            (
+                r#"{"name":"a","job":"x","hour":"24"}"#,
+                "`hour` is `24`: not a time that cron knows: `24` is not a number from 0 to 23",
+            ),
+            (
+                r#"{"name":"a","job":"x","day":"31","month":"feb,apr"}"#,
+                "the job would never run",
             ),
             (
                 r#"{"name":"a","job":"x","special_time":"noon"}"#,
