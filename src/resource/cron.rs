@@ -292,14 +292,8 @@ mod tests {
     fn found(text: &str) -> Found {
         Found {
             metadata: Some(Metadata {
-                kind: FileKind::File,
-                mode: FileMode::FILE,
-                uid: 0,
-                gid: 0,
-                owner: "root".to_owned(),
-                group: "root".to_owned(),
                 size: text.len() as u64,
-                mtime: 0,
+                ..Metadata::of_root(FileKind::File, FileMode::FILE)
             }),
             text: text.as_bytes().to_vec(),
         }

@@ -1,6 +1,5 @@
 //! Docker's `config.json`: one entry changed, everything else kept.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -240,5 +239,5 @@ fn really(host: &Host, path: &Path, uid: u32) -> Result<PathBuf, Failure> {
             )));
         }
     }
-    fs::canonicalize(path).map_err(|source| Failure::io("follow", path, source))
+    host.real_path(path)
 }
