@@ -249,11 +249,6 @@ impl Drop for Draft {
     }
 }
 
-/// Waits until what was renamed, made or removed in the directory of `path` is on the disk.
-pub(crate) fn sync_parent(path: &Path) -> Result<(), Failure> {
-    Entry::required(path)?.sync()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -319,7 +319,7 @@ pub(super) fn refuse_foreign_link(entry: &Entry, found: &Handle) -> Result<(), F
     }
 }
 
-/// What is in a directory, by name; nothing if it does not exist.
+/// What is in a directory, by name; nothing if there is none.
 ///
 /// # Errors
 /// [`Failure::Io`] if it cannot be listed to the end.
@@ -328,7 +328,7 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
         Some(entry) => entry.handle()?,
         None => None,
     };
-    let Some(found) = found else {
+    let Some(found) = found.filter(|found| found.kind() == FileKind::Directory) else {
         return Ok(Vec::new());
     };
     let names = found.names()?.into_iter();

@@ -47,7 +47,6 @@ pub use command::{Command, CommandEnd, CommandFailure};
 pub use confirmation::{Watched, WayBack, check_confirm_timeout, confirm_within, watch};
 pub(crate) use confirmation::{confirm, require as require_confirmation};
 pub use draft::Draft;
-pub(crate) use draft::sync_parent;
 pub(crate) use files::list;
 pub use files::{FileKind, Found, Metadata, Permissions};
 pub(crate) use ledger::{Ledger, Made};
@@ -147,8 +146,14 @@ impl Host {
     /// A host without a controller, for tests of kinds: contents cannot be fetched.
     #[cfg(test)]
     pub(crate) fn offline(state: &Path) -> Self {
+        Self::offline_in(state, Mode::Apply)
+    }
+
+    /// The same, in either mode.
+    #[cfg(test)]
+    pub(crate) fn offline_in(state: &Path, mode: Mode) -> Self {
         let begin = Begin {
-            mode: crate::protocol::Mode::Apply,
+            mode,
             diff: true,
             run_id: "test".to_owned(),
             claim: None,

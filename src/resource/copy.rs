@@ -1,7 +1,10 @@
 //! A regular file with a declared content: `src` from `files/`, or `content` written in place.
 //!
 //! The file is replaced in one step: the new version is written beside it with its final owner,
-//! mode and SELinux label, checked by `validate` if declared, and renamed once it is on the disk.
+//! mode, ACL and SELinux label, checked by `validate` if declared, and renamed once it is on the
+//! disk. What is not declared stays, but for two: a file that was another user's becomes root's
+//! (or that of the user fleet acts as), without the right to write for others, and setuid and
+//! setgid bits go with the old content.
 //! Large contents are named by their sha256 and sent only to hosts that lack them.
 //!
 //! `template` is this kind with `content` rendered on the controller.

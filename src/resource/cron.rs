@@ -268,6 +268,13 @@ impl Resource for Cron {
         }
     }
 
+    fn obstacle(&self, host: &Host, _: &Found) -> Result<(), Failure> {
+        match self.state {
+            Presence::Absent => host.may_remove(&self.path()),
+            Presence::Present => host.may_write(&self.path()),
+        }
+    }
+
     fn apply(&self, host: &Host, _: &Found) -> Result<Option<Output>, Failure> {
         let path = self.path();
         match self.state {

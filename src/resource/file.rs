@@ -11,7 +11,8 @@
 //! - `absent`: removed, a directory with all that is in it. A mount point, anything that holds
 //!   one and the directories the system consists of are refused.
 //!
-//! Symbolic links at `path` are never followed: declare the path they lead to.
+//! Symbolic links at `path` are never followed: declare the path they lead to. Those on the way
+//! are followed if root, or the user fleet acts as, owns them and the directory they are in.
 
 use std::path::{Path, PathBuf};
 

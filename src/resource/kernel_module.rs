@@ -14,7 +14,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::presence::Presence;
 use super::{Footprint, Resource};
 use crate::host::config_dirs::{self, ConfigFile};
-use crate::host::{Command, Failure, Host, Permissions, sync_parent};
+use crate::host::{Command, Failure, Host, Permissions, remove_file};
 use crate::protocol::{Drift, Output};
 
 /// A kernel module: loaded now, and loaded at every boot.
@@ -326,11 +325,6 @@ impl KernelModule {
         }
         Ok(None)
     }
-}
-
-fn remove_file(path: &Path) -> Result<(), Failure> {
-    fs::remove_file(path).map_err(|source| Failure::io("remove", path, source))?;
-    sync_parent(path)
 }
 
 /// Lines of `/proc/modules` begin with the name: `br_netfilter 32768 0 - Live 0x…`.

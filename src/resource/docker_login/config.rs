@@ -89,6 +89,10 @@ impl Config {
         })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The credential helper that Docker asks for the registry instead of looking at its entry,
     /// after the setting that names it.
     pub(super) fn helper(&self, key: &str) -> Option<(String, &str)> {
