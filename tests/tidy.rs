@@ -256,3 +256,88 @@ fn every_kind_is_one_registered_file() {
     );
     assert!(kinds.len() > 5, "kinds! was not found");
 }
+
+/// Where kinds reach a path by its text, and why. Everything else goes through `host`, which walks
+/// a path once and acts on what it opened: a user who owns a directory on the way decides nothing.
+const BY_TEXT: &[(&str, &str)] = &[
+    (
+        "resource/command.rs",
+        "the program's own directory, which it goes to by its text",
+    ),
+    ("resource/copy.rs", "a file that is open"),
+    (
+        "resource/docker_container/cgroup.rs",
+        "the kernel's own /proc and /sys",
+    ),
+    (
+        "resource/docker_daemon/found.rs",
+        "/proc, and when root's program was installed",
+    ),
+    (
+        "resource/docker_policy/audit.rs",
+        "root's rules below /etc/audit",
+    ),
+    (
+        "resource/docker_policy/observe.rs",
+        "on which device a directory of the engine is",
+    ),
+    (
+        "resource/mount/mod.rs",
+        "to compare names, which decides nothing",
+    ),
+    ("resource/mount/mounted.rs", "/proc/self/mountinfo"),
+    (
+        "resource/service/current.rs",
+        "/proc, and when root's unit was written",
+    ),
+    ("resource/sysctl/mod.rs", "the kernel's own /proc/sys"),
+];
+
+#[test]
+fn kinds_reach_paths_through_the_host_only() {
+    let direct = [
+        "fs::",
+        "File::",
+        "OpenOptions",
+        "DirBuilder",
+        ".exists()",
+        ".is_dir()",
+        ".is_file()",
+        ".is_symlink()",
+        ".canonicalize()",
+        ".read_dir()",
+        ".read_link()",
+        ".symlink_metadata()",
+    ];
+    let mut found = BTreeSet::new();
+    for file in source_files() {
+        let name = file.strip_prefix(root().join("src")).unwrap();
+        let is_kind = name.starts_with("resource") || name.starts_with("reconcile");
+        if !is_kind || file.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text
+            .lines()
+            .take_while(|line| !(line.starts_with("#[cfg(") && line.contains("test")))
+            .map(|line| line.split("//").next().unwrap_or_default())
+            .filter(|line| !line.contains("File::bare(") && !line.contains("AnyResource::File("));
+        if code
+            .into_iter()
+            .any(|line| direct.iter().any(|call| line.contains(call)))
+        {
+            found.insert(name.to_str().unwrap().to_owned());
+        }
+    }
+    let allowed: BTreeSet<_> = BY_TEXT.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let unexplained: Vec<_> = found.difference(&allowed).collect();
+    assert!(
+        unexplained.is_empty(),
+        "use `host`, or give a reason: {unexplained:#?}"
+    );
+    let unneeded: Vec<_> = allowed.difference(&found).collect();
+    assert!(
+        unneeded.is_empty(),
+        "no reason is needed any more: {unneeded:#?}"
+    );
+}

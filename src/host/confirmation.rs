@@ -6,17 +6,18 @@
 //! is up, by renaming it.
 
 use std::fs;
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::staging::make_private_directory;
-use super::{Failure, FileMode, Host, Permissions, Snapshot, files, remove_file, systemctl};
+use super::entry::Entry;
+use super::own::make_private_directory;
+use super::{Failure, FileMode, Host, Permissions, Snapshot, files, own, remove_file, systemctl};
 use crate::protocol::{CONFIRM_LIMIT, Event};
 
 /// How long a change may stay unconfirmed, unless its task says otherwise.
@@ -211,10 +212,11 @@ pub fn watch(state: &Path) -> Result<Watched, Failure> {
 
 fn take_back(state: &Path) -> Result<Watched, Failure> {
     let (path, taken) = (unconfirmed(state), under_way(state));
-    match fs::rename(&path, &taken) {
+    let name = taken.file_name().unwrap_or_default();
+    match Entry::required(&path)?.rename(name) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Watched::Confirmed),
-        Err(source) => return Err(Failure::io("rename", &path, source)),
+        Err(Errno::NOENT) => return Ok(Watched::Confirmed),
+        Err(errno) => return Err(Failure::io("rename", &path, errno)),
     }
     if let Some(change) = read(&taken)? {
         change.back.go()?;
@@ -224,24 +226,16 @@ fn take_back(state: &Path) -> Result<Watched, Failure> {
 }
 
 fn read(path: &Path) -> Result<Option<Unconfirmed>, Failure> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| Failure::Unexpected(format!("{}: {error}", path.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Failure::io("read", path, source)),
-    }
+    let change = own::read(path)?.map(|bytes| serde_json::from_slice(&bytes));
+    change
+        .transpose()
+        .map_err(|error| Failure::Unexpected(format!("{}: {error}", path.display())))
 }
 
 /// Confirms the change that waits for it, by being here over a new connection. Answers whether
 /// one waited.
 pub(crate) fn confirm(state: &Path) -> Result<bool, Failure> {
-    let path = unconfirmed(state);
-    match fs::remove_file(&path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(Failure::io("remove", &path, source)),
-    }
+    Entry::at(&unconfirmed(state))?.map_or(Ok(false), |entry| entry.unlink())
 }
 
 #[cfg(test)]

@@ -1,30 +1,41 @@
 //! Replacing a file so that no crash leaves half of it.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 
-use super::{Failure, FileMode, Permissions};
+use super::attributes::{self, Attributes};
+use super::entry::{Entry, Handle, changed_meanwhile, is_trusted};
+use super::files::Version;
+use super::{Failure, FileMode, Metadata, Permissions, obstacle};
 
 /// A new version of a file, in the directory of the old one under a name of its own.
 ///
-/// It has its final owner, mode and SELinux label before its first byte, and takes the place of
-/// the old version in one step and only once it is on the disk: at any moment, and after any
+/// It has its final owner, mode, ACL and SELinux label before its first byte, and takes the place
+/// of the old version in one step and only once it is on the disk: at any moment, and after any
 /// crash, the path holds all of one version. Dropped without [`commit`](Draft::commit), it is
 /// removed.
+///
+/// What is not declared is taken over from the old version, unless that belongs to somebody else
+/// than root and the user fleet acts as: then it is fleet's file from now on, with no more rights
+/// for others than to read. The setuid and setgid bits of an old content say nothing about a
+/// new one.
 #[derive(Debug)]
 pub struct Draft {
-    directory: OwnedFd,
-    name: String,
-    target: PathBuf,
+    /// Where it takes its place.
+    target: Entry,
+    /// Where it is until then.
+    entry: Entry,
     file: File,
     mode: FileMode,
+    attributes: Attributes,
+    replaces: Replaced,
     committed: bool,
 }
 
@@ -33,83 +44,103 @@ impl Draft {
     ///
     /// # Errors
     /// [`Failure::Missing`] without a parent directory, [`Failure::Refused`] if `target` is
-    /// anything but a regular file.
+    /// anything but a regular file that can be replaced.
     pub fn beside(target: &Path, permissions: Permissions) -> Result<Self, Failure> {
-        let (Some(parent), Some(_)) = (target.parent(), target.file_name()) else {
+        if target.file_name().is_none() {
             return Err(Failure::Refused(format!(
                 "{} is not a file",
                 target.display()
             )));
-        };
-        let directory = open_directory(parent)?;
-        remove_leftovers(parent);
-        let old = existing(target)?;
-        let mode = permissions
-            .mode
-            .or(old.as_ref().map(|old| FileMode::from_bits(old.mode())))
-            .unwrap_or(FileMode::FILE);
-
-        let flags =
-            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-        let (name, file) = loop {
-            let name = draft_name();
-            match rustix::fs::openat(&directory, &name, flags, Mode::RUSR | Mode::WUSR) {
-                Ok(fd) => break (name, File::from(fd)),
-                Err(Errno::EXIST) => {}
-                Err(errno) => return Err(Failure::io("create a file beside", target, errno)),
+        }
+        let target = Entry::required(target)?;
+        let old = obstacle::to_write(&target)?;
+        remove_leftovers(&target);
+        let old = old.map(|old| Old::of(&old, permissions)).transpose()?;
+        let (entry, file) = loop {
+            let entry = target.sibling(draft_name())?;
+            if let Some(file) = entry.create()? {
+                break (entry, file);
             }
         };
-        let draft = Self {
-            directory,
-            name,
-            target: target.to_owned(),
+        let mut draft = Self {
+            target,
+            entry,
             file,
-            mode,
+            mode: FileMode::FILE,
+            attributes: Attributes::default(),
+            replaces: Replaced::Whatever,
             committed: false,
         };
-        draft.own(permissions, old.as_ref())?;
-        draft.set_mode()?;
-        if old.is_some() {
-            draft.keep_label()?;
-        }
+        draft.take_over(permissions, old)?;
         Ok(draft)
     }
 
-    /// Where it is until it takes its place; for programs that check it (`validate`).
+    /// The path by which a program finds it until it takes its place (`validate`).
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.target.with_file_name(&self.name)
+        self.entry.path_for_programs()
+    }
+
+    /// It takes the place of what was found, and of nothing else; `None`: of nothing.
+    #[must_use]
+    pub fn instead_of(mut self, found: Option<&Metadata>) -> Self {
+        self.replaces = found.map_or(Replaced::Nothing, |found| Replaced::This(found.version));
+        self
     }
 
     /// Puts it in place of the old version and waits until both are on the disk.
     pub fn commit(mut self) -> Result<(), Failure> {
+        let path = self.target.path();
         // Writing as another user than root takes setuid and setgid away.
         self.set_mode()?;
+        self.attributes.give_capabilities_to(&self.file, path)?;
         self.file
             .sync_all()
-            .map_err(|source| Failure::io("sync", &self.path(), source))?;
-        let target = self.target.file_name().unwrap_or_default();
-        match rustix::fs::renameat(&self.directory, &self.name, &self.directory, target) {
-            Ok(()) => self.committed = true,
-            Err(Errno::BUSY) => {
-                return Err(Failure::Refused(format!(
-                    "{} is a mount point (a file bound from elsewhere), so it cannot be replaced \
-                     in one step; change the file it is bound from",
-                    self.target.display()
-                )));
-            }
-            Err(errno) => return Err(Failure::io("replace", &self.target, errno)),
+            .map_err(|source| Failure::io("sync", self.entry.path(), source))?;
+        let found = self.target.handle()?.as_ref().map(Version::of);
+        let is_expected = match self.replaces {
+            Replaced::Whatever => true,
+            Replaced::Nothing => found.is_none(),
+            Replaced::This(version) => found == Some(version),
+        };
+        if !is_expected {
+            return Err(changed_meanwhile(path));
         }
-        sync(&self.directory, &self.target)
+        match self.entry.rename(self.target.name()) {
+            Ok(()) => self.committed = true,
+            Err(Errno::BUSY | Errno::ISDIR | Errno::NOENT) => return Err(changed_meanwhile(path)),
+            Err(errno) => return Err(Failure::io("replace", path, errno)),
+        }
+        self.target.sync()
     }
 
-    fn own(&self, wanted: Permissions, old: Option<&fs::Metadata>) -> Result<(), Failure> {
-        let uid = wanted.uid.or(old.map(MetadataExt::uid));
-        let gid = wanted.gid.or(old.map(MetadataExt::gid));
+    /// Gives it what is declared, and the rest from the old version.
+    fn take_over(&mut self, wanted: Permissions, old: Option<Old>) -> Result<(), Failure> {
+        let old_owner = old.as_ref().filter(|old| old.kept);
+        self.own(
+            wanted.uid.or(old_owner.map(|old| old.uid)),
+            wanted.gid.or(old_owner.map(|old| old.gid)),
+        )?;
+        let default = if let Some(old) = &old {
+            old.mode
+        } else {
+            let directory = self.entry.open_directory()?;
+            let place = attributes::path_of(&directory);
+            FileMode::from_bits(attributes::inherited(&place, FileMode::FILE.bits()))
+        };
+        self.mode = wanted.mode.unwrap_or(default);
+        if let Some(old) = old {
+            self.attributes = old.attributes;
+            self.attributes.give_to(&self.file, self.target.path())?;
+        }
+        self.set_mode()
+    }
+
+    fn own(&self, uid: Option<u32>, gid: Option<u32>) -> Result<(), Failure> {
         let new = self
             .file
             .metadata()
-            .map_err(|source| Failure::io("look at", &self.path(), source))?;
+            .map_err(|source| Failure::io("look at", self.entry.path(), source))?;
         // A user who is not root may not even give a file what it already has.
         let uid = uid.filter(|uid| *uid != new.uid());
         let gid = gid.filter(|gid| *gid != new.gid());
@@ -117,41 +148,54 @@ impl Draft {
             return Ok(());
         }
         fchown(&self.file, uid, gid)
-            .map_err(|source| Failure::io("change the owner of", &self.target, source))
+            .map_err(|source| Failure::io("change the owner of", self.target.path(), source))
     }
 
     fn set_mode(&self) -> Result<(), Failure> {
         rustix::fs::fchmod(&self.file, Mode::from_raw_mode(self.mode.bits()))
-            .map_err(|errno| Failure::io("change the mode of", &self.target, errno))
+            .map_err(|errno| Failure::io("change the mode of", self.target.path(), errno))
     }
+}
 
-    /// Takes over the SELinux label of the old version; a new file has its directory's default.
-    fn keep_label(&self) -> Result<(), Failure> {
-        const LABEL: &str = "security.selinux";
-        let mut label = [0; 1024];
-        match rustix::fs::lgetxattr(&self.target, LABEL, &mut label[..]) {
-            Ok(length) => {
-                match rustix::fs::fsetxattr(
-                    &self.file,
-                    LABEL,
-                    &label[..length],
-                    XattrFlags::empty(),
-                ) {
-                    Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
-                    Err(errno) => Err(Failure::io(
-                        "keep the SELinux label of",
-                        &self.target,
-                        errno,
-                    )),
-                }
-            }
-            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            Err(errno) => Err(Failure::io(
-                "read the SELinux label of",
-                &self.target,
-                errno,
-            )),
-        }
+/// What a draft may take the place of.
+#[derive(Clone, Copy, Debug)]
+enum Replaced {
+    Whatever,
+    Nothing,
+    This(Version),
+}
+
+/// What a new version takes over from the old one where nothing is declared.
+struct Old {
+    /// Owner, group and rights of others are taken over.
+    kept: bool,
+    uid: u32,
+    gid: u32,
+    mode: FileMode,
+    attributes: Attributes,
+}
+
+impl Old {
+    fn of(found: &Handle, wanted: Permissions) -> Result<Self, Failure> {
+        let (uid, gid) = (found.stat.st_uid, found.stat.st_gid);
+        let attributes = Attributes::read(&found.by_descriptor(), found.path())?;
+        // What a user gave to others is not what the operator gave them.
+        let kept = is_trusted(uid) || wanted.uid == Some(uid);
+        let mode = found.mode().without_setid();
+        let (mode, attributes) = if kept {
+            (mode, attributes)
+        } else {
+            let plain = attributes.plain_mode().map(FileMode::from_bits);
+            let mode = plain.unwrap_or(mode).without_writing_by_others();
+            (mode, attributes.label_only())
+        };
+        Ok(Self {
+            kept,
+            uid,
+            gid,
+            mode,
+            attributes,
+        })
     }
 }
 
@@ -172,26 +216,18 @@ fn drafted_by(name: &str) -> Option<u32> {
     process.parse().ok().filter(|_| hexadecimal)
 }
 
+/// Whether it is named like a draft of a helper that is no more.
+pub(super) fn is_leftover(name: &OsStr) -> bool {
+    let process = name.to_str().and_then(drafted_by);
+    process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists())
+}
+
 /// Removes drafts of helpers that were killed. What cannot be removed harms nobody.
-fn remove_leftovers(directory: &Path) {
-    for path in leftovers(directory) {
-        let _ = fs::remove_file(path);
+fn remove_leftovers(target: &Entry) {
+    let names: Vec<OsString> = target.neighbours().unwrap_or_default();
+    for name in names.into_iter().filter(|name| is_leftover(name)) {
+        let _ = target.sibling(name).and_then(|entry| entry.unlink());
     }
-}
-
-/// What is named like a draft in `directory`, of helpers that are no more.
-pub(super) fn leftovers(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let process = entry.file_name().to_str().and_then(drafted_by)?;
-        let gone = !Path::new("/proc").join(process.to_string()).exists();
-        gone.then(|| entry.path())
-    })
-}
-
-/// A path beside `path` that is not in use, for what is renamed to it.
-pub(super) fn sibling(path: &Path) -> PathBuf {
-    path.with_file_name(draft_name())
 }
 
 impl Write for Draft {
@@ -208,63 +244,17 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if !self.committed {
             // Nobody is left to tell, and the name says whose it was.
-            let _ = rustix::fs::unlinkat(&self.directory, &self.name, AtFlags::empty());
+            let _ = self.entry.unlink();
         }
-    }
-}
-
-pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Failure> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOENT => {
-            Failure::Missing(format!("the directory {} does not exist", path.display()))
-        }
-        errno => Failure::io("open the directory", path, errno),
-    })
-}
-
-/// The regular file at `target`; anything else there is refused.
-fn existing(target: &Path) -> Result<Option<fs::Metadata>, Failure> {
-    let found = match fs::symlink_metadata(target) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Failure::io("look at", target, source)),
-    };
-    if found.is_file() {
-        return Ok(Some(found));
-    }
-    let what = if found.is_symlink() {
-        "a symbolic link; declare the file it leads to"
-    } else if found.is_dir() {
-        "a directory"
-    } else {
-        "a device, socket or fifo"
-    };
-    Err(Failure::Refused(format!(
-        "{} is {what}, and only a regular file can be replaced",
-        target.display()
-    )))
-}
-
-/// Waits until what was renamed, made or removed in the directory of `path` is on the disk.
-pub(crate) fn sync_parent(path: &Path) -> Result<(), Failure> {
-    match path.parent() {
-        Some(parent) => sync(&open_directory(parent)?, path),
-        None => Ok(()),
-    }
-}
-
-fn sync(directory: &OwnedFd, path: &Path) -> Result<(), Failure> {
-    match rustix::fs::fsync(directory) {
-        // Some network file systems have no fsync for directories.
-        Ok(()) | Err(Errno::INVAL) => Ok(()),
-        Err(errno) => Err(Failure::io("sync the directory of", path, errno)),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
+
+    use rustix::fs::XattrFlags;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::{accounts, addresses, tree};
+use super::{accounts, addresses, obstacle};
 use crate::protocol::Facts;
 use crate::protocol::facts::{Disk, Mount, OsRelease};
 
@@ -120,7 +120,7 @@ fn mounts(table: &[u8]) -> BTreeMap<String, Mount> {
         .filter_map(|line| {
             let fields: Vec<_> = line
                 .split(|byte| *byte == b' ')
-                .map(|field| String::from_utf8_lossy(&tree::unescape(field)).into_owned())
+                .map(|field| String::from_utf8_lossy(&obstacle::unescape(field)).into_owned())
                 .collect();
             let [device, path, fstype, options, ..] = &fields[..] else {
                 return None;

@@ -1,15 +1,11 @@
 //! Files on the host: what is there, reading and replacing it.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-
-use super::accounts::Database;
-use super::draft::open_directory;
+use super::accounts::{Database, local_user};
+use super::entry::{Entry, Handle, exposure, is_trusted};
 use super::{Draft, Failure, FileMode, Host};
 
 /// What is at a path. Symbolic links are not followed.
@@ -31,6 +27,78 @@ pub struct Metadata {
     pub size: u64,
     /// Last change of its content, in seconds since 1970.
     pub mtime: i64,
+    /// Who owns a new version of it unless somebody is declared, where that is somebody else:
+    /// what fleet writes does not become the file of a user who was there first.
+    pub new_owner: Option<String>,
+    /// It belongs to the owner of its directory, in which nobody else may write.
+    pub at_home: bool,
+    /// Tells it from what has its name later.
+    pub(crate) version: Version,
+}
+
+#[cfg(test)]
+impl Metadata {
+    /// Something of root's, for tests of what is compared.
+    pub(crate) fn of_root(kind: FileKind, mode: FileMode) -> Self {
+        Self {
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            owner: "root".to_owned(),
+            group: "root".to_owned(),
+            size: 0,
+            mtime: 0,
+            new_owner: None,
+            at_home: true,
+            version: Version::default(),
+        }
+    }
+}
+
+/// One version of what is at a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version {
+    device: u64,
+    inode: u64,
+    size: i64,
+    modified: (i64, u64),
+    owner: u32,
+}
+
+impl Version {
+    pub(super) fn of(found: &Handle) -> Self {
+        let stat = &found.stat;
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size,
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            owner: stat.st_uid,
+        }
+    }
+}
+
+/// What is at a path, opened: what is read is what was looked at.
+#[derive(Debug)]
+pub struct Found {
+    /// What it is.
+    pub metadata: Metadata,
+    /// The file, opened for reading, if it is a regular one.
+    pub file: Option<File>,
+}
+
+impl Found {
+    /// The bytes of the file; `None` if it is no regular file.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if they are more than `limit`.
+    pub fn read(&mut self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        self.file
+            .as_mut()
+            .map(|file| read(file, path, limit))
+            .transpose()
+    }
 }
 
 /// What can be at a path.
@@ -72,73 +140,106 @@ pub struct Permissions {
 }
 
 impl Host {
-    /// What is at `path`; `None` if nothing is.
+    /// What is at `path`; `None` if nothing is, not even the directory it would be in.
     pub fn metadata(&self, path: &Path) -> Result<Option<Metadata>, Failure> {
-        let found = match fs::symlink_metadata(path) {
-            Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Failure::io("look at", path, source)),
+        let Some(entry) = Entry::at(path)? else {
+            return Ok(None);
         };
-        let kind = match found.file_type() {
-            kind if kind.is_file() => FileKind::File,
-            kind if kind.is_dir() => FileKind::Directory,
-            kind if kind.is_symlink() => FileKind::Link,
-            _ => FileKind::Special,
-        };
-        Ok(Some(Metadata {
-            kind,
-            mode: FileMode::from_bits(found.mode()),
-            uid: found.uid(),
-            gid: found.gid(),
-            owner: self.account_name(Database::Passwd, found.uid())?,
-            group: self.account_name(Database::Group, found.gid())?,
-            size: found.size(),
-            mtime: found.mtime(),
-        }))
+        let found = entry.handle()?;
+        found
+            .map(|found| self.metadata_of(&entry, &found))
+            .transpose()
     }
 
-    /// The bytes of a regular file of at most `limit` bytes; `None` if nothing is there.
+    /// Opens what is at `path`; `None` if nothing is. A link at its end is not followed.
+    pub fn look(&self, path: &Path) -> Result<Option<Found>, Failure> {
+        Entry::at(path)?.map_or(Ok(None), |entry| self.look_at(&entry))
+    }
+
+    /// Opens what `path` leads to; `None` if nothing is there. Links are followed as far as they
+    /// are trusted.
+    pub fn follow(&self, path: &Path) -> Result<Option<Found>, Failure> {
+        Entry::led_to(path)?.map_or(Ok(None), |entry| self.look_at(&entry))
+    }
+
+    fn look_at(&self, entry: &Entry) -> Result<Option<Found>, Failure> {
+        let Some(found) = entry.handle()? else {
+            return Ok(None);
+        };
+        let metadata = self.metadata_of(entry, &found)?;
+        let file = match metadata.kind {
+            FileKind::File => {
+                refuse_foreign_link(entry, &found)?;
+                Some(found.open()?.into())
+            }
+            _ => None,
+        };
+        Ok(Some(Found { metadata, file }))
+    }
+
+    fn metadata_of(&self, entry: &Entry, found: &Handle) -> Result<Metadata, Failure> {
+        let stat = &found.stat;
+        let around = entry.directory_stat()?;
+        let me = rustix::process::geteuid().as_raw();
+        let foreign = found.kind() == FileKind::File && !is_trusted(stat.st_uid);
+        Ok(Metadata {
+            kind: found.kind(),
+            mode: found.mode(),
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            owner: self.account_name(Database::Passwd, stat.st_uid)?,
+            group: self.account_name(Database::Group, stat.st_gid)?,
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            mtime: stat.st_mtime,
+            new_owner: foreign.then(|| local_user(me)),
+            at_home: around.st_uid == stat.st_uid && around.st_mode & 0o022 == 0,
+            version: Version::of(found),
+        })
+    }
+
+    /// The bytes of a regular file of at most `limit` bytes; `None` if nothing is there. Links
+    /// are followed as far as they are trusted.
     ///
     /// # Errors
     /// [`Failure::Refused`] for what is no regular file or is longer.
     pub fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
-        let Some(file) = self.open(path)? else {
-            return Ok(None);
-        };
-        let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|source| Failure::io("read", path, source))?;
-        if bytes.len() as u64 > limit {
-            return Err(Failure::Refused(format!(
-                "{} is longer than {limit} bytes",
-                path.display()
-            )));
-        }
-        Ok(Some(bytes))
+        let file = self.open(path)?;
+        file.map(|mut file| read(&mut file, path, limit))
+            .transpose()
     }
 
-    /// Opens a regular file for reading; `None` if nothing is there. Symbolic links are followed.
+    /// Opens a regular file for reading; `None` if nothing is there. Links are followed as far as
+    /// they are trusted.
     ///
     /// # Errors
     /// [`Failure::Refused`] for what is no regular file: opening a FIFO would wait forever.
     pub fn open(&self, path: &Path) -> Result<Option<File>, Failure> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(fd) => File::from(fd),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(Failure::io("open", path, errno)),
+        let Some(entry) = Entry::led_to(path)? else {
+            return Ok(None);
         };
-        let found = file
-            .metadata()
-            .map_err(|source| Failure::io("look at", path, source))?;
-        if !found.is_file() {
+        let Some(found) = entry.handle()? else {
+            return Ok(None);
+        };
+        if found.kind() != FileKind::File {
             return Err(Failure::Refused(format!(
                 "{} is not a regular file",
                 path.display()
             )));
         }
-        Ok(Some(file))
+        refuse_foreign_link(&entry, &found)?;
+        found.open().map(|file| Some(file.into()))
+    }
+
+    /// The path without links of what `path` leads to, or would; links are followed as far as
+    /// they are trusted.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`] without the directory it is in.
+    pub fn real_path(&self, path: &Path) -> Result<PathBuf, Failure> {
+        match Entry::led_to(path)? {
+            Some(entry) => Ok(entry.real_path()),
+            None => Entry::required(path).map(|entry| entry.real_path()),
+        }
     }
 
     /// Replaces the file at `path` by `bytes`, or makes it. See [`Draft`].
@@ -154,52 +255,84 @@ impl Host {
     /// Keeps the version of a file that is about to be replaced, beside it, as `name.RUN~`.
     /// A second call in the same run keeps the first version.
     pub fn keep_version(&self, path: &Path) -> Result<(), Failure> {
-        let Some(name) = path.file_name() else {
+        let Some(entry) = Entry::at(path)? else {
             return Ok(());
         };
-        let mut backup = name.to_owned();
+        if entry.handle()?.is_none() {
+            return Ok(());
+        }
+        let mut backup = entry.name().to_owned();
         backup.push(format!(".{}~", self.run_id()));
         // The same file under another name: complete, with all its attributes, at no cost.
-        match fs::hard_link(path, path.with_file_name(backup)) {
-            Err(error)
-                if !matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
-                ) =>
-            {
-                Err(Failure::io("keep a backup of", path, error))
-            }
-            _ => Ok(()),
-        }
+        entry
+            .link(&backup)
+            .map(drop)
+            .map_err(|errno| Failure::io("keep a backup of", path, errno))
     }
 
-    /// Makes sure that the directory `path` is in is there.
+    /// Makes sure that the directory `path` is in is there, or will be when an earlier task that
+    /// makes it has been applied.
     ///
     /// # Errors
     /// [`Failure::Missing`] if it is not.
     pub fn require_parent(&self, path: &Path) -> Result<(), Failure> {
-        path.parent()
-            .map_or(Ok(()), |parent| open_directory(parent).map(drop))
+        match Entry::required(path) {
+            Err(Failure::Missing(_))
+                if path.parent().is_some_and(|at| self.foresees_directory(at)) =>
+            {
+                Ok(())
+            }
+            found => found.map(drop),
+        }
     }
 }
 
-/// What is in a directory, by name; nothing if it does not exist.
+fn read(file: &mut File, path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|source| Failure::io("read", path, source))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::Refused(format!(
+            "{} is longer than {limit} bytes",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Refuses a file that somebody may have given this name to who may not even read it: a hard
+/// link in a directory that others write to.
+pub(super) fn refuse_foreign_link(entry: &Entry, found: &Handle) -> Result<(), Failure> {
+    if found.kind() != FileKind::File || found.stat.st_nlink < 2 {
+        return Ok(());
+    }
+    let around = entry.directory_stat()?;
+    let own = around.st_uid == found.stat.st_uid && around.st_mode & 0o022 == 0;
+    match exposure(&around) {
+        Some(exposure) if !own => Err(Failure::Refused(format!(
+            "{} has further names (hard links) and is in a directory that {exposure}, so it may be \
+             another file than it seems to be; remove the name, or make it a file of its own",
+            entry.path().display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What is in a directory, by name; nothing if there is none.
 ///
 /// # Errors
 /// [`Failure::Io`] if it cannot be listed to the end.
 pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |source| Failure::io("list", directory, source);
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
+    let found = match Entry::led_to(directory)? {
+        Some(entry) => entry.handle()?,
+        None => None,
     };
-    let mut paths = Vec::new();
-    for entry in entries {
-        paths.push(entry.map_err(failed)?.path());
-    }
-    paths.sort();
-    Ok(paths)
+    let Some(found) = found.filter(|found| found.kind() == FileKind::Directory) else {
+        return Ok(Vec::new());
+    };
+    let names = found.names()?.into_iter();
+    Ok(names.map(|name| directory.join(name)).collect())
 }
 
 /// See [`Host::write`].

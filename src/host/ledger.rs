@@ -9,14 +9,14 @@
 //! and what it tells of was not made.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::staging::make_private_directory;
-use super::{Failure, FileMode, Permissions, files};
+use super::own::make_private_directory;
+use super::{Failure, FileMode, Permissions, files, own};
 use crate::protocol::Origin;
 
 /// One thing that fleet made.
@@ -77,11 +77,7 @@ impl Ledger {
     /// Reads what earlier runs wrote down. Changes nothing.
     pub(crate) fn load(state: &Path) -> Result<Self, Failure> {
         let path = state.join("ledger.jsonl");
-        let mut bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(Failure::io("read", &path, source)),
-        };
+        let mut bytes = own::read(&path)?.unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == b'\n');
         bytes.truncate(whole.map_or(0, |last| last + 1));
         let mut things = Things::default();
@@ -162,10 +158,8 @@ impl Ledger {
     /// Puts a line at the end of the file, on the disk when this returns. `false` if there is no
     /// file.
     fn append(&mut self, line: &Line) -> Result<bool, Failure> {
-        let mut file = match OpenOptions::new().write(true).open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(Failure::io("open", &self.path, source)),
+        let Some(mut file) = own::open(&self.path, OFlags::WRONLY)? else {
+            return Ok(false);
         };
         let text = text(line);
         let written = file
@@ -228,6 +222,8 @@ impl Things {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn made(key: &str, playbook: &str) -> Made {

@@ -14,11 +14,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use super::Failure;
-use super::staging::make_private_directory;
+use super::own::make_private_directory;
+use super::{Failure, own};
 use crate::protocol::{Claim, Holder};
 
 /// More than any record of ours.
@@ -120,11 +120,8 @@ impl Drop for HostLock {
 /// order is not even touched by a lock; only a name that was left behind is verified.
 pub(crate) fn running_apply(state: &Path) -> Result<Option<Holder>, Failure> {
     let path = state.join("lock");
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = match rustix::fs::open(&path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(errno) => return Err(Failure::io("open", &path, errno)),
+    let Some(mut file) = own::open(&path, OFlags::RDONLY)? else {
+        return Ok(None);
     };
     let Some(holder) = record(&mut file) else {
         return Ok(None);
@@ -140,10 +137,8 @@ pub(crate) fn running_apply(state: &Path) -> Result<Option<Holder>, Failure> {
 }
 
 fn open(path: &Path) -> Result<File, Failure> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
-    file.map(File::from)
-        .map_err(|errno| Failure::io("open", path, errno))
+    let file = own::open(path, OFlags::RDWR | OFlags::CREATE)?;
+    file.ok_or_else(|| Failure::Missing(format!("{} cannot be made", path.display())))
 }
 
 /// Whether it was to be had at once.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 mod accounts;
 mod addresses;
 mod answers;
+mod attributes;
 pub(crate) mod block_device;
 pub(crate) mod census;
 mod command;
@@ -20,6 +21,7 @@ pub(crate) mod docker;
 pub mod docker_api;
 pub(crate) mod docker_unit;
 mod draft;
+mod entry;
 pub mod evr;
 pub mod facts;
 mod files;
@@ -30,6 +32,8 @@ mod link;
 mod lock;
 pub(crate) mod lvm;
 mod mode;
+mod obstacle;
+mod own;
 mod path;
 mod pending;
 pub(crate) mod rpm;
@@ -43,20 +47,19 @@ pub use command::{Command, CommandEnd, CommandFailure};
 pub use confirmation::{Watched, WayBack, check_confirm_timeout, confirm_within, watch};
 pub(crate) use confirmation::{confirm, require as require_confirmation};
 pub use draft::Draft;
-pub(crate) use draft::sync_parent;
 pub(crate) use files::list;
-pub use files::{FileKind, Metadata, Permissions};
+pub use files::{FileKind, Found, Metadata, Permissions};
 pub(crate) use ledger::{Ledger, Made};
 pub use link::Link;
 pub(crate) use lock::{HostLock, Turn, running_apply};
 pub use mode::{FileMode, InvalidMode};
+pub(crate) use obstacle::{SYSTEM, unescape};
+pub(crate) use own::make_private_directory;
 pub use path::{HostPath, InvalidPath};
 pub(crate) use pending::Pending;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::remove_file;
 pub use staging::Staged;
-pub(crate) use staging::make_private_directory;
-pub(crate) use tree::unescape;
 pub(crate) use unheard::{Place, Unheard, UnheardResult, now};
 
 use accounts::{Accounts, Database};
@@ -118,6 +121,8 @@ pub struct Host {
     begin: Begin,
     /// When the controller was last told how far something has come.
     advanced: Cell<Option<Instant>>,
+    /// Directories that will be there when the tasks that follow are applied.
+    foreseen: RefCell<Vec<PathBuf>>,
 }
 
 /// The controller is not told more often than this how far something has come.
@@ -134,14 +139,21 @@ impl Host {
             state,
             begin,
             advanced: Cell::default(),
+            foreseen: RefCell::default(),
         }
     }
 
     /// A host without a controller, for tests of kinds: contents cannot be fetched.
     #[cfg(test)]
     pub(crate) fn offline(state: &Path) -> Self {
+        Self::offline_in(state, Mode::Apply)
+    }
+
+    /// The same, in either mode.
+    #[cfg(test)]
+    pub(crate) fn offline_in(state: &Path, mode: Mode) -> Self {
         let begin = Begin {
-            mode: crate::protocol::Mode::Apply,
+            mode,
             diff: true,
             run_id: "test".to_owned(),
             claim: None,
@@ -154,6 +166,17 @@ impl Host {
     /// The conversation goes on without this view of the host.
     pub(crate) fn into_link(self) -> Link {
         self.link.into_inner()
+    }
+
+    /// A task that comes before what follows, and is not applied, makes the directory at `path`.
+    pub(crate) fn foresee_directory(&self, path: &Path) {
+        self.foreseen.borrow_mut().push(path.to_owned());
+    }
+
+    /// Whether there will be a directory at `path` by then.
+    fn foresees_directory(&self, path: &Path) -> bool {
+        let foreseen = self.foreseen.borrow();
+        foreseen.iter().any(|made| made.starts_with(path))
     }
 
     /// Whether changes are wanted. Not for kinds: they never know.

@@ -7,12 +7,10 @@
 //! play's own handler is its playbook's alone: another one may give the same name to something else.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::staging::make_private_directory;
-use super::{Failure, FileMode, Permissions, files, sync_parent};
+use super::own::make_private_directory;
+use super::{Failure, FileMode, Permissions, files, own, remove_file};
 use crate::protocol::HandlerName;
 
 /// The journal of pending handlers, each with the run that notified it.
@@ -31,16 +29,15 @@ impl Pending {
     /// Reads what earlier runs left pending, to be seen as `playbook` sees it. Changes nothing.
     pub(crate) fn load(state: &Path, playbook: Option<&str>) -> Result<Self, Failure> {
         let path = state.join("pending.json");
-        let names = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+        let names = match own::read(&path)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
                 Failure::Unexpected(format!(
                     "{} cannot be understood ({error}); it lists handlers that have not run yet: \
                      run what is needed by hand, then remove it",
                     path.display()
                 ))
             })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(source) => return Err(Failure::io("read", &path, source)),
+            None => BTreeMap::new(),
         };
         Ok(Self {
             path,
@@ -111,9 +108,7 @@ impl Pending {
 
     fn save(&mut self, names: BTreeMap<String, String>) -> Result<(), Failure> {
         if names.is_empty() {
-            fs::remove_file(&self.path)
-                .map_err(|source| Failure::io("remove", &self.path, source))?;
-            sync_parent(&self.path)?;
+            remove_file(&self.path)?;
         } else {
             if let Some(state) = self.path.parent() {
                 make_private_directory(state)?;
@@ -132,6 +127,8 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn names(names: &[&str]) -> Vec<HandlerName> {

@@ -1,13 +1,12 @@
 //! Files as they were, to go back to.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, FileMode, Host, Permissions, files, sync_parent};
+use super::entry::Entry;
+use super::{Failure, FileMode, Host, Permissions, files};
 
 /// More than any file of settings has.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -22,6 +21,10 @@ pub struct Snapshot(BTreeMap<PathBuf, Option<Version>>);
 struct Version {
     bytes: Vec<u8>,
     mode: u32,
+    #[serde(default)]
+    uid: Option<u32>,
+    #[serde(default)]
+    gid: Option<u32>,
 }
 
 impl Snapshot {
@@ -35,11 +38,17 @@ impl Snapshot {
     ) -> Result<Self, Failure> {
         let mut versions = BTreeMap::new();
         for path in paths {
-            let bytes = host.read(path, FILE_LIMIT)?;
-            let mode = host
-                .metadata(path)?
-                .map_or(0o644, |found| found.mode.bits());
-            let version = bytes.map(|bytes| Version { bytes, mode });
+            let version = match host.follow(path)? {
+                Some(mut found) => Some(Version {
+                    bytes: found.read(path, FILE_LIMIT)?.ok_or_else(|| {
+                        Failure::Refused(format!("{} is not a regular file", path.display()))
+                    })?,
+                    mode: found.metadata.mode.bits(),
+                    uid: Some(found.metadata.uid),
+                    gid: Some(found.metadata.gid),
+                }),
+                None => None,
+            };
             versions.insert(path.to_owned(), version);
         }
         Ok(Self(versions))
@@ -59,12 +68,13 @@ impl Snapshot {
     pub fn restore(&self) -> Result<(), Failure> {
         for (path, version) in &self.0 {
             match version {
-                Some(Version { bytes, mode }) => {
+                Some(version) => {
                     let permissions = Permissions {
-                        mode: Some(FileMode::from_bits(*mode)),
-                        ..Permissions::default()
+                        uid: version.uid,
+                        gid: version.gid,
+                        mode: Some(FileMode::from_bits(version.mode)),
                     };
-                    files::replace(path, bytes, permissions)?;
+                    files::replace(path, &version.bytes, permissions)?;
                 }
                 None => remove_file(path)?,
             }
@@ -75,9 +85,8 @@ impl Snapshot {
 
 /// Removes a file for good, if it is there.
 pub(crate) fn remove_file(path: &Path) -> Result<(), Failure> {
-    match fs::remove_file(path) {
-        Ok(()) => sync_parent(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Failure::io("remove", path, source)),
+    match Entry::at(path)? {
+        Some(entry) if entry.unlink()? => entry.sync(),
+        _ => Ok(()),
     }
 }

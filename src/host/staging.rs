@@ -1,13 +1,13 @@
 //! Contents from the controller: asked for when needed, verified before anyone sees them.
 
-use std::fs::{self, DirBuilder};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::draft::{draft_name, leftovers};
+use super::draft::{draft_name, is_leftover};
+use super::entry::Entry;
 use super::link::FetchError;
-use super::{Draft, Failure, FileMode, Host, Permissions};
+use super::own::make_private_directory;
+use super::{Draft, Failure, FileMode, Host, Permissions, list};
 use crate::protocol::{Content, Source};
 
 /// A content in fleet's own directory on the host, removed when dropped: alone in a directory
@@ -28,8 +28,9 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         // What is left is removed by a later helper.
-        let _ = fs::remove_file(&self.path);
-        let _ = self.path.parent().map(fs::remove_dir);
+        if let Some(Ok(Some(entry))) = self.path.parent().map(Entry::at) {
+            let _ = entry.remove_tree();
+        }
     }
 }
 
@@ -83,8 +84,13 @@ impl Host {
 
     /// Removes contents that killed helpers left. What cannot be removed harms nobody.
     pub(crate) fn empty_staging(&self) {
-        for path in leftovers(&self.staging_directory()) {
-            let _ = fs::remove_dir_all(path);
+        let staging = self.staging_directory();
+        for path in list(&staging).unwrap_or_default() {
+            if path.file_name().is_some_and(is_leftover)
+                && let Ok(Some(entry)) = Entry::at(&path)
+            {
+                let _ = entry.remove_tree();
+            }
         }
     }
 
@@ -109,17 +115,10 @@ impl Source {
     }
 }
 
-/// Makes a directory and its parents, for the helper's user alone.
-pub(crate) fn make_private_directory(path: &Path) -> Result<(), Failure> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| Failure::io("make the directory", path, source))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::protocol::Sha256;
 

@@ -1,37 +1,26 @@
 //! Directories, links and the permissions of what is already there.
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
-use std::io;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
-use super::{Failure, FileKind, FileMode, Host, Permissions, sync_parent};
+use super::entry::{Entry, Handle, is_trusted};
+use super::files::refuse_foreign_link;
+use super::{Failure, FileKind, FileMode, Host, Permissions, attributes, obstacle};
 
 impl Host {
     /// Changes owner, group and mode of the regular file or directory at `path`.
     pub fn set_permissions(&self, path: &Path, wanted: Permissions) -> Result<(), Failure> {
-        // Through a descriptor, so that nothing swapped in meanwhile is changed instead.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file: File = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|errno| Failure::io("open", path, errno))?
-            .into();
-        let found = file
-            .metadata()
-            .map_err(|source| Failure::io("look at", path, source))?;
-        let uid = wanted.uid.filter(|uid| *uid != found.uid());
-        let gid = wanted.gid.filter(|gid| *gid != found.gid());
-        if uid.is_some() || gid.is_some() {
-            fchown(&file, uid, gid)
-                .map_err(|source| Failure::io("change the owner of", path, source))?;
+        let (entry, found) = required(path)?;
+        if !matches!(found.kind(), FileKind::File | FileKind::Directory) {
+            return Err(Failure::Refused(format!(
+                "{} is a {}, whose owner and mode are not changed",
+                path.display(),
+                found.kind().name()
+            )));
         }
-        // After the owner: giving a file away takes its setuid and setgid bits.
-        let mode = wanted.mode.unwrap_or(FileMode::from_bits(found.mode()));
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode.bits()))
-            .map_err(|errno| Failure::io("change the mode of", path, errno))
+        refuse_foreign_link(&entry, &found)?;
+        set_permissions(&found, wanted)
     }
 
     /// Changes owner and group of the symbolic link at `path` itself. Links have no mode.
@@ -39,44 +28,57 @@ impl Host {
         if wanted.uid.is_none() && wanted.gid.is_none() {
             return Ok(());
         }
-        lchown(path, wanted.uid, wanted.gid)
-            .map_err(|source| Failure::io("change the owner of", path, source))
+        let (_, found) = required(path)?;
+        if found.kind() != FileKind::Link {
+            return Err(super::entry::changed_meanwhile(path));
+        }
+        found.set_owner(wanted.uid, wanted.gid)
     }
 
     /// Makes the directory at `path` and those above it that are not there, all with the same
-    /// permissions, [`FileMode::DIRECTORY`] unless told otherwise.
+    /// permissions: unless told otherwise [`FileMode::DIRECTORY`], as far as a default ACL allows,
+    /// with the setgid bit of the directory they are in.
     pub fn make_directory(&self, path: &Path, wanted: Permissions) -> Result<(), Failure> {
-        let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
-        let wanted = Permissions {
-            mode: wanted.mode.or(Some(FileMode::DIRECTORY)),
-            ..wanted
+        let Some((mut entry, names)) = Entry::missing_directories(path)? else {
+            return Ok(());
         };
-        for directory in missing.into_iter().rev() {
-            DirBuilder::new()
-                .mode(0o700)
-                .create(directory)
-                .map_err(|source| Failure::io("make the directory", directory, source))?;
-            self.set_permissions(directory, wanted)?;
-            sync_parent(directory)?;
+        let mut names = names.into_iter();
+        loop {
+            let new = entry.make_directory()?;
+            let default = FileMode::DIRECTORY.bits() | new.mode().bits() & 0o2000;
+            let default = attributes::inherited(&new.by_descriptor(), default);
+            let mode = wanted.mode.unwrap_or(FileMode::from_bits(default));
+            set_permissions(
+                &new,
+                Permissions {
+                    mode: Some(mode),
+                    ..wanted
+                },
+            )?;
+            entry.sync()?;
+            let Some(name) = names.next() else {
+                return Ok(());
+            };
+            entry = entry.below(new, name);
         }
-        Ok(())
     }
 
     /// Where the symbolic link at `path` leads, as it is written in it.
     pub fn link_target(&self, path: &Path) -> Result<PathBuf, Failure> {
-        fs::read_link(path).map_err(|source| Failure::io("read the link", path, source))
+        required(path)?.1.link_target()
     }
 
     /// Makes a symbolic link at `path`, in one step in place of a file or link that is there.
     pub fn make_link(&self, path: &Path, target: &Path) -> Result<(), Failure> {
-        let new = super::draft::sibling(path);
-        symlink(target, &new).map_err(|source| Failure::io("make the link", &new, source))?;
-        fs::rename(&new, path).map_err(|source| {
+        let entry = Entry::required(path)?;
+        let new = entry.sibling(super::draft::draft_name())?;
+        new.make_link(target)?;
+        new.rename(entry.name()).map_err(|errno| {
             // It failed already; that it leaves nothing behind is all that can be done.
-            let _ = fs::remove_file(&new);
-            Failure::io("replace", path, source)
+            let _ = new.unlink();
+            Failure::io("replace", path, errno)
         })?;
-        sync_parent(path)
+        entry.sync()
     }
 
     /// Removes the directory at `path`.
@@ -84,9 +86,15 @@ impl Host {
     /// # Errors
     /// [`Failure::Refused`] if there is something in it.
     pub fn remove_empty_directory(&self, path: &Path) -> Result<(), Failure> {
-        match rustix::fs::rmdir(path) {
-            Ok(()) => sync_parent(path),
-            Err(rustix::io::Errno::NOTEMPTY) => Err(Failure::Refused(format!(
+        let Some(entry) = Entry::at(path)? else {
+            return Ok(());
+        };
+        if obstacle::to_remove(&entry)?.is_none() {
+            return Ok(());
+        }
+        match entry.remove_directory() {
+            Ok(_) => entry.sync(),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Err(Failure::Refused(format!(
                 "{} is not empty; what is in it may be somebody's",
                 path.display()
             ))),
@@ -100,87 +108,61 @@ impl Host {
     /// # Errors
     /// [`Failure::Refused`] if something is mounted on it or below it: nothing is removed then.
     pub fn remove(&self, path: &Path) -> Result<(), Failure> {
-        let Some(found) = self.metadata(path)? else {
+        let Some(entry) = Entry::at(path)? else {
             return Ok(());
         };
-        let removed = if found.kind == FileKind::Directory {
-            if let Some(mount) = mount_points()?
-                .into_iter()
-                .find(|mount| mount.starts_with(path))
-            {
-                return Err(Failure::Refused(format!(
-                    "{} is not removed: {} is a mount point; unmount it first",
-                    path.display(),
-                    mount.display()
-                )));
-            }
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_file(path)
+        let removed = match obstacle::to_remove(&entry)?.map(|found| found.kind()) {
+            None => false,
+            Some(FileKind::Directory) => entry.remove_tree()?,
+            Some(_) => entry.unlink()?,
         };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::io("remove", path, error))
-            }
-            _ => sync_parent(path),
+        if removed { entry.sync() } else { Ok(()) }
+    }
+}
+
+/// What is at `path`, which is there.
+fn required(path: &Path) -> Result<(Entry, Handle), Failure> {
+    let entry = Entry::required(path)?;
+    match entry.handle()? {
+        Some(found) => Ok((entry, found)),
+        None => Err(Failure::Missing(format!(
+            "{} does not exist",
+            path.display()
+        ))),
+    }
+}
+
+fn set_permissions(found: &Handle, wanted: Permissions) -> Result<(), Failure> {
+    let uid = wanted.uid.filter(|uid| *uid != found.stat.st_uid);
+    let gid = wanted.gid.filter(|gid| *gid != found.stat.st_gid);
+    let is_file = found.kind() == FileKind::File;
+    let given_away = uid.is_some() || gid.is_some();
+    if given_away {
+        let kept = is_file && is_trusted(found.stat.st_uid);
+        let place = found.by_descriptor();
+        let capabilities = attributes::capabilities(&place).filter(|_| kept);
+        found.set_owner(uid, gid)?;
+        // The kernel takes them from what is given away.
+        if let Some(capabilities) = capabilities {
+            attributes::set_capabilities(&place, &capabilities, found.path())?;
         }
     }
-}
-
-/// Every place something is mounted on.
-fn mount_points() -> Result<Vec<PathBuf>, Failure> {
-    let path = Path::new("/proc/self/mountinfo");
-    let bytes = fs::read(path).map_err(|source| Failure::io("read", path, source))?;
-    Ok(parse_mount_points(&bytes))
-}
-
-/// The fifth field of each line, where blanks are written as `\040`.
-fn parse_mount_points(text: &[u8]) -> Vec<PathBuf> {
-    text.split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(OsString::from_vec(unescape(field))))
-        .collect()
-}
-
-pub(crate) fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        rest = match rest {
-            [b'\\', digits @ ..] if digits.len() >= 3 => {
-                let octal = std::str::from_utf8(&digits[..3]).ok();
-                if let Some(byte) = octal.and_then(|text| u8::from_str_radix(text, 8).ok()) {
-                    bytes.push(byte);
-                    &digits[3..]
-                } else {
-                    bytes.push(*first);
-                    tail
-                }
-            }
-            _ => {
-                bytes.push(*first);
-                tail
-            }
-        };
-    }
-    bytes
+    // Giving a file away takes its setuid and setgid bits, and only who declares them gives them
+    // to the next owner.
+    let mode = match wanted.mode {
+        Some(mode) => mode,
+        None if given_away && is_file => found.mode().without_setid(),
+        None => found.mode(),
+    };
+    found.set_mode(mode)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-
-    #[test]
-    fn reads_mount_points_with_blanks() {
-        let text = b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-            36 22 0:5 / /srv/a\\040b\\134c rw - tmpfs x rw\n";
-        assert_eq!(
-            parse_mount_points(text),
-            [Path::new("/"), Path::new("/srv/a b\\c")]
-        );
-    }
 
     #[test]
     fn removes_a_tree_and_never_what_its_links_lead_to() {

@@ -5,15 +5,13 @@
 //! the next apply, which reads it instead. A result is of use once, and for a day: after that,
 //! too much may have happened.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::staging::make_private_directory;
-use super::{Failure, FileMode, Permissions, files, remove_file};
+use super::own::make_private_directory;
+use super::{Failure, FileMode, Permissions, files, own, remove_file};
 use crate::protocol::{HandlerName, Outcome, Sha256};
 
 /// For how long a result is of use.
@@ -67,16 +65,15 @@ impl Unheard {
     /// Reads what earlier runs left. Changes nothing.
     pub(crate) fn load(state: &Path) -> Result<Self, Failure> {
         let path = state.join("unheard.json");
-        let results: Vec<UnheardResult> = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+        let results: Vec<UnheardResult> = match own::read(&path)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
                 Failure::Unexpected(format!(
                     "{} cannot be understood ({error}); it holds what came of steps during which \
                      the connection was lost: remove it, and those steps run again",
                     path.display()
                 ))
             })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(Failure::io("read", &path, source)),
+            None => Vec::new(),
         };
         Ok(Self { path, results })
     }
@@ -129,6 +126,8 @@ impl Unheard {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn place(nth: u32) -> Place {

@@ -49,6 +49,8 @@ struct Run<'r> {
     ledger: Option<Ledger>,
     /// An earlier task differed: what is missing now may be there after apply.
     earlier_drift: bool,
+    /// The paths at which check found something to change.
+    foreseen: Vec<PathBuf>,
     /// Handlers that check foretells.
     foretold: BTreeSet<HandlerName>,
     /// Nothing more is begun on this host, and why.
@@ -68,6 +70,7 @@ impl<'r> Run<'r> {
             delivery,
             ledger,
             earlier_drift: false,
+            foreseen: Vec::new(),
             foretold: BTreeSet::new(),
             stopped: None,
         }
@@ -220,6 +223,7 @@ impl<'r> Run<'r> {
             };
         }
         if (every_time || !drift.iter().all(Drift::is_only_reported))
+            && !self.is_foreseen(resource)
             && let Err(failure) = resource.obstacle(&self.host, &actual)
         {
             return self.refused(drift, &failure).into();
@@ -232,12 +236,36 @@ impl<'r> Run<'r> {
         match (self.host.mode(), drift.is_empty()) {
             (_, true) if !every_time => Outcome::default().into(),
             (Mode::Check, true) => Work::would_run("runs every time; check does not run it"),
-            (Mode::Check, false) => self.foretell(resource, &actual, drift).into(),
+            (Mode::Check, false) => {
+                self.foresee(resource);
+                self.foretell(resource, &actual, drift).into()
+            }
             (Mode::Apply, false) if drift.iter().all(Drift::is_only_reported) => {
                 Outcome::drifted(drift).into()
             }
             (Mode::Apply, _) => self.change(task, resource, &actual, drift),
         }
+    }
+
+    /// Keeps in mind what will have been changed when the tasks that follow are applied.
+    fn foresee<R: Resource>(&mut self, resource: &R) {
+        if let Some(path) = resource.makes_directory() {
+            self.host.foresee_directory(path);
+        }
+        if let Some(path) = resource.path() {
+            self.foreseen.push(path.to_owned());
+        }
+    }
+
+    /// Whether an earlier task, which has not been applied, changes what is at the path of this
+    /// one or above it: what is in the way now may not be then.
+    fn is_foreseen<R: Resource>(&self, resource: &R) -> bool {
+        let path = resource.path();
+        path.is_some_and(|path| {
+            self.foreseen
+                .iter()
+                .any(|earlier| path.starts_with(earlier))
+        })
     }
 
     /// What differs, and whether its change would have to be confirmed.
@@ -338,7 +366,7 @@ impl<'r> Run<'r> {
     fn refused(&self, drift: Vec<Drift>, obstacle: &Failure) -> Outcome {
         match (self.host.mode(), obstacle) {
             (Mode::Check, Failure::Refused(why)) if !drift.is_empty() => Outcome {
-                message: Some(format!("apply refuses this: {why}")),
+                message: Some(format!("refused by apply: {why}")),
                 ..Outcome::drifted(drift)
             },
             _ => self.failed(drift, obstacle),
@@ -352,6 +380,9 @@ impl<'r> Run<'r> {
                 Status::Unknown,
                 format!("cannot be known before apply: {missing}"),
             ),
+            (Mode::Check, Failure::Refused(why)) => {
+                (Status::Unknown, format!("refused by apply: {why}"))
+            }
             (Mode::Check, failure) => (Status::Unknown, failure.to_string()),
             (Mode::Apply, failure) => (Status::Failed, failure.to_string()),
         };

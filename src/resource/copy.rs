@@ -1,12 +1,17 @@
 //! A regular file with a declared content: `src` from `files/`, or `content` written in place.
 //!
 //! The file is replaced in one step: the new version is written beside it with its final owner,
-//! mode and SELinux label, checked by `validate` if declared, and renamed once it is on the disk.
+//! mode, ACL and SELinux label, checked by `validate` if declared, and renamed once it is on the
+//! disk. What is not declared stays, but for two: a file that was another user's becomes root's
+//! (or that of the user fleet acts as), without the right to write for others, and setuid and
+//! setgid bits go with the old content.
 //! Large contents are named by their sha256 and sent only to hosts that lack them.
 //!
 //! `template` is this kind with `content` rendered on the controller.
 
-use std::io::{Read, Write};
+use std::fs;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
@@ -14,7 +19,7 @@ use sha2::Digest;
 use super::content::{SHOWN_LIMIT, content_drift, put_in_place, validate_words};
 use super::permissions::Declared;
 use super::{Footprint, Resource};
-use crate::host::{Draft, Failure, FileKind, FileMode, Host, HostPath, Metadata};
+use crate::host::{self, Draft, Failure, FileKind, FileMode, Host, HostPath, Metadata};
 use crate::protocol::wire::PIECE;
 use crate::protocol::{Change, Content, Drift, Output, Sha256, Source};
 
@@ -95,9 +100,9 @@ impl Copy {
         &self,
         host: &Host,
         wanted: &Content,
-        found: Option<&Metadata>,
+        found: Option<&mut host::Found>,
     ) -> Result<Option<Versions>, Failure> {
-        let old_size = found.map_or(0, |found| found.size);
+        let old_size = found.as_ref().map_or(0, |found| found.metadata.size);
         if !host.wants_diff() || wanted.size > SHOWN_LIMIT || old_size > SHOWN_LIMIT {
             return Ok(None);
         }
@@ -106,10 +111,11 @@ impl Copy {
             Some(content) => new.extend_from_slice(content.as_bytes()),
             None => host.fetch(wanted, &mut new, &self.dest)?,
         }
-        Ok(Some(Versions {
-            old: host.read(&self.dest, SHOWN_LIMIT)?,
-            new,
-        }))
+        let old = match found {
+            Some(found) => found.read(&self.dest, SHOWN_LIMIT)?,
+            None => None,
+        };
+        Ok(Some(Versions { old, new }))
     }
 }
 
@@ -161,30 +167,27 @@ impl Resource for Copy {
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
         let wanted = self.wanted()?;
-        let metadata = host.metadata(&self.dest)?;
-        if metadata.is_none() {
+        let mut found = host.look(&self.dest)?;
+        if found.is_none() {
             host.require_parent(&self.dest)?;
         }
-        if metadata
-            .as_ref()
-            .is_some_and(|found| found.kind != FileKind::File)
-        {
-            return Ok(Found {
+        let sha256 = match &mut found {
+            Some(host::Found {
                 metadata,
-                sha256: None,
-                versions: None,
-            });
-        }
-        let sha256 = match &metadata {
-            Some(found) if found.size == wanted.size => hash(host, &self.dest)?,
+                file: Some(file),
+            }) if metadata.size == wanted.size => Some(hash(file, &self.dest)?),
             _ => None,
         };
+        let is_file = |found: &host::Found| found.file.is_some();
         let versions = match sha256 {
             Some(sha256) if sha256 == wanted.sha256 => None,
-            _ => self.versions(host, &wanted, metadata.as_ref())?,
+            _ if found.as_ref().is_none_or(is_file) => {
+                self.versions(host, &wanted, found.as_mut())?
+            }
+            _ => None,
         };
         Ok(Found {
-            metadata,
+            metadata: found.map(|found| found.metadata),
             sha256,
             versions,
         })
@@ -220,9 +223,21 @@ impl Resource for Copy {
                 in_words(Some(&wanted.sha256), wanted.size),
                 in_words(actual.sha256.as_ref(), found.size),
             )));
+            drift.extend(self.declared().drift_of_new_version(found));
         }
         drift.extend(self.declared().drift(found));
         drift
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.dest)
+    }
+
+    fn obstacle(&self, host: &Host, actual: &Found) -> Result<(), Failure> {
+        match (&actual.metadata, self.wanted()?.sha256) {
+            (Some(_), wanted) if actual.sha256 == Some(wanted) => host.may_alter(&self.dest),
+            _ => host.may_write(&self.dest),
+        }
     }
 
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
@@ -232,7 +247,8 @@ impl Resource for Copy {
             host.set_permissions(&self.dest, permissions)?;
             return Ok(None);
         }
-        let mut draft = Draft::beside(&self.dest, permissions)?;
+        let draft = Draft::beside(&self.dest, permissions)?;
+        let mut draft = draft.instead_of(actual.metadata.as_ref());
         match &self.content {
             Some(content) => draft
                 .write_all(content.as_bytes())
@@ -258,10 +274,8 @@ fn in_words(sha256: Option<&Sha256>, size: u64) -> String {
     }
 }
 
-fn hash(host: &Host, path: &HostPath) -> Result<Option<Sha256>, Failure> {
-    let Some(mut file) = host.open(path)? else {
-        return Ok(None);
-    };
+/// Reads the file once, and leaves it to be read again.
+fn hash(file: &mut fs::File, path: &Path) -> Result<Sha256, Failure> {
     let mut digest = sha2::Sha256::new();
     let mut piece = vec![0; PIECE];
     loop {
@@ -269,15 +283,17 @@ fn hash(host: &Host, path: &HostPath) -> Result<Option<Sha256>, Failure> {
             .read(&mut piece)
             .map_err(|source| Failure::io("read", path, source))?
         {
-            0 => return Ok(Some(Sha256::from_digest(digest.finalize().into()))),
+            0 => break,
             length => digest.update(&piece[..length]),
         }
     }
+    file.rewind()
+        .map_err(|source| Failure::io("read", path, source))?;
+    Ok(Sha256::from_digest(digest.finalize().into()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};
 
     use serde_json::json;
@@ -374,6 +390,8 @@ mod tests {
         assert_eq!(copy.drift(&actual), [replaced]);
         let failure = copy.apply(&host, &actual).unwrap_err().to_string();
         assert!(failure.contains("is a symbolic link"), "{failure}");
+        let foretold = copy.obstacle(&host, &actual).unwrap_err().to_string();
+        assert_eq!(foretold, failure);
 
         let nowhere = declared(json!({ "dest": base.path().join("no/x"), "content": "" }));
         assert!(matches!(nowhere.observe(&host), Err(Failure::Missing(_))));

@@ -11,15 +11,16 @@
 //! - `absent`: removed, a directory with all that is in it. A mount point, anything that holds
 //!   one and the directories the system consists of are refused.
 //!
-//! Symbolic links at `path` are never followed: declare the path they lead to.
+//! Symbolic links at `path` are never followed: declare the path they lead to. Those on the way
+//! are followed if root, or the user fleet acts as, owns them and the directory they are in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::permissions::Declared;
 use super::{Footprint, Resource};
-use crate::host::{Failure, FileKind, FileMode, Host, HostPath, Metadata};
+use crate::host::{Failure, FileKind, FileMode, Host, HostPath, Metadata, SYSTEM};
 use crate::protocol::{Change, Drift, Output};
 
 /// A path on the host: a file, directory or symbolic link, or nothing.
@@ -78,12 +79,6 @@ pub struct Found {
     /// Where it leads, if it is a symbolic link.
     target: Option<PathBuf>,
 }
-
-/// Directories without which there is no system to manage.
-const SYSTEM: [&str; 18] = [
-    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root",
-    "/run", "/sbin", "/srv", "/sys", "/usr", "/var", "/var/lib",
-];
 
 impl File {
     /// A path of which nothing but the state is declared.
@@ -186,10 +181,7 @@ impl Resource for File {
             );
         }
         if self.state == FileState::Absent {
-            if SYSTEM
-                .iter()
-                .any(|path| *self.path == *std::path::Path::new(path))
-            {
+            if SYSTEM.iter().any(|path| *self.path == *Path::new(path)) {
                 return Err(format!(
                     "{} is part of the system and is never removed",
                     self.path
@@ -213,6 +205,9 @@ impl Resource for File {
                 "{} does not exist; make it with `copy` or `template`, or say `state: touch`",
                 self.path
             )));
+        }
+        if metadata.is_none() && matches!(self.state, FileState::Touch | FileState::Link) {
+            host.require_parent(&self.path)?;
         }
         let target = match &metadata {
             Some(found) if found.kind == FileKind::Link => Some(host.link_target(&self.path)?),
@@ -244,6 +239,27 @@ impl Resource for File {
         }
         drift.extend(self.declared().drift(found));
         drift
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn makes_directory(&self) -> Option<&Path> {
+        (self.state == FileState::Directory).then_some(&*self.path)
+    }
+
+    fn obstacle(&self, host: &Host, actual: &Found) -> Result<(), Failure> {
+        let found = actual.metadata.as_ref().map(|found| found.kind);
+        match (self.state, found) {
+            (FileState::Absent, _) => host.may_remove(&self.path),
+            (FileState::Directory, None) => host.may_make_directory(&self.path),
+            (FileState::Link, None | Some(FileKind::Link)) => host.may_rename(&self.path),
+            (FileState::Link, Some(FileKind::File)) if self.force => host.may_rename(&self.path),
+            (_, Some(kind)) if Some(kind) != self.wanted() => Err(self.in_the_way(kind)),
+            (_, Some(_)) => host.may_alter(&self.path),
+            (_, None) => host.may_write(&self.path),
+        }
     }
 
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
@@ -300,16 +316,7 @@ mod tests {
     }
 
     fn found(kind: FileKind) -> Found {
-        let metadata = Metadata {
-            kind,
-            mode: FileMode::FILE,
-            uid: 0,
-            gid: 0,
-            owner: "root".to_owned(),
-            group: "root".to_owned(),
-            size: 0,
-            mtime: 0,
-        };
+        let metadata = Metadata::of_root(kind, FileMode::FILE);
         let target = (kind == FileKind::Link).then(|| PathBuf::from("/old"));
         Found {
             metadata: Some(metadata),

@@ -7,6 +7,7 @@
 //! Deliberately absent: a mode. A kind observes, compares and changes; whether a change is wanted
 //! is decided once, in `reconcile`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -111,6 +112,16 @@ pub trait Resource: Serialize + DeserializeOwned {
 
     /// Looks at the host. Never changes it.
     fn observe(&self, host: &Host) -> Result<Self::Actual, Failure>;
+
+    /// The path it is about, if it is about one.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The directory that is there once it has been applied, whatever it was about.
+    fn makes_directory(&self) -> Option<&Path> {
+        None
+    }
 
     /// What keeps the change that [`apply`](Self::apply) would make of what was found from being
     /// made, as far as looking can tell: a plan shows as refused what apply refuses.

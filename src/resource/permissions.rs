@@ -1,6 +1,6 @@
 //! What every kind that owns a path has in common: owner, group and mode.
 
-use crate::host::{Failure, FileMode, Host, Metadata, Permissions};
+use crate::host::{Failure, FileKind, FileMode, Host, Metadata, Permissions};
 use crate::protocol::Drift;
 
 /// The declared owner, group and mode of one path; what is `None` is left as it is.
@@ -28,9 +28,36 @@ impl Declared<'_> {
         {
             drift.push(Drift::update("group", group, &found.group));
         }
-        if let Some(mode) = self.mode
-            && mode != found.mode
-        {
+        // Who gets a file does not get what its setuid and setgid bits gave to the last owner.
+        let is_file_given_away = found.kind == FileKind::File && !drift.is_empty();
+        let mode = self.mode.unwrap_or(if is_file_given_away {
+            found.mode.without_setid()
+        } else {
+            found.mode
+        });
+        if mode != found.mode {
+            drift.push(Drift::update(
+                "mode",
+                mode.to_string(),
+                found.mode.to_string(),
+            ));
+        }
+        drift
+    }
+
+    /// Lists what a new version of `found` has that is not declared and is not as it was: see
+    /// [`Draft`](crate::host::Draft).
+    pub(crate) fn drift_of_new_version(self, found: &Metadata) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        let kept = found.mode.without_setid();
+        let mode = match (&found.new_owner, self.owner) {
+            (Some(new_owner), None) => {
+                drift.push(Drift::update("owner", new_owner, &found.owner));
+                kept.without_writing_by_others()
+            }
+            _ => kept,
+        };
+        if self.mode.is_none() && mode != found.mode {
             drift.push(Drift::update(
                 "mode",
                 mode.to_string(),
@@ -56,19 +83,15 @@ impl Declared<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::FileKind;
 
     #[test]
     fn compares_names_and_numbers() {
         let found = Metadata {
-            kind: FileKind::File,
-            mode: FileMode::FILE,
             uid: 1000,
             gid: 1000,
             owner: "deploy".to_owned(),
             group: "1000".to_owned(),
-            size: 0,
-            mtime: 0,
+            ..Metadata::of_root(FileKind::File, FileMode::FILE)
         };
         let same = Declared {
             owner: Some("1000"),
@@ -99,5 +122,35 @@ mod tests {
                 Drift::update("mode", "0600", "0644"),
             ]
         );
+    }
+
+    #[test]
+    fn a_new_version_is_nobodys_who_was_there_first() {
+        let found = Metadata {
+            uid: 1000,
+            owner: "mallory".to_owned(),
+            new_owner: Some("root".to_owned()),
+            ..Metadata::of_root(FileKind::File, FileMode::from_bits(0o4766))
+        };
+        assert_eq!(
+            Declared::default().drift_of_new_version(&found),
+            [
+                Drift::update("owner", "root", "mallory"),
+                Drift::update("mode", "0744", "4766"),
+            ]
+        );
+        let declared = Declared {
+            owner: Some("mallory"),
+            ..Declared::default()
+        };
+        assert_eq!(
+            declared.drift_of_new_version(&found),
+            [Drift::update("mode", "0766", "4766")]
+        );
+        let whole = Declared {
+            mode: Some(FileMode::from_bits(0o4755)),
+            ..declared
+        };
+        assert_eq!(whole.drift_of_new_version(&found), []);
     }
 }

@@ -327,6 +327,13 @@ impl Resource for Cron {
         }
     }
 
+    fn obstacle(&self, host: &Host, _: &Found) -> Result<(), Failure> {
+        match self.state {
+            Presence::Absent => host.may_remove(&self.path()),
+            Presence::Present => host.may_write(&self.path()),
+        }
+    }
+
     fn apply(&self, host: &Host, _: &Found) -> Result<Option<Output>, Failure> {
         let path = self.path();
         match self.state {
@@ -351,14 +358,8 @@ mod tests {
     fn found(text: &str) -> Found {
         Found {
             metadata: Some(Metadata {
-                kind: FileKind::File,
-                mode: FileMode::FILE,
-                uid: 0,
-                gid: 0,
-                owner: "root".to_owned(),
-                group: "root".to_owned(),
                 size: text.len() as u64,
-                mtime: 0,
+                ..Metadata::of_root(FileKind::File, FileMode::FILE)
             }),
             text: text.as_bytes().to_vec(),
             names: 1,

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::found::{self, Found};
-use super::memory::{Before, HasRead, Memory, make_directory};
+use super::memory::{Before, HasRead, Memory};
 use super::work::{self, Fate, Means};
 use super::{
     DAEMON_JSON, DEFAULT_LIMIT, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT,
@@ -217,7 +217,7 @@ fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
             continue;
         };
         if let Some(directory) = path.parent() {
-            make_directory(directory)?;
+            host.make_directory(directory, Permissions::default())?;
         }
         host.write(path, bytes, Permissions::default())?;
     }

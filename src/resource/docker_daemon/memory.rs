@@ -5,15 +5,12 @@
 //! is under way, the files with which the daemon last ran, so that they can be put back even
 //! after the helper was killed.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::host::{
-    Failure, FileMode, Host, Permissions, Snapshot, make_private_directory, sync_parent,
-};
+use crate::host::{Failure, FileMode, Host, Permissions, Snapshot, make_private_directory};
 
 /// Kept in fleet's own directory on the host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,24 +65,10 @@ impl Memory {
     }
 }
 
-/// Makes a directory with those above it, if it is not there, on the disk when this returns.
-pub(super) fn make_directory(path: &Path) -> Result<(), Failure> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        make_directory(parent)?;
-    }
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Failure::io("create the directory", path, error))
-        }
-        _ => sync_parent(path),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

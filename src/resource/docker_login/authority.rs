@@ -111,10 +111,16 @@ impl Authority {
     /// Puts the certificate at `path`, readable for all: it is no secret; or removes what is
     /// there. Returns what was there.
     pub(super) fn install(&self, host: &Host, path: &Path) -> Result<Previous, Failure> {
-        let missing = path.ancestors().skip(1).take_while(|path| !path.exists());
+        let mut missing = Vec::new();
+        for directory in path.ancestors().skip(1) {
+            if host.metadata(directory)?.is_some() {
+                break;
+            }
+            missing.push(directory.to_owned());
+        }
         let previous = Previous {
             content: host.read(path, LONGEST)?,
-            missing: missing.map(Path::to_owned).collect(),
+            missing,
         };
         if self.state == Presence::Absent {
             host.remove(path)?;
@@ -151,7 +157,7 @@ impl Authority {
         host.remove(path)?;
         for directory in &previous.missing {
             // One that somebody put something into meanwhile stays.
-            let _ = std::fs::remove_dir(directory);
+            let _ = host.remove_empty_directory(directory);
         }
         Ok(())
     }

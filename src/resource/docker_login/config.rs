@@ -1,6 +1,5 @@
 //! Docker's `config.json`: one entry changed, everything else kept.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -88,6 +87,10 @@ impl Config {
             file,
             uid,
         })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The credential helper that Docker asks for the registry instead of looking at its entry,
@@ -240,5 +243,5 @@ fn really(host: &Host, path: &Path, uid: u32) -> Result<PathBuf, Failure> {
             )));
         }
     }
-    fs::canonicalize(path).map_err(|source| Failure::io("follow", path, source))
+    host.real_path(path)
 }

@@ -253,6 +253,10 @@ impl Resource for DockerLogin {
         Ok(found)
     }
 
+    fn obstacle(&self, host: &Host, actual: &Found) -> Result<(), Failure> {
+        host.may_write(actual.config.path())
+    }
+
     fn drift(&self, actual: &Found) -> Vec<Drift> {
         let authority = self.authority_drift(actual);
         let mut drift: Vec<_> = authority.into_iter().collect();

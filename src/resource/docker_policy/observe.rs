@@ -199,9 +199,6 @@ fn read_daemon_json(host: &Host, observed: &mut Observed) -> Result<(), Failure>
 fn certificates() -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     for registry in list(Path::new(CERTIFICATES))? {
-        if !registry.is_dir() {
-            continue;
-        }
         for file in list(&registry)? {
             let end = file.extension().and_then(|end| end.to_str());
             if matches!(end, Some("crt" | "cert" | "key"))
@@ -218,10 +215,9 @@ fn certificates() -> Result<Vec<String>, Failure> {
 /// Whom a file belongs to, links followed; `None` if it does not exist.
 fn access(host: &Host, path: &str) -> Result<Option<Access>, Failure> {
     let path = Path::new(path);
-    let real = match fs::canonicalize(path) {
-        Ok(real) => real,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Failure::io("look at", path, source)),
+    let real = match host.real_path(path) {
+        Err(Failure::Missing(_)) => return Ok(None),
+        real => real?,
     };
     Ok(host.metadata(&real)?.map(|found| Access {
         owner: found.owner,

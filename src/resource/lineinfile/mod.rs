@@ -5,9 +5,13 @@
 //!   `EOF`, the default), or before the last match of `insertbefore` (or at its `BOF`).
 //! - `state: absent`: every line that matches `regexp`, or else equals `line`, is removed.
 //!
-//! Lines end as they did; a new line ends with a line feed. Where a whole file is yours, prefer
-//! `template`: it says what the file is, not what it once was. Look-around and back-references
-//! are not part of the regular expressions.
+//! Lines end as they did; a new line ends as the one before it. Everything else in the file stays
+//! byte for byte what it is, a byte order mark and what is no UTF-8 included. The file keeps its
+//! owner unless one is declared, if that is root or the owner of the directory too. Where a whole
+//! file is yours, prefer `template`: it says what the file is, not what it once was. Look-around
+//! and back-references are not part of the regular expressions.
+
+use std::path::Path;
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
@@ -80,7 +84,7 @@ pub enum LineState {
 #[derive(Clone, Debug)]
 pub struct Found {
     metadata: Option<Metadata>,
-    text: String,
+    text: Vec<u8>,
     /// Whether to show how the text differs.
     diff: bool,
 }
@@ -122,34 +126,61 @@ impl Lineinfile {
     }
 
     /// The text as it is to be.
-    fn edit(&self, text: &str) -> Result<String, String> {
-        let lines: Vec<&str> = text.split_inclusive('\n').collect();
-        let regexp = self.regexp()?;
-        let declared = self.line.as_deref();
-        let matches = |line: &&str| match &regexp {
-            Some(regexp) => regexp.is_match(content(line)),
-            None => Some(content(line)) == declared,
-        };
+    fn edit(&self, text: &[u8]) -> Result<Vec<u8>, String> {
+        let (mark, body) = split_mark(text);
+        let lines: Vec<&[u8]> = body.split_inclusive(|byte| *byte == b'\n').collect();
+        let matches = self.matches()?;
         if self.state == LineState::Absent {
-            return Ok(lines.into_iter().filter(|line| !matches(line)).collect());
+            let kept: Vec<_> = lines.into_iter().filter(|line| !matches(line)).collect();
+            return Ok([mark, &kept.concat()].concat());
         }
-        let wanted = declared.ok_or("`state: present` needs `line`")?;
-        if let Some(last) = lines.iter().rposition(matches) {
-            let new = format!("{wanted}{}", ending(lines[last]));
-            return Ok(spliced(&lines[..last], &new, &lines[last + 1..]));
+        let wanted = self
+            .line
+            .as_deref()
+            .ok_or("`state: present` needs `line`")?;
+        if let Some(last) = lines.iter().rposition(|line| matches(line)) {
+            let end = ending(lines[last]);
+            let edited = spliced(&lines[..last], wanted, end, &lines[last + 1..]);
+            return Ok([mark, &edited].concat());
         }
-        if lines.iter().any(|line| content(line) == wanted) {
+        if lines.iter().any(|line| content(line) == wanted.as_bytes()) {
             return Ok(text.to_owned());
         }
-        let last = |regex: &Regex| lines.iter().rposition(|line| regex.is_match(content(line)));
+        let last = |regex: &Regex| lines.iter().rposition(|line| is_match(regex, line));
         let at = match self.place()? {
             Place::Begin => 0,
             Place::End => lines.len(),
             Place::After(regex) => last(&regex).map_or(lines.len(), |at| at + 1),
             Place::Before(regex) => last(&regex).unwrap_or(lines.len()),
         };
-        Ok(spliced(&lines[..at], &format!("{wanted}\n"), &lines[at..]))
+        let (before, after) = lines.split_at(at);
+        let edited = spliced(before, wanted, ending_around(before, after), after);
+        Ok([mark, &edited].concat())
     }
+
+    /// Which lines are meant that are there already.
+    fn matches(&self) -> Result<impl Fn(&[u8]) -> bool, String> {
+        let regexp = self.regexp()?;
+        Ok(move |line: &[u8]| match &regexp {
+            Some(regexp) => is_match(regexp, line),
+            None => Some(content(line)) == self.line.as_deref().map(str::as_bytes),
+        })
+    }
+}
+
+/// What some editors put before the first line of a UTF-8 text; no part of that line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn split_mark(text: &[u8]) -> (&[u8], &[u8]) {
+    let length = text
+        .strip_prefix(BYTE_ORDER_MARK)
+        .map_or(0, |_| BYTE_ORDER_MARK.len());
+    text.split_at(length)
+}
+
+/// Whether a line matches; bytes that are no UTF-8 match like any other character.
+fn is_match(regex: &Regex, line: &[u8]) -> bool {
+    regex.is_match(&String::from_utf8_lossy(content(line)))
 }
 
 fn regex(field: &str, pattern: &str) -> Result<Regex, String> {
@@ -157,27 +188,35 @@ fn regex(field: &str, pattern: &str) -> Result<Regex, String> {
 }
 
 /// The line without its end.
-fn content(line: &str) -> &str {
+fn content(line: &[u8]) -> &[u8] {
     &line[..line.len() - ending(line).len()]
 }
 
-fn ending(line: &str) -> &'static str {
-    if line.ends_with("\r\n") {
+fn ending(line: &[u8]) -> &'static str {
+    if line.ends_with(b"\r\n") {
         "\r\n"
-    } else if line.ends_with('\n') {
+    } else if line.ends_with(b"\n") {
         "\n"
     } else {
         ""
     }
 }
 
-fn spliced(before: &[&str], line: &str, after: &[&str]) -> String {
+/// How the lines end between which a new one goes: as the one before, or else the next.
+fn ending_around(before: &[&[u8]], after: &[&[u8]]) -> &'static str {
+    let mut around = before.iter().rev().chain(after);
+    let found = around.find(|line| !ending(line).is_empty());
+    found.map_or("\n", |line| ending(line))
+}
+
+fn spliced(before: &[&[u8]], line: &str, end: &str, after: &[&[u8]]) -> Vec<u8> {
     let mut text = before.concat();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.extend_from_slice(end.as_bytes());
     }
-    text.push_str(line);
-    text.extend(after.iter().copied());
+    text.extend_from_slice(line.as_bytes());
+    text.extend_from_slice(end.as_bytes());
+    text.extend(after.concat());
     text
 }
 
@@ -234,6 +273,16 @@ impl Resource for Lineinfile {
         if self.line.as_deref().is_some_and(|line| line.contains('\n')) {
             return Err("`line` holds more than one line; one task per line".to_owned());
         }
+        if self
+            .line
+            .as_deref()
+            .is_some_and(|line| line.ends_with('\r'))
+        {
+            return Err(
+                "`line` ends with a carriage return; leave it out, a new line ends as the others do"
+                    .to_owned(),
+            );
+        }
         self.validate
             .as_deref()
             .map_or(Ok(()), |command| validate_words(command).map(drop))
@@ -248,38 +297,34 @@ impl Resource for Lineinfile {
         })
     }
 
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
-        let metadata = host.metadata(&self.path)?;
         let diff = host.wants_diff();
-        match &metadata {
-            None if self.create || self.state == LineState::Absent => {
+        let Some(mut found) = host.look(&self.path)? else {
+            // In a file that is not there, wherever it would be, there is no line.
+            if self.state == LineState::Present {
                 host.require_parent(&self.path)?;
-                Ok(Found {
-                    metadata,
-                    text: String::new(),
-                    diff,
-                })
+                if !self.create {
+                    return Err(Failure::Missing(format!(
+                        "{} does not exist; say `create: yes` if it should be made",
+                        self.path
+                    )));
+                }
             }
-            None => Err(Failure::Missing(format!(
-                "{} does not exist; say `create: yes` if it should be made",
-                self.path
-            ))),
-            Some(found) if found.kind == FileKind::File => {
-                let bytes = host.read(&self.path, LIMIT)?.unwrap_or_default();
-                let text = String::from_utf8(bytes)
-                    .map_err(|_| Failure::Unexpected(format!("{} is not UTF-8 text", self.path)))?;
-                Ok(Found {
-                    metadata,
-                    text,
-                    diff,
-                })
-            }
-            Some(_) => Ok(Found {
-                metadata,
-                text: String::new(),
+            return Ok(Found {
+                metadata: None,
+                text: Vec::new(),
                 diff,
-            }),
-        }
+            });
+        };
+        Ok(Found {
+            text: found.read(&self.path, LIMIT)?.unwrap_or_default(),
+            metadata: Some(found.metadata),
+            diff,
+        })
     }
 
     fn drift(&self, actual: &Found) -> Vec<Drift> {
@@ -310,11 +355,16 @@ impl Resource for Lineinfile {
                 }
             };
             drift.push(if actual.diff {
-                let old = existing.map(|_| actual.text.as_bytes());
-                content_drift(difference, &self.path, old, new.as_bytes())
+                let old = existing.map(|_| &*actual.text);
+                content_drift(difference, &self.path, old, &new)
             } else {
                 difference
             });
+            drift.extend(
+                existing
+                    .into_iter()
+                    .flat_map(|found| self.declared_for_new(found).drift_of_new_version(found)),
+            );
         }
         drift.extend(
             existing
@@ -324,19 +374,25 @@ impl Resource for Lineinfile {
         drift
     }
 
+    fn obstacle(&self, host: &Host, actual: &Found) -> Result<(), Failure> {
+        if self.is_as_declared(actual)? {
+            host.may_alter(&self.path)
+        } else {
+            host.may_write(&self.path)
+        }
+    }
+
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
-        let permissions = self.declared().resolve(host)?;
-        let new = self.edit(&actual.text).map_err(Failure::Unexpected)?;
-        let regular = actual
-            .metadata
-            .as_ref()
-            .is_some_and(|found| found.kind == FileKind::File);
-        if regular && new == actual.text {
-            host.set_permissions(&self.path, permissions)?;
+        if self.is_as_declared(actual)? {
+            host.set_permissions(&self.path, self.declared().resolve(host)?)?;
             return Ok(None);
         }
-        let mut draft = Draft::beside(&self.path, permissions)?;
-        std::io::Write::write_all(&mut draft, new.as_bytes())
+        let new = self.edit(&actual.text).map_err(Failure::Unexpected)?;
+        let found = actual.metadata.as_ref();
+        let declared = found.map_or(self.declared(), |found| self.declared_for_new(found));
+        let draft = Draft::beside(&self.path, declared.resolve(host)?)?;
+        let mut draft = draft.instead_of(found);
+        std::io::Write::write_all(&mut draft, &new)
             .map_err(|source| Failure::io("write", &self.path, source))?;
         put_in_place(
             host,
@@ -350,15 +406,35 @@ impl Resource for Lineinfile {
 }
 
 impl Lineinfile {
+    /// What is declared of a file that is edited. Unlike one that fleet writes whole, it stays
+    /// its owner's, if nobody else can put files where it is.
+    fn declared_for_new<'a>(&'a self, found: &'a Metadata) -> Declared<'a> {
+        let own = found.at_home.then_some(&*found.owner);
+        Declared {
+            owner: self.owner.as_deref().or(own),
+            ..self.declared()
+        }
+    }
+
+    /// Whether the lines of a file that is there are as declared.
+    fn is_as_declared(&self, actual: &Found) -> Result<bool, Failure> {
+        let is_file = |found: &Metadata| found.kind == FileKind::File;
+        let new = self.edit(&actual.text).map_err(Failure::Unexpected)?;
+        Ok(actual.metadata.as_ref().is_some_and(is_file) && new == actual.text)
+    }
+
     /// The line that is replaced, or the lines that are removed.
-    fn found_lines(&self, text: &str) -> String {
-        let regexp = self.regexp().ok().flatten();
-        let mut lines = text.lines().filter(|line| match &regexp {
-            Some(regexp) => regexp.is_match(line),
-            None => Some(*line) == self.line.as_deref(),
-        });
+    fn found_lines(&self, text: &[u8]) -> String {
+        let Ok(matches) = self.matches() else {
+            return String::new();
+        };
+        let (_, body) = split_mark(text);
+        let lines = body.split_inclusive(|byte| *byte == b'\n');
+        let mut lines = lines
+            .filter(|line| matches(line))
+            .map(|line| String::from_utf8_lossy(content(line)).into_owned());
         match self.state {
-            LineState::Present => lines.next_back().unwrap_or_default().to_owned(),
+            LineState::Present => lines.next_back().unwrap_or_default(),
             LineState::Absent => lines.collect::<Vec<_>>().join("\n"),
         }
     }

@@ -118,9 +118,75 @@ fn edits_as_ansible_does() {
             "a",
             "a",
         ),
+        (
+            "appended to lines of Windows",
+            json!({ "line": "c" }),
+            "a\r\nb\r\n",
+            "a\r\nb\r\nc\r\n",
+        ),
+        (
+            "appended to an unfinished line of Windows",
+            json!({ "line": "c" }),
+            "a\r\nb",
+            "a\r\nb\r\nc\r\n",
+        ),
+        (
+            "at the beginning, before lines of Windows",
+            json!({ "line": "n", "insertbefore": "BOF" }),
+            "a\r\n",
+            "n\r\na\r\n",
+        ),
+        (
+            "between lines that end differently",
+            json!({ "line": "n", "insertafter": "^a" }),
+            "a\nb\r\n",
+            "a\nn\nb\r\n",
+        ),
+        (
+            "after a byte order mark",
+            json!({ "line": "n", "insertbefore": "BOF" }),
+            "\u{feff}a\n",
+            "\u{feff}n\na\n",
+        ),
+        (
+            "the first line, behind a byte order mark",
+            json!({ "line": "b", "regexp": "^a$" }),
+            "\u{feff}a\nc\n",
+            "\u{feff}b\nc\n",
+        ),
+        (
+            "removed behind a byte order mark",
+            json!({ "line": "a", "state": "absent" }),
+            "\u{feff}a\nc",
+            "\u{feff}c",
+        ),
     ];
     for (name, fields, text, expected) in cases {
-        assert_eq!(declared(fields).edit(text).unwrap(), expected, "{name}");
+        let edited = declared(fields).edit(text.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(edited).unwrap(), expected, "{name}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_stay_as_they_are() {
+    let task = declared(json!({ "line": "b", "regexp": "^a.c$" }));
+    let edited = task.edit(b"\xff\xfe\na\xe4c\nx\0y").unwrap();
+    assert_eq!(edited, b"\xff\xfe\nb\nx\0y");
+}
+
+#[test]
+fn there_is_no_line_in_what_is_not_there() {
+    let base = tempfile::tempdir().unwrap();
+    let host = Host::offline(base.path());
+    fs::write(base.path().join("file"), "").unwrap();
+    for path in ["none", "no/such/file", "file/below"] {
+        let mut task = declared(json!({ "regexp": "^x", "state": "absent" }));
+        let path = base.path().join(path);
+        task.path = path.to_str().unwrap().parse().unwrap();
+        assert_eq!(task.drift(&task.observe(&host).unwrap()), []);
+        let mut task = declared(json!({ "line": "x", "create": true }));
+        task.path = path.to_str().unwrap().parse().unwrap();
+        assert_eq!(task.observe(&host).is_err(), !path.ends_with("none"));
     }
 }
 
@@ -136,7 +202,7 @@ proptest! {
         fields["line"] = line.into();
         fields["state"] = state.into();
         let task = declared(fields);
-        let once = task.edit(&text).unwrap();
+        let once = task.edit(text.as_bytes()).unwrap();
         prop_assert_eq!(task.edit(&once).unwrap(), once);
     }
 }
@@ -146,7 +212,7 @@ fn drift_shows_the_line_that_differs() {
     let task = declared(json!({ "line": "X=2", "regexp": "^X=" }));
     let found = |text: &str| Found {
         metadata: None,
-        text: text.to_owned(),
+        text: text.as_bytes().to_owned(),
         diff: false,
     };
     assert_eq!(
@@ -180,6 +246,7 @@ fn validate_names_what_does_not_go_together() {
             "exclude",
         ),
         (json!({ "line": "a\nb" }), "more than one line"),
+        (json!({ "line": "a\r" }), "carriage return"),
     ] {
         let error = declared(fields.clone()).validate().unwrap_err();
         assert!(error.contains(expected), "{fields}: {error}");

@@ -51,7 +51,7 @@ pub(super) fn lists(host: &Host) -> Result<Vec<LockList>, Failure> {
             .unwrap_or(by_default.into());
         // Where dnf took yum's place, yum's directory may be a link to dnf's: one list, and dnf,
         // which reads it, decides the dialect.
-        let path = std::fs::canonicalize(&path).unwrap_or(path);
+        let path = host.real_path(&path).unwrap_or(path);
         lists.retain(|list: &LockList| list.path != path);
         let list = text(host, &path)?;
         if configuration.is_some() || list.is_some() {

@@ -12,6 +12,8 @@
 //!
 //! There is no field for a password: people log in with keys, and daemons do not log in.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::presence::Presence;
@@ -267,6 +269,11 @@ impl Resource for User {
             comment: entry.field(4).to_owned(),
             origin: entry.origin,
         }))
+    }
+
+    fn makes_directory(&self) -> Option<&Path> {
+        let home = self.home.as_deref()?;
+        (self.state == Presence::Present && self.creates_home()).then_some(home)
     }
 
     fn drift(&self, actual: &Option<Found>) -> Vec<Drift> {
