@@ -28,6 +28,7 @@ mod scan;
 mod scope;
 mod secrets;
 mod token;
+mod truncated;
 mod value;
 
 pub use error::TemplateError;

@@ -31,6 +31,8 @@ pub(super) struct Strict {
     inserted: Vec<(usize, usize)>,
     /// The variables wrapped, by the number given to [`DEFINED`]: their place in the original.
     pub(super) paths: Vec<Range<usize>>,
+    /// Every variable with its fields, guarded or not: its place in the original.
+    pub(super) uses: Vec<Range<usize>>,
     /// First names of variables that are guarded at least once.
     pub(super) guarded: BTreeSet<String>,
     /// Every name and literal text in the code: what can be asked for by name.
@@ -209,6 +211,8 @@ impl Strict {
                 continue;
             }
             let (length, optional) = chain(&tokens[index..]);
+            let end = tokens[index + length - 1].end();
+            self.uses.push(token.start..end);
             let after = |offset: usize| tokens.get(index + length + offset).map_or("", |t| t.text);
             let operand = matches!(
                 at(-1),
@@ -227,7 +231,6 @@ impl Strict {
                 self.guarded.insert(token.text.to_owned());
                 continue;
             }
-            let end = tokens[index + length - 1].end();
             debug_assert!(text.get(token.start..end).is_some());
             insertions.push((token.start, "(".to_owned(), 1));
             insertions.push((end, format!("|{DEFINED}(n={}))", self.paths.len()), 1));

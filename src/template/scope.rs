@@ -13,6 +13,7 @@ use tera::Context;
 use super::value::all;
 use super::{
     Binding, Data, Engine, Errors, Rendered, Secrets, Source, Template, TemplateError, data, plain,
+    truncated,
 };
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::yaml::{Node, Span, Yaml};
@@ -198,7 +199,12 @@ impl<'s> Scope<'s> {
         }
         for name in template.variables() {
             match self.resolve(name, Some(template)) {
-                Ok(Some(Rendered::Value(value))) => context.insert_value(name.clone(), value),
+                Ok(Some(Rendered::Value(value))) => {
+                    if let Some(error) = truncated::read(template, name, &value) {
+                        return Err(self.used_at(vec![error.at(text, span)], span));
+                    }
+                    context.insert_value(name.clone(), value);
+                }
                 Ok(Some(Rendered::Deferred { on })) => waits.extend(on),
                 Ok(None) if template.guards(name) => {}
                 Ok(None) if self.excused.contains(name) => _ = waits.insert(name.clone()),
