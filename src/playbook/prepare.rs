@@ -337,5 +337,5 @@ fn file(src: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<String>, 
         end: file.text.len(),
         file: file.clone(),
     };
-    scope.render_text(&file.text, &span)
+    scope.render_file(&span)
 }

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use tera::Context;
 
@@ -114,15 +115,30 @@ impl<'s> Scope<'s> {
         }))
     }
 
-    /// Renders a whole text, such as a template file; always gives text.
+    /// Renders a whole text; always gives text.
     ///
     /// # Errors
     /// As [`render`](Self::render).
     pub fn render_text(&self, text: &str, span: &Span) -> Result<Rendered<String>, Errors> {
-        let template = self
-            .engine
-            .compile_text(text, span)
-            .map_err(|error| vec![error])?;
+        self.written(self.engine.compile_text(text, span), text, span)
+    }
+
+    /// Renders a template file; `span` is all of it.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render).
+    pub fn render_file(&self, span: &Span) -> Result<Rendered<String>, Errors> {
+        let text = span.text();
+        self.written(self.engine.compile_file(text, span), text, span)
+    }
+
+    fn written(
+        &self,
+        template: Result<Arc<Template>, Diagnostic>,
+        text: &str,
+        span: &Span,
+    ) -> Result<Rendered<String>, Errors> {
+        let template = template.map_err(|error| vec![error])?;
         let rendered = self.evaluate(&template, text, span)?;
         Ok(rendered.map(|value| match value {
             serde_json::Value::String(text) => text,
