@@ -221,7 +221,13 @@ impl<'s> Scope<'s> {
                     }
                     context.insert_value(name.clone(), value);
                 }
-                Ok(Some(Rendered::Deferred { on })) => waits.extend(on),
+                Ok(Some(Rendered::Deferred { on })) => {
+                    if let Some(outline) = self.source.outline(name) {
+                        let misnamed = self.misnamed(template, name, outline);
+                        errors.extend(misnamed.iter().map(|error| error.at(text, span)));
+                    }
+                    waits.extend(on);
+                }
                 Ok(None) if template.guards(name) => {}
                 Ok(None) if self.excused.contains(name) => _ = waits.insert(name.clone()),
                 // Without deferral, evaluation finds out whether it is read at all.
@@ -331,6 +337,45 @@ impl<'s> Scope<'s> {
             .map(|entries: Vec<_>| Data::from(entries.into_iter().collect::<tera::Map>())),
             _ => Rendered::Value(data(&plain(node))),
         })
+    }
+
+    /// The fields of a name that it is never going to have.
+    fn misnamed(&self, template: &Template, name: &str, outline: Data) -> Vec<TemplateError> {
+        let paths = template.strict.paths.iter();
+        let fields = paths.filter_map(|range| {
+            let fields = template.text[range.clone()].strip_prefix(name)?;
+            let mut known = &outline;
+            let mut length = name.len();
+            for field in fields
+                .split_inclusive(['[', '?', ' '])
+                .next()?
+                .split('.')
+                .skip(1)
+            {
+                let field = field.trim_end_matches(['[', '?', ' ']);
+                let fields = known.as_map().filter(|map| !map.is_empty())?;
+                length += 1 + field.len();
+                match fields.get(&tera::value::Key::from(field.to_owned())) {
+                    Some(next) => known = next,
+                    None => return Some(range.start..range.start + length),
+                }
+            }
+            None
+        });
+        let fields: Vec<_> = fields.collect();
+        let mut context = Context::new();
+        context.insert_value(name.to_owned(), outline);
+        let errors = fields.into_iter().map(|range| {
+            let path = template.text[range.clone()].to_owned();
+            let error = TemplateError {
+                message: format!("`{path}` is not defined"),
+                range,
+                help: None,
+                undefined: Some(path),
+            };
+            self.suggest(error, &context)
+        });
+        errors.collect()
     }
 
     fn undefined(&self, template: &Template, name: &str) -> TemplateError {

@@ -54,7 +54,9 @@ fn what_is_all_waived_exits_with_0_and_is_silent_when_asked_to_be() {
     let ended = site.check();
     assert_eq!(ended.code, 0, "{}", ended.all());
     assert!(
-        ended.stdout.contains("No drift. 1 host matches; 2 resources waived on 1 host."),
+        ended
+            .stdout
+            .contains("No drift. 1 host matches; 2 resources waived on 1 host."),
         "{}",
         ended.all()
     );
