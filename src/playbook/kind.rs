@@ -89,6 +89,7 @@ impl KindEntry {
 
     /// Reads those arguments that are known: what other fields are is not known yet, so that one
     /// is missing is no mistake.
+    #[must_use]
     pub fn check_known(&self, arguments: &Node) -> Vec<TypeError> {
         let is_whole =
             |span: &Span| (span.start, span.end) == (arguments.span.start, arguments.span.end);

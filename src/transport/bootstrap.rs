@@ -313,7 +313,14 @@ fn pieces(text: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests are the host, whose shells are started here"
+)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn bootstrap() -> Bootstrap {
@@ -407,6 +414,50 @@ mod tests {
             script.split(' ').all(|word| word.len() <= SHORT + 8),
             "{script}"
         );
+    }
+
+    /// What the script says to a user who is not root.
+    fn said(directory: Option<&str>, home: &str) -> String {
+        let programs = tempfile::tempdir().unwrap();
+        let id = programs.path().join("id");
+        fs::write(
+            &id,
+            "#!/bin/sh\ncase $1 in -u) echo 1000 ;; *) echo app ;; esac\n",
+        )
+        .unwrap();
+        fs::set_permissions(&id, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", programs.path().display());
+        let text = Bootstrap::new(&Helpers::default(), directory, None).script;
+        let script = text.replace("case $arch in\n", "case $arch in\n*) sha256=0 ;;\n");
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", &script])
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", home);
+        String::from_utf8(shell.output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_says_the_way_out() {
+        // Not even root makes a directory there.
+        let homeless = said(None, "/proc/nowhere");
+        assert!(
+            homeless.contains("the home directory /proc/nowhere does not exist")
+                && homeless.contains("make it for app, or become root"),
+            "{homeless}"
+        );
+        for (directory, home) in [
+            (Some("/proc/x/y"), "/tmp"),
+            (Some("/proc/x"), "/proc/nowhere"),
+        ] {
+            let refused = said(directory, home);
+            assert!(
+                refused.contains("cannot make the directory /proc/x")
+                    && refused.contains("make it for app, with mode 0700, or become root"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::counted;
 use crate::protocol::{Change, Status};
 use crate::report::{Command, Counts, CutShort, HostReport, HostStatus, ResourceReport, RunReport};
 
+/// One of the counts of a host.
+type Counted = fn(&Counts) -> usize;
+
 /// The one line that stands for the whole run.
 pub(super) fn line(report: &RunReport) -> String {
     let claim = match report.command {
@@ -34,11 +37,10 @@ pub(super) fn line(report: &RunReport) -> String {
     if report.command == Command::Check {
         parts.extend(left_out(report));
     }
-    let counts: [(fn(&Counts) -> usize, &str); 2] = [
-        (|counts| counts.unknown, "could not be told"),
+    for (count, words) in [
+        ((|counts| counts.unknown) as Counted, "could not be told"),
         (|counts| counts.ignored, "failed and ignored"),
-    ];
-    for (count, words) in counts {
+    ] {
         let (sum, hosts) = total(report, count);
         if sum > 0 {
             let hosts = counted(hosts, "host");
@@ -146,16 +148,14 @@ fn change(found: &ResourceReport) -> Change {
 
 fn apply(report: &RunReport) -> Option<String> {
     let (changed, hosts) = total(report, |counts| counts.changed);
-    match changed {
-        0 => nothing_to_change(report),
-        _ => {
-            let hosts = of_all(hosts, report);
-            Some(format!(
-                "Applied: {} changed on {hosts}",
-                resources(changed)
-            ))
-        }
+    if changed == 0 {
+        return nothing_to_change(report);
     }
+    let hosts = of_all(hosts, report);
+    Some(format!(
+        "Applied: {} changed on {hosts}",
+        resources(changed)
+    ))
 }
 
 fn answered(report: &RunReport) -> String {
@@ -213,7 +213,7 @@ fn resources(count: usize) -> String {
 }
 
 /// The sum of a count; also on how many hosts there is one.
-fn total(report: &RunReport, count: fn(&Counts) -> usize) -> (usize, usize) {
+fn total(report: &RunReport, count: Counted) -> (usize, usize) {
     let counts = report.hosts.iter().map(|host| count(&host.counts));
     let counts: Vec<_> = counts.filter(|count| *count > 0).collect();
     (counts.iter().sum(), counts.len())
