@@ -56,6 +56,9 @@ pub(super) fn run(
         if work.hosts.is_empty() {
             return Err(no_hosts(request));
         }
+        if let Some(error) = no_tasks(request, loaded, work) {
+            return Err(error);
+        }
         let run = Run::prepare(work, options(request)).map_err(Error::config)?;
         let transport = transport(&request.connection)?;
         let mut journal = journal(request, loaded, work, &run)?;
@@ -192,6 +195,10 @@ fn begin<T>(
     then: impl FnOnce(&Loaded, &RunWork<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let (loaded, mut diagnostics) = load(request)?;
+    if !diagnostics.has_errors() {
+        // With half a playbook, tags would be unknown for no fault of their own.
+        diagnostics.extend(loaded.tags.unknown(&loaded.playbook));
+    }
     let globals = globals(request, &loaded).with_secrets(secrets);
     let work = work(request, &loaded, &globals, &mut diagnostics);
     if diagnostics.has_errors() {
@@ -410,6 +417,44 @@ fn no_hosts(request: &Request) -> Error {
             error.hint("the groups of the plays are empty; `fleet inventory --graph` shows them")
         }
     }
+}
+
+/// The error if what was asked for leaves no task to any of the hosts.
+fn no_tasks(request: &Request, loaded: &Loaded, work: &RunWork<'_>) -> Option<Error> {
+    let Job::Plays {
+        playbook, hosts, ..
+    } = &work.job
+    else {
+        return None;
+    };
+    let mut plays = playbook
+        .plays
+        .iter()
+        .zip(hosts)
+        .filter(|(_, hosts)| !hosts.is_empty());
+    let has_tasks = |(play, _): (&Play, _)| play.tasks().any(|task| selected(task, &loaded.tags));
+    let asked = !loaded.tags.is_empty() || request.limit.is_some();
+    if !asked || plays.any(has_tasks) {
+        return None;
+    }
+    let error = Error::new(
+        ErrorKind::Config,
+        "no task is selected, so there is nothing to do",
+    );
+    let mut options = Vec::new();
+    for (option, values) in [
+        ("--tags", &request.tags),
+        ("--skip-tags", &request.skip_tags),
+    ] {
+        if !values.is_empty() {
+            options.push(format!("`{option} {}`", values.join(",")));
+        }
+    }
+    options.extend(request.limit.as_ref().map(|limit| format!("`-l {limit}`")));
+    let options = options.join(" with ");
+    Some(error.hint(format!(
+        "{options} leaves none; `--list-tasks` shows the tasks without it"
+    )))
 }
 
 fn options(request: &Request) -> Options {

@@ -297,10 +297,7 @@ impl Command {
             .spawn()
             .map_err(|error| {
                 if error.kind() == io::ErrorKind::NotFound && self.directory.is_none() {
-                    return Failure::Missing(format!(
-                        "the program `{}` is not installed",
-                        program.to_string_lossy()
-                    ));
+                    return Failure::Missing(missing(&program.to_string_lossy()));
                 }
                 Failure::Command(CommandFailure {
                     argv: self.argv.clone(),
@@ -309,6 +306,16 @@ impl Command {
                 })
             })
     }
+}
+
+/// Why there is no such program, as far as its name tells.
+fn missing(program: &str) -> String {
+    let reason = if program.contains(char::is_whitespace) {
+        ": the name has a blank in it; write the program and each argument as a word of its own"
+    } else {
+        ""
+    };
+    format!("the program `{program}` is not installed{reason}")
 }
 
 /// What a program printed on one stream so far. Shared with the thread that reads it.
@@ -407,6 +414,16 @@ mod tests {
         assert_eq!(
             failure.to_string(),
             "the program `fleet-no-such-program` is not installed"
+        );
+    }
+
+    #[test]
+    fn several_words_in_one_are_told_from_a_program_that_is_not_there() {
+        let failure = Command::new(["id -un"]).output().unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "the program `id -un` is not installed: the name has a blank in it; write the program \
+             and each argument as a word of its own"
         );
     }
 

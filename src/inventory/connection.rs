@@ -1,5 +1,6 @@
 //! How a host is reached, from Ansible's own variables.
 
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -77,7 +78,10 @@ impl Connection {
         let word = |names: &[&'static str]| text(names)?.map(safe_word).transpose();
         Ok(Self {
             method,
-            host: word(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.to_string()),
+            host: text(&["ansible_host", "ansible_ssh_host"])?
+                .map(address)
+                .transpose()?
+                .unwrap_or_else(|| host.to_string()),
             port: first(&lookup, &["ansible_port", "ansible_ssh_port"], as_port)?
                 .map(|(_, port)| port),
             user: word(&["ansible_user", "ansible_ssh_user"])?,
@@ -138,6 +142,29 @@ fn as_port(value: &Value) -> Result<u16, &'static str> {
         .ok_or("expected a port from 1 to 65535")
 }
 
+/// An address as ssh takes it: `[::1]` without the brackets, and no port behind it.
+fn address((name, value): (&str, String)) -> Result<String, String> {
+    let value = safe_word((name, value))?;
+    let bare = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_ipv6 = |text: &str| {
+        text.split('%')
+            .next()
+            .is_some_and(|it| it.parse::<Ipv6Addr>().is_ok())
+    };
+    if let Some(bare) = bare.filter(|bare| is_ipv6(bare)) {
+        return Ok(bare.to_owned());
+    }
+    match value.rsplit_once(':') {
+        Some((host, port)) if !is_ipv6(&value) && port.parse::<u16>().is_ok() => Err(format!(
+            "`{name}` is `{value}`: write the port apart, `{name}: \"{}\"` and `ansible_port: {port}`",
+            host.trim_matches(['[', ']'])
+        )),
+        _ => Ok(value),
+    }
+}
+
 /// Refuses what ssh or sudo would take for an option or for several words.
 fn safe_word((name, value): (&str, String)) -> Result<String, String> {
     if value.starts_with('-') || value.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -196,6 +223,36 @@ mod tests {
                 become_user: Some("root".to_owned()),
             }
         );
+    }
+
+    #[test]
+    fn an_address_may_stand_in_brackets_and_has_no_port() {
+        for (written, expected) in [
+            ("[::1]", Ok("::1")),
+            ("::1", Ok("::1")),
+            ("fe80::1%eth0", Ok("fe80::1%eth0")),
+            ("[fe80::1%eth0]", Ok("fe80::1%eth0")),
+            ("10.0.0.1", Ok("10.0.0.1")),
+            (
+                "[::1]:22",
+                Err("`ansible_host: \"::1\"` and `ansible_port: 22`"),
+            ),
+            (
+                "10.0.0.1:2222",
+                Err("`ansible_host: \"10.0.0.1\"` and `ansible_port: 2222`"),
+            ),
+            (
+                "web.lab:22",
+                Err("`ansible_host: \"web.lab\"` and `ansible_port: 22`"),
+            ),
+        ] {
+            let host = connection(&json!({ "ansible_host": written })).map(|it| it.host);
+            match (host, expected) {
+                (Ok(host), Ok(expected)) => assert_eq!(host, expected),
+                (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
+                (found, _) => panic!("{written}: {found:?}"),
+            }
+        }
     }
 
     #[test]

@@ -87,6 +87,17 @@ impl KindEntry {
         }
     }
 
+    /// Reads those arguments that are known: what other fields are is not known yet, so that one
+    /// is missing is no mistake.
+    #[must_use]
+    pub fn check_known(&self, arguments: &Node) -> Vec<TypeError> {
+        let is_whole =
+            |span: &Span| (span.start, span.end) == (arguments.span.start, arguments.span.end);
+        let mut errors = self.parse(arguments).err().unwrap_or_default();
+        errors.retain(|error| !is_whole(&error.span));
+        errors
+    }
+
     /// The names of its fields; `None` when any name will do (`set_fact`).
     #[must_use]
     pub fn fields(&self) -> Option<Vec<&str>> {

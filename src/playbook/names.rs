@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::{Contents, Play, Task};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
+use crate::protocol::Facts;
 use crate::template::{
     Binding, Data, Engine, Errors, Rendered, Scope, Secrets, Source, Template, data,
 };
@@ -21,6 +22,12 @@ pub(super) const RESERVED: [&str; 6] = [
     "facts",
     "item",
 ];
+
+/// The fields that facts have on every host.
+static OUTLINE_OF_FACTS: LazyLock<Data> = LazyLock::new(|| {
+    let facts = serde_json::to_value(Facts::default()).expect("facts are plain data");
+    data(&facts)
+});
 
 /// What all hosts have in common.
 #[derive(Debug)]
@@ -395,6 +402,10 @@ impl Source for TaskNames<'_> {
         }
     }
 
+    fn outline(&self, name: &str) -> Option<Data> {
+        (name == "facts").then(|| OUTLINE_OF_FACTS.clone())
+    }
+
     fn names(&self) -> BTreeSet<String> {
         let mut names = all_names(&self.globals.extra, &self.variables);
         names.extend(self.results.known.keys().cloned());
@@ -426,6 +437,10 @@ impl Source for OwnNames<'_> {
             .get(name)
             .or_else(|| self.variables.get(name))
             .map(Binding::Configured)
+    }
+
+    fn outline(&self, name: &str) -> Option<Data> {
+        (name == "facts").then(|| OUTLINE_OF_FACTS.clone())
     }
 
     fn names(&self) -> BTreeSet<String> {

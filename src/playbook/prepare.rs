@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::action::{Action, Answer};
-use super::kind::Declared;
+use super::kind::{Declared, KindEntry};
 use super::place::{named, place_of};
 use super::{Contents, Folder, Task, find_source, kinds};
 use crate::diagnostic::Diagnostic;
@@ -54,8 +54,17 @@ pub fn prepare(
                     task.kind
                         .check_fields(&arguments)
                         .map_err(|error| vec![error.into()])?;
-                    copied(&arguments, task, scope, contents)?;
-                    return Ok(Rendered::Deferred { on });
+                    let mut errors = check_known(&arguments, task.kind, scope);
+                    errors.extend(
+                        copied(&arguments, task, scope, contents)
+                            .err()
+                            .into_iter()
+                            .flatten(),
+                    );
+                    return match &errors[..] {
+                        [] => Ok(Rendered::Deferred { on }),
+                        _ => Err(concealed(errors, task)),
+                    };
                 }
             };
             declare(&rendered, task, contents).map_err(|errors| concealed(errors, task))
@@ -109,7 +118,14 @@ fn resource_of(
 ) -> Result<Prepared, Errors> {
     let mut errors = Vec::new();
     if let Err(message) = resource.validate() {
-        errors.extend(refused(&message, rendered, task));
+        let kind = kinds()
+            .get(resource.kind())
+            .expect("every resource is of a kind");
+        let says = |rest: &Node| match kind.parse(rest) {
+            Ok(Declared::Resource(resource)) => resource.validate().err(),
+            Ok(Declared::Action(_)) | Err(_) => None,
+        };
+        errors.extend(refused(&message, rendered, task, says));
     }
     for source in resource.sources_mut() {
         let protocol::Source::Path(name) = source else {
@@ -133,12 +149,34 @@ fn resource_of(
 
 /// What a kind finds wrong, a line each, at the field it is about. Where values are not to be
 /// shown, that is no reason to show one: the whole task is marked, and with it concealed.
-pub(super) fn refused(problems: &str, arguments: &Node, task: &Task) -> Errors {
+///
+/// `says` gives the problems of other arguments.
+pub(super) fn refused(
+    problems: &str,
+    arguments: &Node,
+    task: &Task,
+    says: impl Fn(&Node) -> Option<String>,
+) -> Errors {
     let at = |problem: &str| {
-        let place = named(arguments, problem).filter(|_| !task.no_log);
+        let persists = |rest: &Node| {
+            says(rest).is_some_and(|problems| problems.split('\n').any(|it| it == problem))
+        };
+        let place = named(arguments, problem, persists).filter(|_| !task.no_log);
         Diagnostic::error(problem).at(place.unwrap_or(&arguments.span).clone())
     };
     problems.split('\n').map(at).collect()
+}
+
+/// What is wrong with the fields that are known while others are not.
+fn check_known(arguments: &Node, kind: &KindEntry, scope: &Scope<'_>) -> Errors {
+    let known = |value: &Node| scope.render(value).ok().and_then(Rendered::value);
+    let entries = arguments.as_mapping().unwrap_or_default().iter();
+    let entries = entries.filter_map(|(key, value)| Some((key.clone(), known(value)?)));
+    let known = Node {
+        value: Yaml::Mapping(entries.collect()),
+        ..arguments.clone()
+    };
+    diagnostics(kind.check_known(&known))
 }
 
 /// A `copy` whose other fields are not known yet can still miss its file.
@@ -296,22 +334,34 @@ fn template(
             return Err(errors);
         }
     };
+    let copy = kinds().get("copy").expect("`copy` is a kind");
     let arguments = match rendered {
         Rendered::Value(arguments) => arguments,
-        Rendered::Deferred { on } => return Ok(Rendered::Deferred { on }),
+        Rendered::Deferred { on } => {
+            let mut errors = check_known(arguments, task.kind, scope);
+            let lowered = super::action::Template::lower(arguments, "", &arguments.span);
+            errors.extend(check_known(&lowered, copy, scope));
+            return match &errors[..] {
+                [] => Ok(Rendered::Deferred { on }),
+                _ => Err(concealed(errors, task)),
+            };
+        }
     };
     task.kind.parse(&arguments).map_err(diagnostics)?;
     let (content, place) = content.expect("a template's `src` is required, so it was rendered");
-    let content = match content {
-        Rendered::Value(content) => content,
-        Rendered::Deferred { on } => return Ok(Rendered::Deferred { on }),
+    let (content, deferred) = match content {
+        Rendered::Value(content) => (content, None),
+        // All but the content is known, and can be wrong.
+        Rendered::Deferred { on } => (String::new(), Some(on)),
     };
     let lowered = super::action::Template::lower(&arguments, &content, &place);
-    let copy = kinds().get("copy").expect("`copy` is a kind");
     match copy.parse(&lowered).map_err(diagnostics)? {
         Declared::Resource(resource) => {
             let resource = resource_of(resource, &lowered, task, contents)?;
-            Ok(Rendered::Value(resource))
+            Ok(match deferred {
+                None => Rendered::Value(resource),
+                Some(on) => Rendered::Deferred { on },
+            })
         }
         Declared::Action(_) => unreachable!("`copy` works on the host"),
     }
@@ -337,5 +387,5 @@ fn file(src: &Node, task: &Task, scope: &Scope<'_>) -> Result<Rendered<String>, 
         end: file.text.len(),
         file: file.clone(),
     };
-    scope.render_text(&file.text, &span)
+    scope.render_file(&span)
 }

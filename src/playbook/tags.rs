@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Task;
+use super::{Playbook, Task};
+use crate::diagnostic::{Diagnostic, nearest};
+
+/// Tags that mean something without any task that has them.
+const WORDS: [&str; 5] = ["all", "tagged", "untagged", "always", "never"];
 
 /// What was asked for with `--tags` and `--skip-tags`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +38,41 @@ impl TagFilter {
                 .map(str::to_owned)
                 .collect(),
         }
+    }
+
+    /// Whether nothing was asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.only.is_empty() && self.skip.is_empty()
+    }
+
+    /// What is wrong with it for a playbook: tags that no task has.
+    #[must_use]
+    pub fn unknown(&self, playbook: &Playbook) -> Vec<Diagnostic> {
+        let tasks = playbook.plays.iter().flat_map(super::Play::tasks);
+        let tags: BTreeSet<_> = tasks
+            .flat_map(|task| &task.tags)
+            .map(String::as_str)
+            .collect();
+        let known = || tags.iter().copied();
+        let options = [("--tags", &self.only), ("--skip-tags", &self.skip)];
+        let asked = options
+            .into_iter()
+            .flat_map(|(option, tags)| tags.iter().map(move |tag| (option, tag.as_str())));
+        let unknown = asked.filter(|(_, tag)| !tags.contains(tag) && !WORDS.contains(tag));
+        unknown
+            .map(|(option, tag)| {
+                let error = Diagnostic::error(format!("`{option}`: no task has the tag `{tag}`"));
+                error.help(match nearest(tag, known().chain(WORDS)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if tags.is_empty() => "no task has any tag".to_owned(),
+                    None => {
+                        let tags: Vec<_> = known().collect();
+                        format!("there are `{}`", tags.join("`, `"))
+                    }
+                })
+            })
+            .collect()
     }
 }
 

@@ -193,7 +193,7 @@ fn check_once(task: &Task, globals: &Globals<'_>, scope: &Scope<'_>) -> Result<(
     match prepare(task, scope, &globals.contents) {
         Ok(Rendered::Value(Prepared::Resource(resource))) => {
             if let Err(problems) = globals.contents.lower(*resource) {
-                errors.extend(refused(&problems, &task.arguments, task));
+                errors.extend(refused(&problems, &task.arguments, task, |_| None));
             }
         }
         Ok(_) => {}

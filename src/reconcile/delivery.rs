@@ -9,9 +9,6 @@ use crate::host::{Failure, Host, Place, Unheard, UnheardResult, now};
 use crate::protocol::{Begin, Drift, Message, Mode, Outcome, Output, Sha256, Status, Task, TaskId};
 use crate::resource::{Resource, dispatch};
 
-/// How many bytes of each stream of an output are kept for the next apply.
-const KEPT_OUTPUT: usize = 16 * 1024;
-
 /// What is to be heard of in this run, and what was not in earlier ones.
 #[derive(Default)]
 pub(super) struct Delivery {
@@ -91,7 +88,7 @@ impl Delivery {
         let outcome = if withheld {
             without_values(&work.outcome)
         } else {
-            bounded(work.outcome.clone())
+            work.outcome.clone()
         };
         let result = UnheardResult {
             place,
@@ -167,16 +164,6 @@ fn without_values(outcome: &Outcome) -> Outcome {
     }
 }
 
-fn bounded(mut outcome: Outcome) -> Outcome {
-    if let Some(output) = &mut outcome.output {
-        for stream in [&mut output.stdout, &mut output.stderr] {
-            output.truncated |= stream.len() > KEPT_OUTPUT;
-            stream.truncate(stream.floor_char_boundary(KEPT_OUTPUT));
-        }
-    }
-    outcome
-}
-
 fn in_words(age: Duration) -> String {
     match age.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
@@ -188,21 +175,6 @@ fn in_words(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_kept_is_bounded_and_cut_between_letters() {
-        let outcome = Outcome {
-            output: Some(Output {
-                stdout: "ü".repeat(KEPT_OUTPUT),
-                stderr: "e".repeat(KEPT_OUTPUT),
-                ..Output::default()
-            }),
-            ..Outcome::default()
-        };
-        let output = bounded(outcome).output.unwrap();
-        assert_eq!((output.stdout.len(), output.truncated), (KEPT_OUTPUT, true));
-        assert_eq!(output.stderr.len(), KEPT_OUTPUT);
-    }
 
     #[test]
     fn an_age_is_told_as_people_do() {

@@ -305,8 +305,8 @@ impl Counts {
     /// How many were not skipped.
     #[must_use]
     pub const fn looked_at(&self) -> usize {
-        // Waived and hidden ones were counted as drift before.
-        self.ok + self.drift + self.changed + self.failed + self.unknown + self.ignored
+        let told = self.ok + self.drift + self.changed + self.waived + self.hidden;
+        told + self.failed + self.unknown + self.ignored
     }
 
     fn add(&mut self, status: Status, ignored: bool) {

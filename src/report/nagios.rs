@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn one_line_says_it_all() {
-        insta::assert_snapshot!(to_nagios(&rich()), @"FLEET UNKNOWN - Drift: 4 differences on 2 of 6 hosts; 2 waived on 2 hosts; 1 could not be told on 1 host; 2 hosts failed; 1 host unreachable. | hosts=6;;;0 in_sync=1;;;0 drifted=2;;;0 changed=0;;;0 failed=2;;;0 unknown=0;;;0 unreachable=1;;;0 untouched=0;;;0 drift_items=4;;;0 waived_items=1;;;0 duration=2.345s;;;0");
+        insta::assert_snapshot!(to_nagios(&rich()), @"FLEET UNKNOWN - Drift: 4 resources on 2 of 6 hosts; 1 resource waived on 1 host; 1 resource could not be told on 1 host; 1 resource failed and ignored on 1 host; 2 hosts failed; 1 host unreachable. | hosts=6;;;0 in_sync=1;;;0 drifted=2;;;0 changed=0;;;0 failed=2;;;0 unknown=0;;;0 unreachable=1;;;0 untouched=0;;;0 drift_items=4;;;0 waived_items=1;;;0 duration=2.345s;;;0");
     }
 
     #[test]

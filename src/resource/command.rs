@@ -11,6 +11,11 @@
 //! Without a guard it runs on every apply, is reported as "runs every time" and never counts as
 //! drift. `check` does not run it, unless the task declares with `changed_when: false` that it
 //! changes nothing.
+//!
+//! `register` gives `rc`, `stdout`, `stderr`, `stdout_lines`, `stderr_lines`, `changed`, `failed`,
+//! `skipped`, `msg` and `truncated`. Of each stream 256 KiB are kept. What was longer is cut, and
+//! `truncated` says so: whatever reads the output then fails, or is unknown in `check`, instead of
+//! deciding by a gap.
 
 use std::time::Duration;
 

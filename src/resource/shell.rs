@@ -1,6 +1,6 @@
 //! Runs a command line with a shell: pipes, redirection, expansion.
 //!
-//! Guards, `check` and "runs every time" are as for `command`; `unless` is a command line for
+//! Guards, `check`, "runs every time" and what `register` gives are as for `command`; `unless` is a command line for
 //! the same shell. Values put into `cmd` by a template are read by the shell: quote them.
 
 use serde::{Deserialize, Serialize};

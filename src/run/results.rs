@@ -23,6 +23,7 @@ pub(super) fn registered(outcome: &Outcome, mode: Mode, runs_programs: bool) -> 
         "stderr": output.stderr.trim_end_matches('\n'),
         "stdout_lines": lines(&output.stdout),
         "stderr_lines": lines(&output.stderr),
+        "truncated": output.truncated,
     }))
 }
 
@@ -65,6 +66,7 @@ mod tests {
         assert_eq!(value["stdout"], "a\nb");
         assert_eq!(value["stdout_lines"], json!(["a", "b"]));
         assert_eq!(value["failed"], true);
+        assert_eq!(value["truncated"], false);
     }
 
     #[test]

@@ -6,11 +6,14 @@ use serde::Deserialize;
 
 use super::store::check_command;
 use super::{KeySource, Redactor, Store, Vault, parse_recipient};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::yaml::{self, Limits};
 
 /// The file of settings, beside the playbooks or where fleet is started.
 pub const SETTINGS_FILE: &str = "fleet.yml";
+
+/// What it may say something about.
+const SECTIONS: [&str; 2] = ["memory", "secrets"];
 
 /// `secrets:` in `fleet.yml`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -40,6 +43,7 @@ impl Settings {
             return Ok(Self::default());
         };
         let file = yaml::load(path, &Limits::default())?;
+        check_sections(&file)?;
         let Some(node) = file.get("secrets") else {
             return Ok(Self::default());
         };
@@ -95,6 +99,27 @@ impl Settings {
     }
 }
 
+/// Refuses a section that nothing reads.
+fn check_sections(file: &yaml::Node) -> Result<(), Vec<Diagnostic>> {
+    let entries = file.as_mapping().unwrap_or_default().iter();
+    let unknown = entries.filter(|(key, _)| !SECTIONS.contains(&key.text.as_str()));
+    let errors: Vec<_> = unknown
+        .map(|(key, _)| {
+            let message = format!("unknown key `{}`", key.text);
+            let error = Diagnostic::error(message).at(key.span.clone());
+            error.help(match nearest(&key.text, SECTIONS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are `{}`", SECTIONS.join("`, `")),
+            })
+        })
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,7 +145,8 @@ mod tests {
             ("~/a.key", "/home/a/a.key"),
             ("/k", "/k"),
         ] {
-            let settings = load(&format!("forks: 5\nsecrets: {{identity: {written}}}\n")).unwrap();
+            let settings =
+                load(&format!("memory: {{}}\nsecrets: {{identity: {written}}}\n")).unwrap();
             assert_eq!(settings.identity, Some(expected.into()));
         }
     }
@@ -134,6 +160,19 @@ mod tests {
             Err("`alice` is not an age public key: it begins with `age1`".to_owned())
         );
         assert!(load("secrets: {recipient: []}").is_err());
+    }
+
+    #[test]
+    fn a_section_that_nothing_reads_is_refused() {
+        for text in [
+            "secret: {}",
+            "forks: 5\nsecrets: {}",
+            "memory: {}\nmemroy: {}",
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.starts_with("unknown key `"), "{text}: {error}");
+        }
+        assert!(load("memory: {keep_days: 3}").is_ok());
     }
 
     #[test]

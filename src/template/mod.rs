@@ -24,10 +24,12 @@ use crate::yaml::{self, File, Limits, Span};
 mod error;
 mod filters;
 mod jinja;
+mod line_feeds;
 mod scan;
 mod scope;
 mod secrets;
 mod token;
+mod truncated;
 mod value;
 
 pub use error::TemplateError;
@@ -48,6 +50,7 @@ type Compiled = Result<Arc<Template>, TemplateError>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Form {
+    Typed,
     Text,
     File,
     Expression,
@@ -92,12 +95,18 @@ impl Engine {
 
     /// Compiles a text in which `{{ … }}` and `{% … %}` are replaced.
     pub fn compile(&self, text: &str, span: &Span) -> Result<Arc<Template>, Diagnostic> {
+        self.get(Form::Typed, text)
+            .map_err(|error| error.at(text, span))
+    }
+
+    /// Compiles a text that gives text even if it is one whole `{{ … }}`.
+    pub fn compile_text(&self, text: &str, span: &Span) -> Result<Arc<Template>, Diagnostic> {
         self.get(Form::Text, text)
             .map_err(|error| error.at(text, span))
     }
 
-    /// Compiles a text that gives text even if it is one whole `{{ … }}`: a template file.
-    pub fn compile_text(&self, text: &str, span: &Span) -> Result<Arc<Template>, Diagnostic> {
+    /// Compiles a template file, of which Ansible leaves out the line feed after a tag.
+    pub fn compile_file(&self, text: &str, span: &Span) -> Result<Arc<Template>, Diagnostic> {
         self.get(Form::File, text)
             .map_err(|error| error.at(text, span))
     }
@@ -145,8 +154,9 @@ impl Engine {
 
     fn build(&self, form: Form, text: &Arc<str>) -> Result<Template, TemplateError> {
         let strict = match form {
-            Form::Text => scan::Strict::text(text, scan::Whole::Typed),
-            Form::File => scan::Strict::text(text, scan::Whole::Text),
+            Form::Typed => scan::Strict::text(text, scan::Whole::Typed),
+            Form::Text => scan::Strict::text(text, scan::Whole::Text),
+            Form::File => scan::Strict::text(text, scan::Whole::File),
             Form::Expression => {
                 refuse_braces(text)?;
                 scan::Strict::expression(text)
@@ -187,7 +197,7 @@ impl Engine {
     /// would only confuse.
     fn as_written(&self, form: Form, text: &str) -> Option<TemplateError> {
         let (source, shift) = match form {
-            Form::Text | Form::File => (text.to_owned(), 0),
+            Form::Typed | Form::Text | Form::File => (text.to_owned(), 0),
             Form::Expression => (format!("{{{{ {text} }}}}"), 3),
         };
         let error = self.base.clone().add_raw_template(NAME, &source).err()?;
@@ -198,7 +208,7 @@ impl Engine {
         let range = back(report.span().range.start)..back(report.span().range.end);
         let message = match form {
             Form::Expression => report.message().replace("}}", "the end of the condition"),
-            Form::Text | Form::File => report.message().to_owned(),
+            Form::Typed | Form::Text | Form::File => report.message().to_owned(),
         };
         Some(TemplateError::syntax(&message, text, range))
     }
@@ -253,11 +263,12 @@ impl Template {
 
     /// Computes the value. Only the [variables](Self::variables) it uses need to be in `context`.
     pub fn evaluate(&self, context: &Context) -> Result<Value, TemplateError> {
-        let text = self
+        let mut text = self
             .tera
             .render(NAME, context)
             .map_err(|error| TemplateError::from_tera(&error, &self.text, &self.strict))?;
         if !self.strict.typed {
+            self.strict.ending.complete(&mut text);
             return Ok(Value::String(text));
         }
         serde_json::from_str(&text).map_err(|error| {

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::line_feeds::{self, Ending};
 use super::token::{Kind, Token, next_marker, tokenize};
 
 /// The filter that refuses an undefined value; its argument counts the places wrapped.
@@ -31,6 +32,8 @@ pub(super) struct Strict {
     inserted: Vec<(usize, usize)>,
     /// The variables wrapped, by the number given to [`DEFINED`]: their place in the original.
     pub(super) paths: Vec<Range<usize>>,
+    /// Every variable with its fields, guarded or not: its place in the original.
+    pub(super) uses: Vec<Range<usize>>,
     /// First names of variables that are guarded at least once.
     pub(super) guarded: BTreeSet<String>,
     /// Every name and literal text in the code: what can be asked for by name.
@@ -41,6 +44,8 @@ pub(super) struct Strict {
     pub(super) typed: bool,
     /// It calls [`SECRET`].
     pub(super) asks: bool,
+    /// How the text that it gives is to end.
+    pub(super) ending: Ending,
 }
 
 /// What becomes of a text that is one whole `{{ expression }}`.
@@ -48,8 +53,10 @@ pub(super) struct Strict {
 pub(super) enum Whole {
     /// It keeps the expression's type.
     Typed,
-    /// It gives text, as a file does.
+    /// It gives text.
     Text,
+    /// It gives text, and is a template file.
+    File,
 }
 
 impl Strict {
@@ -69,12 +76,17 @@ impl Strict {
                 let tag = text[open + 2..].trim_start_matches(['-', ' ', '\t', '\r', '\n']);
                 raw = !(marker == "{%" && tag.starts_with("endraw"));
                 at = open + 2;
+                if !raw {
+                    at = text[at..].find("%}").map_or(at, |length| at + length + 2);
+                    at = leave_out(text, at, alone, &mut insertions);
+                }
                 continue;
             }
             if marker == "{#" {
                 at = text[open..]
                     .find(close)
                     .map_or(text.len(), |length| open + length + 2);
+                at = leave_out(text, at, alone, &mut insertions);
                 continue;
             }
             let (tokens, end) = tokenize(text, open + 2, Some(close));
@@ -104,6 +116,9 @@ impl Strict {
             }
             let Some(tag) = tokens.first() else { continue };
             raw = tag.text == "raw";
+            if !raw {
+                at = leave_out(text, at, alone, &mut insertions);
+            }
             strict
                 .tags
                 .push((tag.text.to_owned(), tag.start..tag.end()));
@@ -121,6 +136,12 @@ impl Strict {
                 tokens.get(skip..).unwrap_or_default(),
                 &mut insertions,
             );
+        }
+        if alone == Whole::File {
+            strict.ending = Ending::of(text);
+            if let Some(last) = strict.ending.last(text).filter(|last| last.start >= at) {
+                hide(last, &mut insertions);
+            }
         }
         strict.finish(text, insertions);
         strict
@@ -209,6 +230,8 @@ impl Strict {
                 continue;
             }
             let (length, optional) = chain(&tokens[index..]);
+            let end = tokens[index + length - 1].end();
+            self.uses.push(token.start..end);
             let after = |offset: usize| tokens.get(index + length + offset).map_or("", |t| t.text);
             let operand = matches!(
                 at(-1),
@@ -227,7 +250,6 @@ impl Strict {
                 self.guarded.insert(token.text.to_owned());
                 continue;
             }
-            let end = tokens[index + length - 1].end();
             debug_assert!(text.get(token.start..end).is_some());
             insertions.push((token.start, "(".to_owned(), 1));
             insertions.push((end, format!("|{DEFINED}(n={}))", self.paths.len()), 1));
@@ -248,6 +270,29 @@ impl Strict {
         }
         self.source.push_str(&text[from..]);
     }
+}
+
+/// Leaves out the line feed after a tag of a file that ends at `end`; answers where the rest
+/// begins.
+fn leave_out(
+    text: &str,
+    end: usize,
+    alone: Whole,
+    insertions: &mut Vec<(usize, String, u8)>,
+) -> usize {
+    let line_feed = line_feeds::after_tag(text, end).filter(|_| alone == Whole::File);
+    let Some(line_feed) = line_feed else {
+        return end;
+    };
+    let rest = line_feed.end;
+    hide(line_feed, insertions);
+    rest
+}
+
+/// Makes a comment of a stretch: nothing is taken out, so every place keeps its line.
+fn hide(stretch: Range<usize>, insertions: &mut Vec<(usize, String, u8)>) {
+    insertions.push((stretch.start, "{#".to_owned(), 0));
+    insertions.push((stretch.end, "#}".to_owned(), 0));
 }
 
 /// How many tokens the variable at the start takes with its fields and subscripts, and whether

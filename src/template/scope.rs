@@ -7,12 +7,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use tera::Context;
 
 use super::value::all;
 use super::{
     Binding, Data, Engine, Errors, Rendered, Secrets, Source, Template, TemplateError, data, plain,
+    truncated,
 };
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::yaml::{Node, Span, Yaml};
@@ -113,15 +115,30 @@ impl<'s> Scope<'s> {
         }))
     }
 
-    /// Renders a whole text, such as a template file; always gives text.
+    /// Renders a whole text; always gives text.
     ///
     /// # Errors
     /// As [`render`](Self::render).
     pub fn render_text(&self, text: &str, span: &Span) -> Result<Rendered<String>, Errors> {
-        let template = self
-            .engine
-            .compile_text(text, span)
-            .map_err(|error| vec![error])?;
+        self.written(self.engine.compile_text(text, span), text, span)
+    }
+
+    /// Renders a template file; `span` is all of it.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render).
+    pub fn render_file(&self, span: &Span) -> Result<Rendered<String>, Errors> {
+        let text = span.text();
+        self.written(self.engine.compile_file(text, span), text, span)
+    }
+
+    fn written(
+        &self,
+        template: Result<Arc<Template>, Diagnostic>,
+        text: &str,
+        span: &Span,
+    ) -> Result<Rendered<String>, Errors> {
+        let template = template.map_err(|error| vec![error])?;
         let rendered = self.evaluate(&template, text, span)?;
         Ok(rendered.map(|value| match value {
             serde_json::Value::String(text) => text,
@@ -198,8 +215,19 @@ impl<'s> Scope<'s> {
         }
         for name in template.variables() {
             match self.resolve(name, Some(template)) {
-                Ok(Some(Rendered::Value(value))) => context.insert_value(name.clone(), value),
-                Ok(Some(Rendered::Deferred { on })) => waits.extend(on),
+                Ok(Some(Rendered::Value(value))) => {
+                    if let Some(error) = truncated::read(template, name, &value) {
+                        return Err(self.used_at(vec![error.at(text, span)], span));
+                    }
+                    context.insert_value(name.clone(), value);
+                }
+                Ok(Some(Rendered::Deferred { on })) => {
+                    if let Some(outline) = self.source.outline(name) {
+                        let misnamed = self.misnamed(template, name, outline);
+                        errors.extend(misnamed.iter().map(|error| error.at(text, span)));
+                    }
+                    waits.extend(on);
+                }
                 Ok(None) if template.guards(name) => {}
                 Ok(None) if self.excused.contains(name) => _ = waits.insert(name.clone()),
                 // Without deferral, evaluation finds out whether it is read at all.
@@ -309,6 +337,45 @@ impl<'s> Scope<'s> {
             .map(|entries: Vec<_>| Data::from(entries.into_iter().collect::<tera::Map>())),
             _ => Rendered::Value(data(&plain(node))),
         })
+    }
+
+    /// The fields of a name that it is never going to have.
+    fn misnamed(&self, template: &Template, name: &str, outline: Data) -> Vec<TemplateError> {
+        let paths = template.strict.paths.iter();
+        let fields = paths.filter_map(|range| {
+            let fields = template.text[range.clone()].strip_prefix(name)?;
+            let mut known = &outline;
+            let mut length = name.len();
+            for field in fields
+                .split_inclusive(['[', '?', ' '])
+                .next()?
+                .split('.')
+                .skip(1)
+            {
+                let field = field.trim_end_matches(['[', '?', ' ']);
+                let fields = known.as_map().filter(|map| !map.is_empty())?;
+                length += 1 + field.len();
+                match fields.get(&tera::value::Key::from(field.to_owned())) {
+                    Some(next) => known = next,
+                    None => return Some(range.start..range.start + length),
+                }
+            }
+            None
+        });
+        let fields: Vec<_> = fields.collect();
+        let mut context = Context::new();
+        context.insert_value(name.to_owned(), outline);
+        let errors = fields.into_iter().map(|range| {
+            let path = template.text[range.clone()].to_owned();
+            let error = TemplateError {
+                message: format!("`{path}` is not defined"),
+                range,
+                help: None,
+                undefined: Some(path),
+            };
+            self.suggest(error, &context)
+        });
+        errors.collect()
     }
 
     fn undefined(&self, template: &Template, name: &str) -> TemplateError {

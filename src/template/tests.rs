@@ -314,10 +314,101 @@ fn a_template_file_always_gives_text() {
         start: 0,
         end: 11,
     };
-    let rendered = scope.render_text("{{ port }}\n", &file);
+    let rendered = scope.render_file(&file);
     assert_eq!(
         rendered.map_err(|_| ()),
         Ok(Rendered::Value("8080\n".to_owned()))
+    );
+}
+
+/// As `jinja2.Environment(trim_blocks=True)` of Jinja 3.1.6 does with what Ansible adds around it.
+#[test]
+fn a_template_file_has_the_line_feeds_that_it_has_in_ansible() {
+    let node = "{list: [a, b], nix: [], yes: true, no: false, line: \"x\\n\", port: 8080}";
+    let (engine, names) = (Engine::new(Secrets::Later), names(node));
+    for (text, expected) in [
+        (
+            "#\n{% for i in list %}\nitem {{ i }}\n{% endfor %}\nend\n",
+            "#\nitem a\nitem b\nend\n",
+        ),
+        ("{% if yes %}\nyes\n{% endif %}\n", "yes\n"),
+        ("{% if no %}\nyes\n{% endif %}\n", "\n"),
+        (
+            "  {% if yes %}\n  yes\n  {% endif %}\nend",
+            "    yes\n  end",
+        ),
+        ("a\n{# comment #}\nb\n", "a\nb\n"),
+        ("{# only #}\n", "\n"),
+        ("{% raw %}\n{{ x }}\n{% endraw %}\nb\n", "\n{{ x }}\nb\n"),
+        ("{% raw %}{{ x }}{% endraw %}\n", "{{ x }}\n"),
+        ("{% if yes -%}\n  a\n{%- endif %}\nb\n", "ab\n"),
+        ("a\n{%- if yes %}\nb\n{% endif -%}\n\n c\n", "ab\nc\n"),
+        ("{% for i in nix %}\n{{ i }}\n{% endfor %}\n\n\n", "\n\n\n"),
+        ("{{ line }}\n", "x\n"),
+        ("{{ line }}", "x\n"),
+        ("{{ port }}\n\n", "8080\n\n"),
+        (
+            "{% if yes %}\n\nblank\n\n{% endif %}\n\nb",
+            "\nblank\n\n\nb",
+        ),
+        ("{% if yes %} \nspace\n{% endif %}\n", " \nspace\n"),
+        ("{% set a = 1 %}\n{{ a }}\n", "1\n"),
+        (
+            "{% if yes %}a{% else %}\nb{% endif %}\n{% if no %}\nc\n{% else %}\nd\n{% endif %}\ne\n",
+            "ad\ne\n",
+        ),
+        ("", ""),
+        ("\n", "\n"),
+        ("\n\n", "\n\n"),
+        ("no end", "no end"),
+        ("{# a #}{# b #}\n{# c\nd #}\nx\n", "x\n"),
+        ("{{ '{% if %}' }}\nx\n", "{% if %}\nx\n"),
+        (
+            "{% if yes %}\n{% if yes %}\nx\n{% endif %}\n{% endif %}\n",
+            "x\n",
+        ),
+        ("{%- raw -%}\n a \n{%- endraw -%}\n b\n", "ab\n"),
+        // Line feeds of Windows are left as they are.
+        ("{% if yes %}\r\na\r\n{% endif %}\r\n", "a\r\n"),
+    ] {
+        let scope = Scope::new(&engine, &names);
+        let rendered = scope
+            .render_file(&span(text))
+            .map_err(|errors| describe(&errors[0]));
+        assert_eq!(
+            rendered,
+            Ok(Rendered::Value(expected.to_owned())),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_behind_a_line_feed_that_was_left_out_keeps_its_place() {
+    let (engine, names) = (Engine::new(Secrets::Later), names(VARIABLES));
+    for (text, expected) in [
+        ("{% if true %}\n{# c #}\n{{ prot }}\n{% endif %}\n", "prot"),
+        (
+            "{% if true %}\n{{ port | nofilter }}\n{% endif %}\n",
+            "nofilter",
+        ),
+        ("{% if true %}\n{{ port + }}\n{% endif %}\n", "}}"),
+    ] {
+        let scope = Scope::new(&engine, &names);
+        let errors = scope.render_file(&span(text)).unwrap_err();
+        assert_eq!(
+            errors[0].span.as_ref().unwrap().text(),
+            expected,
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_file_keeps_its_line_feeds() {
+    assert_eq!(
+        render("{% if true %}\na\n{% endif %}\n"),
+        Ok(Rendered::Value("\na\n\n".into()))
     );
 }
 

@@ -31,6 +31,12 @@ pub trait Source {
     /// What `name` stands for, `None` if it is not defined. The `reader` is there when a text asks.
     fn binding(&self, name: &str, reader: Option<&Template>) -> Option<Binding<'_>>;
 
+    /// What fields a deferred name will have, where that is known before: a map without entries may
+    /// come to have any.
+    fn outline(&self, _name: &str) -> Option<Data> {
+        None
+    }
+
     /// All names there are, for "did you mean".
     fn names(&self) -> BTreeSet<String>;
 }

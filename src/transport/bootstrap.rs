@@ -72,18 +72,20 @@ impl Bootstrap {
         words
     }
 
-    /// The same as one text for a login shell.
+    /// The same as one text for a login shell, which need not be a POSIX shell: to csh a line feed
+    /// ends a quoted word, and csh of BSD takes no long ones. So the script goes in short pieces
+    /// of which no shell knows a letter, and `sh` puts it together.
     pub(super) fn command_line(
         &self,
         become_: Option<&Become>,
         password: Option<&Secret>,
     ) -> String {
-        let words = self.words(become_, password);
-        words
-            .iter()
-            .map(|word| quote(word))
-            .collect::<Vec<_>>()
-            .join(" ")
+        let mut words = self.words(become_, password);
+        let script = words.pop().expect("the script is the last word");
+        words.extend([r#"eval "$(printf %b "$@")""#.to_owned(), "sh".to_owned()]);
+        let words = words.iter().map(|word| quote(word));
+        let words: Vec<_> = words.chain(pieces(&script)).collect();
+        words.join(" ")
     }
 
     /// What sudo asks with.
@@ -273,13 +275,52 @@ fn no_helper(architecture: &str) -> Unreachable {
     .hint("`make build` makes it; it belongs beside the `fleet` executable")
 }
 
-/// One word for any POSIX shell. NUL cannot be passed to a shell at all.
+/// One word of one line for any login shell: csh looks for `!` and fish for `\` inside quotes too.
+/// NUL cannot be passed to a shell at all.
 fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\0', "").replace('\'', "'\\''"))
+    let mut quoted = String::from("'");
+    for letter in word.chars().filter(|letter| *letter != '\0') {
+        match letter {
+            '\'' | '!' | '\\' => quoted.extend(["'\\", letter.encode_utf8(&mut [0; 4]), "'"]),
+            letter => quoted.push(letter),
+        }
+    }
+    quoted + "'"
+}
+
+/// How long a piece of the script is.
+const SHORT: usize = 1000;
+
+/// A text as `printf %b` takes it, in quoted words without a letter that means something to a
+/// shell inside them: fish leaves `\0` alone.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces = Vec::new();
+    let mut piece = String::new();
+    for byte in text.bytes().filter(|byte| *byte != 0) {
+        if piece.len() >= SHORT {
+            pieces.push(format!("'{}'", std::mem::take(&mut piece)));
+        }
+        match byte {
+            b'\'' | b'!' | b'\\' | 0..=0x1f | 0x7f.. => {
+                // Writing to a String cannot fail.
+                let _ = write!(piece, "\\0{byte:03o}");
+            }
+            byte => piece.push(char::from(byte)),
+        }
+    }
+    pieces.push(format!("'{piece}'"));
+    pieces
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests are the host, whose shells are started here"
+)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn bootstrap() -> Bootstrap {
@@ -314,6 +355,109 @@ mod tests {
         );
         assert_eq!(marker("fleet:0123:run\n"), None);
         assert_eq!(marker("\n"), None);
+    }
+
+    /// What a login shell may be, as far as this machine has it.
+    const LOGIN_SHELLS: [&str; 6] = ["sh", "bash", "zsh", "fish", "tcsh", "bsd-csh"];
+
+    #[test]
+    fn every_login_shell_takes_the_command_line() {
+        let script = format!(
+            "printf '%s' \"$LETTERS\"\nprintf '%s' {}",
+            quote("it's! \\n \\\\ `id` $HOME \"%s\" * ~ é\n!!\n")
+        );
+        let bootstrap = Bootstrap {
+            nonce: String::new(),
+            // Longer than a word of csh may be.
+            script: format!("LETTERS={}\n{script}", "x".repeat(20_000)),
+        };
+        let expected = format!(
+            "{}it's! \\n \\\\ `id` $HOME \"%s\" * ~ é\n!!\n",
+            "x".repeat(20_000)
+        );
+        let mut tried = 0;
+        for shell in LOGIN_SHELLS {
+            let line = bootstrap.command_line(None, None);
+            let Ok(output) = std::process::Command::new(shell)
+                .args(["-c", &line])
+                .output()
+            else {
+                continue;
+            };
+            tried += 1;
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                expected,
+                "{shell}: {said}"
+            );
+        }
+        assert!(tried > 0, "not even `sh` is here");
+    }
+
+    /// For machines without these shells: what they stumble over is not in it.
+    #[test]
+    fn the_command_line_is_one_line_of_short_words() {
+        let become_ = Become {
+            user: "o'neil!".to_owned(),
+        };
+        let line = bootstrap().command_line(Some(&become_), None);
+        assert!(
+            line.starts_with("'sudo' '-n' '-H' '-u' 'o'\\''neil'\\!'' '--' 'sh' '-c'"),
+            "{line}"
+        );
+        assert!(line.is_ascii() && !line.contains('\n'), "{line}");
+        let script = line.split_once(" '-c' ").unwrap().1;
+        assert!(!script.contains('!') && !script.contains("\\'"), "{script}");
+        assert!(!script.contains("\\\\"), "{script}");
+        assert!(
+            script.split(' ').all(|word| word.len() <= SHORT + 8),
+            "{script}"
+        );
+    }
+
+    /// What the script says to a user who is not root.
+    fn said(directory: Option<&str>, home: &str) -> String {
+        let programs = tempfile::tempdir().unwrap();
+        let id = programs.path().join("id");
+        fs::write(
+            &id,
+            "#!/bin/sh\ncase $1 in -u) echo 1000 ;; *) echo app ;; esac\n",
+        )
+        .unwrap();
+        fs::set_permissions(&id, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", programs.path().display());
+        let text = Bootstrap::new(&Helpers::default(), directory, None).script;
+        let script = text.replace("case $arch in\n", "case $arch in\n*) sha256=0 ;;\n");
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", &script])
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", home);
+        String::from_utf8(shell.output().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_says_the_way_out() {
+        // Not even root makes a directory there.
+        let homeless = said(None, "/proc/nowhere");
+        assert!(
+            homeless.contains("the home directory /proc/nowhere does not exist")
+                && homeless.contains("make it for app, or become root"),
+            "{homeless}"
+        );
+        for (directory, home) in [
+            (Some("/proc/x/y"), "/tmp"),
+            (Some("/proc/x"), "/proc/nowhere"),
+        ] {
+            let refused = said(directory, home);
+            assert!(
+                refused.contains("cannot make the directory /proc/x")
+                    && refused.contains("make it for app, with mode 0700, or become root"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

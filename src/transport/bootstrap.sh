@@ -9,6 +9,14 @@ die() { say error "$*"; exit 1; }
 # Tasks must not inherit our mask.
 mask=$(umask)
 umask 077
+# Logins other than root's often lack where the programs for administrators are.
+for sbin in /usr/local/sbin /usr/sbin /sbin; do
+  case :$PATH: in
+  *:$sbin:*) ;;
+  *) PATH=$PATH:$sbin ;;
+  esac
+done
+export PATH
 arch=$(uname -m) || die "uname is missing"
 case $arch in
 "@HELPERS@") sha256= ;;
@@ -25,8 +33,14 @@ case $directory in
 esac
 # Whoever could write there could put a program in the place of ours between check and start.
 [ ! -L "$directory" ] || die "$directory is a symbolic link: the helper is not kept behind one"
-[ -d "$directory" ] || mkdir -p "$directory" || die "cannot make the directory $directory"
-[ -O "$directory" ] || die "$directory belongs to another user: the helper is not safe there"
+root="or become root, whose helper is kept in /var/lib/fleet"
+if [ ! -d "$directory" ] && ! mkdir -p "$directory"; then
+  [ "$directory" != "${HOME-}/.cache/fleet" ] || [ -d "$HOME" ] ||
+    die "the home directory $HOME does not exist, and the helper is kept in $directory: make it for $(id -un), $root"
+  die "cannot make the directory $directory: make it for $(id -un), with mode 0700, $root"
+fi
+[ -O "$directory" ] ||
+  die "$directory belongs to another user, so the helper is not safe there: chown it to $(id -un)"
 chmod 0700 "$directory" || die "cannot make $directory private"
 command -v sha256sum >/dev/null || die "sha256sum is missing: it is needed to verify the helper"
 genuine() {
@@ -35,12 +49,12 @@ genuine() {
 helper=$directory/helper-$sha256
 if ! genuine "$helper"; then
   command -v gzip >/dev/null || die "gzip is missing: it is needed to unpack the helper"
-  upload=$(mktemp "$directory/.upload-XXXXXX") || die "cannot make a file in $directory"
+  upload=$(mktemp "$directory/.upload-XXXXXX") || die "cannot make a file in $directory: is there space, and is it writable?"
   trap "rm -f \"\$upload\"" EXIT
   trap "exit 1" HUP INT TERM
   say need "$arch"
   read -r size || exit 1
-  head -c "$size" | gzip -dc >"$upload" || die "cannot write the helper to $directory"
+  head -c "$size" | gzip -dc >"$upload" || die "cannot write the helper to $directory: is there space?"
   genuine "$upload" || die "the helper arrived damaged in $directory"
   { chmod 0700 "$upload" && mv -f "$upload" "$helper"; } || die "cannot keep the helper as $helper"
   trap - EXIT HUP INT TERM
@@ -50,7 +64,7 @@ if ! genuine "$helper"; then
   find "$directory" -name "helper-*" ! -name "helper-$sha256" -mtime +0 -exec rm -f {} + 2>/dev/null
 fi
 [ -f "$helper" ] || die "the helper is gone from $directory: did somebody clean up there?"
-[ -x "$helper" ] || die "$directory is mounted noexec: the helper cannot run there"
+[ -x "$helper" ] || die "$directory is mounted noexec, and the helper cannot run there: mount something without noexec on it, $root"
 umask "$mask"
 say run
 exec "$helper" serve @FIRST@

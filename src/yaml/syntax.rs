@@ -83,7 +83,10 @@ pub(super) fn too_deep(span: Span, limits: Limits) -> Diagnostic {
 /// The value of a scalar with a tag, or what is wrong with the tag.
 pub(super) fn tagged(tag: &Tag, text: &str) -> Result<Yaml, Diagnostic> {
     let Some(suffix @ ("str" | "int" | "float" | "bool" | "null")) = tag.core_suffix() else {
-        return Err(unknown_tag(tag));
+        return Err(match tag.original().as_str() {
+            "!unsafe" => unsafe_text(text),
+            _ => unknown_tag(tag),
+        });
     };
     match (suffix, scalar::resolve(text)) {
         ("str", _) => Ok(Yaml::String(text.to_owned())),
@@ -97,12 +100,36 @@ pub(super) fn tagged(tag: &Tag, text: &str) -> Result<Yaml, Diagnostic> {
     }
 }
 
+/// What Ansible does not render: `{% raw %}` means the same.
+fn unsafe_text(text: &str) -> Diagnostic {
+    let error = Diagnostic::error("the tag `!unsafe` is not supported");
+    if !["{{", "{%", "{#"]
+        .iter()
+        .any(|marker| text.contains(marker))
+    {
+        return error.help("remove it: there is nothing to render in this text");
+    }
+    if text.contains('\n') || text.contains("endraw") {
+        return error.help(
+            "remove it, and put what is not to be rendered between `{% raw %}` and `{% endraw %}`",
+        );
+    }
+    let text = text.replace('\'', "''");
+    error.help(format!(
+        "write `'{{% raw %}}{text}{{% endraw %}}'`, which means the same"
+    ))
+}
+
 /// Refuses a tag.
 pub(super) fn unknown_tag(tag: &Tag) -> Diagnostic {
     match tag.original().as_str() {
         "!vault" | "!vault-encrypted" => {
             Diagnostic::error("Ansible Vault values are not supported")
+                .help("`fleet secret encrypt` makes an encrypted file of variables")
         }
+        "!unsafe" => Diagnostic::error("the tag `!unsafe` is not supported").help(
+            "remove it, and put what is not to be rendered between `{% raw %}` and `{% endraw %}`",
+        ),
         tag => Diagnostic::error(format!("the tag `{tag}` is not supported"))
             .help("remove it; quoting a value makes it text"),
     }

@@ -224,7 +224,7 @@ fn template(criterion: &mut Criterion) {
     group.bench_function("render", |bencher| {
         bencher.iter(|| {
             let names = names();
-            let text = names.scope().render_text(&file.text, &span);
+            let text = names.scope().render_file(&span);
             assert!(matches!(text, Ok(Rendered::Value(_))), "{text:?}");
         });
     });

@@ -22,6 +22,11 @@ fn start(program: &Path) -> Command {
 
 /// Runs the audit of a site; `mail` is a program that keeps what it is given.
 fn audit(site: &Site, args: &[&str]) -> Output {
+    audit_mailed_by(site, args, "")
+}
+
+/// The same; `then` is what the mailer does after it has kept the mail.
+fn audit_mailed_by(site: &Site, args: &[&str], then: &str) -> Output {
     let fleet = Path::new(env!("CARGO_BIN_EXE_fleet")).parent().unwrap();
     let path = format!(
         "{}:{}:/usr/bin:/bin",
@@ -31,7 +36,7 @@ fn audit(site: &Site, args: &[&str]) -> Output {
     let mail = site.path("bin/mail");
     fs::create_dir_all(mail.parent().unwrap()).unwrap();
     let script = format!(
-        "#!/bin/sh\n{{ echo \"$@\"; cat; }} >> {}\n",
+        "#!/bin/sh\n{{ echo \"$@\"; cat; }} >> {}\n{then}\n",
         site.path("mails").display()
     );
     fs::write(&mail, script).unwrap();
@@ -86,14 +91,14 @@ fn there_is_mail_only_when_something_differs() {
     let site = site.file("limits", "by hand");
     let drifted = audit(&site, &[]);
     assert_eq!(drifted.status.code(), Some(2), "{}", text(&drifted.stderr));
-    assert!(text(&drifted.stdout).contains("Drift: 1 difference on 1 of 1 host."));
+    assert!(text(&drifted.stdout).contains("Drift: 1 resource on 1 of 1 host."));
     let mails = site.read("mails");
     assert!(
         mails.starts_with("-s fleet: play.yml, exit code 2 ops@example.net\n"),
         "{mails}"
     );
     assert!(
-        mails.ends_with("Drift: 1 difference on 1 of 1 host.\n"),
+        mails.ends_with("Drift: 1 resource on 1 of 1 host.\n"),
         "{mails}"
     );
     assert!(
@@ -110,6 +115,27 @@ fn there_is_mail_only_when_something_differs() {
         (known.status.code(), text(&known.stdout)),
         (Some(0), String::new())
     );
+}
+
+/// The exit code is fleet's own, whatever becomes of the mail, and the link to the page is there.
+#[test]
+fn a_mailer_that_fails_changes_nothing_else() {
+    let site = Site::local();
+    let dest = site.path("limits");
+    let task = format!("    - copy: {{content: x, dest: {}}}\n", dest.display());
+    let site = site.tasks(&task).file("limits", "by hand");
+    for then in ["exit 0", "exit 1", "exit 75", "kill -9 $$", "kill -PIPE $$"] {
+        let _ = fs::remove_file(site.path("reports/latest.html"));
+        let drifted = audit_mailed_by(&site, &[], then);
+        let said = text(&drifted.stderr);
+        assert_eq!(drifted.status.code(), Some(2), "{then}: {said}");
+        assert_eq!(
+            said.contains("was not sent"),
+            then != "exit 0",
+            "{then}: {said}"
+        );
+        assert!(site.path("reports/latest.html").exists(), "{then}");
+    }
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn one_run_goes_everywhere_at_once() {
     assert!(
         ended
             .stdout
-            .contains("Drift: 3 differences on 2 of 3 hosts; 2 waived on 1 host.")
+            .contains("Drift: 3 resources on 2 of 3 hosts; 2 resources waived on 1 host.")
     );
     let document: Value = serde_json::from_str(&site.read("out.json")).unwrap();
     assert_eq!(document["exit_code"], 2);

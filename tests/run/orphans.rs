@@ -75,7 +75,7 @@ fn check_finds_what_is_no_longer_declared_and_prune_removes_it() {
     PLAY RECAP *********************************************************************
     node1                      : ok=1    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0    drift=4    waived=0
 
-    Drift: 4 differences on 1 of 1 host.
+    Drift: 4 resources on 1 of 1 host.
     ");
     let (document, _) = site.json("check", &[]);
     let severities: Vec<_> = document["hosts"][0]["resources"]

@@ -59,6 +59,94 @@ fn what_check_does_not_run_is_unknown_and_never_guessed() {
     assert_eq!(site.read("out"), "made");
 }
 
+/// Every way to read output that was cut: none of them decides, each says why.
+#[test]
+fn nothing_is_decided_by_output_that_was_cut() {
+    for uses in [
+        "failed_when: \"'READY' not in out.stdout\"",
+        "failed_when: \"'READY' not in out.stdout_lines\"",
+        "failed_when: \"out.stderr == '' and out.stdout == ''\"",
+        "failed_when: \"'READY' not in out.stdout | default(value='')\"",
+        "failed_when: \"'READY' not in out['stdout']\"",
+        "until: \"'READY' in out.stdout\"",
+    ] {
+        let site = Site::with_tasks(&format!(
+            r#"
+    - shell: "head -c 300000 /dev/zero | tr '\\0' '.'; echo READY"
+      changed_when: false
+      register: out
+      {uses}
+"#
+        ));
+        let said = |document: &serde_json::Value| {
+            let resource = &document["hosts"][0]["resources"][0];
+            let message = resource["message"].as_str().unwrap_or_default();
+            assert!(message.contains("printed was cut"), "{uses}: {message}");
+            resource["status"].as_str().unwrap().to_owned()
+        };
+        let (document, code) = site.json("apply", &[]);
+        assert_eq!((said(&document), code), ("failed".to_owned(), 2), "{uses}");
+        if !uses.starts_with("until") {
+            let (document, code) = site.json("check", &[]);
+            assert_eq!((said(&document), code), ("unknown".to_owned(), 3), "{uses}");
+        }
+    }
+}
+
+#[test]
+fn later_tasks_do_not_go_by_output_that_was_cut() {
+    for uses in [
+        "when: \"'READY' in out.stdout\"",
+        "when: \"'READY' in copied\"\n      vars: {copied: '{{ out.stdout }}'}",
+        "when: \"'READY' in item.stdout\"\n      loop: ['{{ out }}']",
+        "when: \"[one for one in each.results if 'READY' in one.stdout] | length > 0\"",
+        "changed_when: \"'READY' in out.stdout\"",
+    ] {
+        let site = Site::with_tasks(&format!(
+            r#"
+    - shell: "head -c 300000 /dev/zero | tr '\\0' '.'; echo READY"
+      changed_when: false
+      register: out
+    - shell: "head -c 300000 /dev/zero"
+      changed_when: false
+      loop: [1]
+      register: each
+    - name: uses
+      command: "true"
+      {uses}
+"#
+        ));
+        let (document, code) = site.json("apply", &[]);
+        assert_eq!(code, 2, "{uses}");
+        let resources = document["hosts"][0]["resources"].as_array().unwrap();
+        let message = resources.last().unwrap()["message"].as_str();
+        assert!(
+            message.unwrap_or_default().contains("printed was cut"),
+            "{uses}: {document:#}"
+        );
+    }
+}
+
+#[test]
+fn what_is_whole_of_a_result_decides_though_its_output_was_cut() {
+    let site = Site::with_tasks(
+        r#"
+    - shell: "head -c 300000 /dev/zero"
+      changed_when: false
+      register: out
+      failed_when: "out.rc != 0"
+    - command: echo short
+      changed_when: false
+      register: other
+    - copy: {content: "{{ out.truncated }} {{ other.truncated }}", dest: "{{ here }}/out"}
+      when: out.rc == 0 and other.stdout == 'short'
+"#,
+    );
+    let ended = site.apply();
+    assert_eq!(ended.code, 0, "{}", ended.all());
+    assert_eq!(site.read("out"), "true false");
+}
+
 #[test]
 fn a_loop_registers_one_result_per_item() {
     let site = Site::with_tasks(

@@ -155,7 +155,7 @@ fn text_says_the_same() {
     PLAY RECAP *********************************************************************
     node1                      : ok=1    changed=0    unreachable=0    failed=0    skipped=1    rescued=0    ignored=0    drift=1    waived=0    unknown=1
 
-    Drift: 1 difference on 1 of 1 host; 1 could not be told on 1 host.
+    Drift: 1 resource on 1 of 1 host; 1 resource could not be told on 1 host.
     "#);
     });
 }

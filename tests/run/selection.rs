@@ -34,6 +34,60 @@ fn tags_choose_tasks_as_in_ansible() {
     }
 }
 
+/// A tag that no task has, and a selection that leaves none, are mistakes and not success.
+#[test]
+fn a_selection_that_leaves_no_task_is_an_error() {
+    let site = Site::with_hosts(&["one", "two"]).file(
+        "play.yml",
+        &format!(
+            "- hosts: one\n  tasks:{TAGGED}- hosts: two\n  tasks:\n    - debug: {{msg: \"\"}}\n      \
+             tags: other\n- hosts: all\n  tasks: []\n"
+        ),
+    );
+    let unknown = "no task has the tag";
+    let none = "no task is selected, so there is nothing to do";
+    for (args, message, help) in [
+        (&["-t", "wbe"][..], unknown, "did you mean `web`?"),
+        (&["--skip-tags", "frnot"], unknown, "did you mean `front`?"),
+        (
+            &["-t", "web,nothing_like_it"],
+            unknown,
+            "there are `always`, `front`",
+        ),
+        (
+            &["-t", "web", "--skip-tags", "always,web"],
+            none,
+            "leaves none",
+        ),
+        (
+            &["-l", "two", "-t", "web"],
+            none,
+            "`--tags web` with `-l two` leaves none",
+        ),
+        (
+            &["--skip-tags", "all,always"],
+            none,
+            "`--skip-tags all,always` leaves none",
+        ),
+    ] {
+        for verb in ["check", "plan", "apply"] {
+            let ended = site.play(verb, args);
+            assert_eq!(ended.code, 1, "{verb} {args:?}: {}", ended.all());
+            assert!(
+                ended.stderr.contains(message),
+                "{verb} {args:?}: {}",
+                ended.all()
+            );
+            assert!(
+                ended.stderr.contains(help),
+                "{verb} {args:?}: {}",
+                ended.all()
+            );
+        }
+    }
+    assert_eq!(site.play("check", &["-l", "two", "-t", "other"]).code, 0);
+}
+
 #[test]
 fn lists_say_what_would_be_worked_on_and_contact_nobody() {
     let site = Site::with_hosts(&["db", "web1", "web2"])

@@ -42,7 +42,7 @@ fn one_open_difference_is_drift_still() {
     PLAY RECAP *********************************************************************
     node1                      : ok=0    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0    drift=2    waived=0
 
-    Drift: 2 differences on 1 of 1 host; 1 waived on 1 host.
+    Drift: 2 resources on 1 of 1 host.
     ----- stderr
     [1/1] node1: drifted
     ");
@@ -54,7 +54,9 @@ fn what_is_all_waived_exits_with_0_and_is_silent_when_asked_to_be() {
     let ended = site.check();
     assert_eq!(ended.code, 0, "{}", ended.all());
     assert!(
-        ended.stdout.contains("3 waived on 1 host"),
+        ended
+            .stdout
+            .contains("No drift. 1 host matches; 2 resources waived on 1 host."),
         "{}",
         ended.all()
     );

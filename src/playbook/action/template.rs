@@ -9,6 +9,10 @@ use crate::yaml::{Key, Node, Span, Yaml};
 ///
 /// The controller renders it; on the host it is a `copy`, with the same drift, diff, `validate`
 /// and `backup`.
+///
+/// Line feeds are those of Ansible (`trim_blocks`): one right after `{% … %}` or `{# … #}` is left
+/// out, so a line that holds only tags leaves none; blanks before the tag stay. The file ends
+/// with at least as many line feeds as the template.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {

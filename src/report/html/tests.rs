@@ -29,7 +29,7 @@ fn the_page_says_the_verdict_and_the_data_has_the_findings() {
     <a class="skip" href="#findings">Skip to the findings</a>
     <header class="top">
       <p class="what"><b>fleet check</b> <span class="playbook">playbooks/host-init.yml</span></p>
-      <h1 class="verdict" data-verdict="failed"><span class="mark" aria-hidden="true">!</span><span>Drift: 4 differences on 2 of 6 hosts <small>2 waived on 2 hosts; 1 could not be told on 1 host; 2 hosts failed; 1 host unreachable.</small></span></h1>
+      <h1 class="verdict" data-verdict="failed"><span class="mark" aria-hidden="true">!</span><span>Drift: 4 resources on 2 of 6 hosts <small>1 resource waived on 1 host; 1 resource could not be told on 1 host; 1 resource failed and ignored on 1 host; 2 hosts failed; 1 host unreachable.</small></span></h1>
       <p class="meta"><time datetime="2027-01-15T08:00:00Z">15 January 2027, 08:00:00 UTC</time><span>took 2.3 s</span><span>exit code 4</span><span>run 0123abcd</span></p>
     </header>
     "##);

@@ -1,43 +1,61 @@
 //! The last line: what it all comes to.
+//!
+//! Its one unit, from plan to apply to check, is the resource: a task, or one `item` of it. Nothing
+//! is claimed of a host where something failed, could not be told or was not looked at.
 
 use super::counted;
 use crate::protocol::{Change, Status};
-use crate::report::{Command, CutShort, HostStatus, ResourceReport, RunReport};
+use crate::report::{Command, Counts, CutShort, HostReport, HostStatus, ResourceReport, RunReport};
+
+/// One of the counts of a host.
+type Counted = fn(&Counts) -> usize;
 
 /// The one line that stands for the whole run.
 pub(super) fn line(report: &RunReport) -> String {
-    let mut parts = vec![match report.command {
+    let claim = match report.command {
         Command::Check => check(report),
         Command::Plan => plan(report),
         Command::Apply => apply(report),
-        Command::Exec | Command::Facts => answered(report),
-    }];
+        Command::Exec | Command::Facts => Some(answered(report)),
+    };
+    let mut parts: Vec<_> = claim.into_iter().collect();
     let found = report.hosts.iter().flat_map(|host| &host.resources);
     let would_run = found.filter(|resource| resource.would_run).count();
     if report.command == Command::Plan && would_run > 0 {
-        parts.push(format!("{} would run", counted(would_run, "task")));
+        parts.push(format!("{} would run", resources(would_run)));
     }
     let (reported, hosts) = tally(report, |resource| {
-        let drift = resource.open_drift();
-        drift.filter(|it| it.drift.is_only_reported()).count()
+        resource.open_drift().any(|it| it.drift.is_only_reported())
     });
     if reported > 0 && report.command != Command::Check {
-        let hosts = counted(hosts, "host");
         parts.push(format!(
-            "{} on {hosts} that fleet does not repair",
-            counted(reported, "finding")
+            "{} with findings on {} that fleet does not repair",
+            resources(reported),
+            counted(hosts, "host")
         ));
     }
-    let unknown: usize = report.hosts.iter().map(|host| host.counts.unknown).sum();
-    if unknown > 0 {
-        let hosts = report
-            .hosts
-            .iter()
-            .filter(|host| host.counts.unknown > 0)
-            .count();
+    if report.command == Command::Check {
+        parts.extend(left_out(report));
+    }
+    for (count, words) in [
+        ((|counts| counts.unknown) as Counted, "could not be told"),
+        (|counts| counts.ignored, "failed and ignored"),
+    ] {
+        let (sum, hosts) = total(report, count);
+        if sum > 0 {
+            let hosts = counted(hosts, "host");
+            parts.push(format!("{} {words} on {hosts}", resources(sum)));
+        }
+    }
+    let idle = report
+        .hosts
+        .iter()
+        .filter(|host| is_idle(host, report))
+        .count();
+    if idle > 0 && !matches!(report.command, Command::Exec | Command::Facts) {
         parts.push(format!(
-            "{unknown} could not be told on {}",
-            counted(hosts, "host")
+            "nothing was looked at on {}",
+            counted(idle, "host")
         ));
     }
     for (status, word) in [
@@ -55,75 +73,89 @@ pub(super) fn line(report: &RunReport) -> String {
         Some(_) => parts.push("stopped before the end".to_owned()),
         None => {}
     }
-    format!("{}.", parts.join("; "))
+    let line = parts.join("; ");
+    let mut letters = line.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    format!("{}{}.", first.collect::<String>(), letters.as_str())
 }
 
-fn check(report: &RunReport) -> String {
-    let (differences, hosts) = tally(report, |resource| match resource.drift[..] {
-        [] => 1,
-        _ => resource.open_drift().count(),
-    });
-    let said = match differences {
-        0 if matching(report) == 0 => "No drift found".to_owned(),
-        0 => format!("No drift{}", those_that_match(report)),
-        _ => format!(
-            "Drift: {} on {}",
-            counted(differences, "difference"),
-            of_all(hosts, report)
-        ),
-    };
-    let (waived, hosts) = tally(report, |resource| {
-        resource.drift.len() - resource.open_drift().count()
-    });
-    let hidden: usize = report.hosts.iter().map(|host| host.counts.hidden).sum();
-    let mut parts = vec![said];
-    if waived > 0 {
-        parts.push(format!("{waived} waived on {}", counted(hosts, "host")));
+fn check(report: &RunReport) -> Option<String> {
+    let open = |found: &ResourceReport| found.drift.is_empty() || found.open_drift().count() > 0;
+    let (drifted, hosts) = tally(report, open);
+    let told = || report.hosts.iter().any(|host| host.counts.looked_at() > 0);
+    match drifted {
+        0 if matching(report) > 0 => Some(format!("No drift{}", those_that_match(report))),
+        0 => told().then(|| "No drift found".to_owned()),
+        _ => {
+            let hosts = of_all(hosts, report);
+            Some(format!("Drift: {} on {hosts}", resources(drifted)))
+        }
     }
-    if hidden > 0 {
+}
+
+/// What a check found and does not count as drift.
+fn left_out(report: &RunReport) -> Vec<String> {
+    let (waived, hosts) = total(report, |counts| counts.waived);
+    let (hidden, _) = total(report, |counts| counts.hidden);
+    let mut parts = Vec::new();
+    if waived > 0 {
         parts.push(format!(
-            "{} not shown, as asked",
-            counted(hidden, "resource")
+            "{} waived on {}",
+            resources(waived),
+            counted(hosts, "host")
         ));
     }
-    parts.join("; ")
+    if hidden > 0 {
+        parts.push(format!("{} not shown, as asked", resources(hidden)));
+    }
+    parts
 }
 
-fn plan(report: &RunReport) -> String {
-    let count = |wanted: &'static [Change]| {
-        let count = |found: &ResourceReport| match &found.drift[..] {
-            // A difference without particulars is a change in place.
-            [] => usize::from(wanted.contains(&Change::Update)),
-            differences => differences
-                .iter()
-                .filter(|difference| wanted.contains(&difference.drift.change))
-                .count(),
-        };
-        tally(report, count).0
-    };
-    let (_, hosts) = tally(report, |found| usize::from(found.would_change()));
-    if hosts == 0 {
+fn plan(report: &RunReport) -> Option<String> {
+    let (all, hosts) = tally(report, ResourceReport::would_change);
+    if all == 0 {
         return nothing_to_change(report);
     }
-    // A replacement is the end of one thing and the beginning of another.
-    let add = count(&[Change::Create, Change::Replace]);
-    let change = count(&[Change::Update]);
-    let destroy = count(&[Change::Remove, Change::Replace]);
-    let hosts = of_all(hosts, report);
-    format!("Plan: {add} to add, {change} to change, {destroy} to destroy on {hosts}")
+    let count = |wanted: Change| {
+        let is = |found: &ResourceReport| found.would_change() && change(found) == wanted;
+        tally(report, is).0
+    };
+    let mut parts = vec![
+        format!("{} to add", count(Change::Create)),
+        format!("{} to change", count(Change::Update)),
+    ];
+    match count(Change::Replace) {
+        0 => {}
+        replaced => parts.push(format!("{replaced} to replace")),
+    }
+    parts.push(format!("{} to destroy", count(Change::Remove)));
+    let (all, hosts) = (resources(all), of_all(hosts, report));
+    Some(format!("Plan: {all} on {hosts}: {}", parts.join(", ")))
 }
 
-fn apply(report: &RunReport) -> String {
-    let changed: usize = report.hosts.iter().map(|host| host.counts.changed).sum();
-    let hosts = report
-        .hosts
-        .iter()
-        .filter(|host| host.counts.changed > 0)
-        .count();
-    match changed {
-        0 => nothing_to_change(report),
-        _ => format!("Applied: {changed} changed on {}", of_all(hosts, report)),
+/// What becomes of a resource as a whole: where parts of it come and others go, it is changed.
+fn change(found: &ResourceReport) -> Change {
+    let done = found.drift.iter().filter(|it| !it.drift.is_only_reported());
+    let mut changes = done.map(|difference| difference.drift.change);
+    // A difference without particulars is a change in place.
+    let first = changes.next().unwrap_or(Change::Update);
+    changes.fold(first, |so_far, next| match (so_far, next) {
+        (Change::Replace, _) | (_, Change::Replace) => Change::Replace,
+        (so_far, next) if so_far == next => so_far,
+        _ => Change::Update,
+    })
+}
+
+fn apply(report: &RunReport) -> Option<String> {
+    let (changed, hosts) = total(report, |counts| counts.changed);
+    if changed == 0 {
+        return nothing_to_change(report);
     }
+    let hosts = of_all(hosts, report);
+    Some(format!(
+        "Applied: {} changed on {hosts}",
+        resources(changed)
+    ))
 }
 
 fn answered(report: &RunReport) -> String {
@@ -131,16 +163,39 @@ fn answered(report: &RunReport) -> String {
     format!("{} answered", of_all(report.hosts.len() - silent, report))
 }
 
-fn nothing_to_change(report: &RunReport) -> String {
-    match matching(report) {
-        0 => "Nothing was changed".to_owned(),
-        _ => format!("Nothing to change{}", those_that_match(report)),
+fn nothing_to_change(report: &RunReport) -> Option<String> {
+    if matching(report) > 0 {
+        return Some(format!("Nothing to change{}", those_that_match(report)));
     }
+    // Whatever failed or broke off may have changed something.
+    let surely = |host: &HostReport| host.error.is_none() && host.status() == HostStatus::Drifted;
+    report
+        .hosts
+        .iter()
+        .all(surely)
+        .then(|| "Nothing to change".to_owned())
 }
 
-/// How many hosts are as declared.
+/// How many hosts are as declared: something was looked at, and all of it is so.
 fn matching(report: &RunReport) -> usize {
-    report.count(HostStatus::InSync) + report.count(HostStatus::Changed)
+    let as_declared = report.hosts.iter().filter(|host| {
+        matches!(host.status(), HostStatus::InSync | HostStatus::Changed)
+            && host.counts.ignored == 0
+            && host.counts.looked_at() > 0
+            && !is_to_run(host, report)
+    });
+    as_declared.count()
+}
+
+/// Whether nothing on a host was looked at, although it could be.
+fn is_idle(host: &HostReport, report: &RunReport) -> bool {
+    let looked_at = host.counts.looked_at() > 0 || is_to_run(host, report);
+    host.status() == HostStatus::InSync && !looked_at
+}
+
+/// Whether an apply would run something there, of which a plan cannot say what it changes.
+fn is_to_run(host: &HostReport, report: &RunReport) -> bool {
+    report.command == Command::Plan && host.resources.iter().any(|found| found.would_run)
 }
 
 /// `. 40 hosts match` if they all do, else ` on 39 of 40 hosts`.
@@ -152,23 +207,33 @@ fn those_that_match(report: &RunReport) -> String {
     }
 }
 
+/// `1 resource`, `2 resources`.
+fn resources(count: usize) -> String {
+    counted(count, "resource")
+}
+
+/// The sum of a count; also on how many hosts there is one.
+fn total(report: &RunReport, count: Counted) -> (usize, usize) {
+    let counts = report.hosts.iter().map(|host| count(&host.counts));
+    let counts: Vec<_> = counts.filter(|count| *count > 0).collect();
+    (counts.iter().sum(), counts.len())
+}
+
 /// `2 of 40 hosts`.
 fn of_all(count: usize, report: &RunReport) -> String {
     format!("{count} of {}", counted(report.hosts.len(), "host"))
 }
 
-/// Sums `count` over all resources that drifted; also says on how many hosts.
-fn tally(report: &RunReport, count: impl Fn(&ResourceReport) -> usize) -> (usize, usize) {
+/// How many resources drifted in such a way; also on how many hosts.
+fn tally(report: &RunReport, wanted: impl Fn(&ResourceReport) -> bool) -> (usize, usize) {
     let mut sum = 0;
     let mut hosts = 0;
     for host in &report.hosts {
-        let before = sum;
-        let found = host
-            .resources
-            .iter()
-            .filter(|resource| resource.status == Status::Drift);
-        sum += found.map(&count).sum::<usize>();
-        hosts += usize::from(sum > before);
+        let found = host.resources.iter();
+        let drifted = found.filter(|found| found.status == Status::Drift && wanted(found));
+        let count = drifted.count();
+        sum += count;
+        hosts += usize::from(count > 0);
     }
     (sum, hosts)
 }

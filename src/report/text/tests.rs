@@ -47,7 +47,7 @@ fn a_check_shows_each_difference_with_its_symbol() {
     PLAY RECAP *********************************************************************
     node1                      : ok=0    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0    drift=5    waived=0
 
-    Drift: 6 differences on 1 of 1 host.
+    Drift: 5 resources on 1 of 1 host.
     ");
 }
 
@@ -63,7 +63,7 @@ fn the_same_difference_is_shown_once_for_all_hosts() {
     ~ file /etc/sysctl.d/90-fleet.conf  owner: nobody → root   [38 hosts: web01 … db1]
     + file /data/logs  state: absent → directory   [db1]
 
-    Drift: 77 differences on 38 of 38 hosts.
+    Drift: 39 resources on 38 of 38 hosts.
     ");
 }
 
@@ -76,7 +76,7 @@ fn findings_follow_the_playbook_and_not_the_hosts() {
     + file /data/logs  state: absent → directory   [b]
     - user guest  state: present → absent   [a, b]
 
-    Drift: 3 differences on 2 of 2 hosts.
+    Drift: 3 resources on 2 of 2 hosts.
     ");
 }
 
@@ -106,7 +106,7 @@ fn the_plan_counts_what_it_shows() {
     -/+ docker_daemon docker  driver: devicemapper → overlay2   [node1]
     ~ docker_login registry.example  password: (secret changed)   [node1]
 
-    Plan: 2 to add, 3 to change, 2 to destroy on 1 of 2 hosts; 1 task would run; 1 could not be told on 1 host.
+    Plan: 5 resources on 1 of 2 hosts: 1 to add, 2 to change, 1 to replace, 1 to destroy; 1 resource would run; 1 resource could not be told on 1 host; nothing was looked at on 1 host.
     ");
 }
 
@@ -120,7 +120,7 @@ fn what_an_audit_finds_is_no_part_of_the_plan() {
     insta::assert_snapshot!(with(&plan, Verbosity::Quiet), @"
     * file /etc/limits  container web privileged: true → false   [node1]
 
-    Nothing was changed; 1 finding on 1 host that fleet does not repair.
+    Nothing to change; 1 resource with findings on 1 host that fleet does not repair.
     ");
     let apply = run(
         Command::Apply,
@@ -130,7 +130,7 @@ fn what_an_audit_finds_is_no_part_of_the_plan() {
     * file /etc/limits  container web privileged: true → false   [node1]
     ~ file /etc/limits  changed   [node1]
 
-    Applied: 1 changed on 1 of 1 host; 1 finding on 1 host that fleet does not repair.
+    Applied: 1 resource changed on 1 of 1 host; 1 resource with findings on 1 host that fleet does not repair.
     ");
 }
 
@@ -162,7 +162,7 @@ fn a_failure_names_its_task_and_says_everything_it_knows() {
     PLAY RECAP *********************************************************************
     node1                      : ok=2    changed=1    unreachable=0    failed=1    skipped=0    rescued=0    ignored=1    drift=0    waived=0
 
-    Applied: 1 changed on 1 of 1 host; 1 host failed.
+    Applied: 1 resource changed on 1 of 1 host; 1 resource failed and ignored on 1 host; 1 host failed.
     ");
 }
 
@@ -222,7 +222,7 @@ fn diffs_are_shown_when_asked_for_and_secrets_never() {
         +new
     ~ docker_login registry.example  password: (secret changed)   [node1]
 
-    Drift: 2 differences on 1 of 1 host.
+    Drift: 2 resources on 1 of 1 host.
     ");
     assert!(!normal(&report).contains("@@"));
 }
@@ -250,7 +250,7 @@ fn verbose_names_every_host_and_shows_what_was_skipped_and_printed() {
     c                          : ok=1    changed=1    unreachable=0    failed=0    skipped=1    rescued=0    ignored=0    drift=0    waived=0
     d                          : ok=1    changed=1    unreachable=0    failed=0    skipped=1    rescued=0    ignored=0    drift=0    waived=0
 
-    Applied: 4 changed on 4 of 4 hosts.
+    Applied: 4 resources changed on 4 of 4 hosts.
     ");
 }
 
@@ -313,6 +313,10 @@ fn the_summary_line_is_one_good_sentence() {
         would_run: true,
         ..resource(Status::Skipped)
     };
+    let ignored = || ResourceReport {
+        ignored: true,
+        ..resource(Status::Failed)
+    };
     let of = |status| host("x", [resource(status)]);
     let three = || vec![of(Status::Ok), of(Status::Ok), unreachable("y")];
     let cases = [
@@ -323,42 +327,69 @@ fn the_summary_line_is_one_good_sentence() {
             three(),
             "No drift on 2 of 3 hosts; 1 host unreachable.",
         ),
-        (
-            Check,
-            vec![unreachable("y")],
-            "No drift found; 1 host unreachable.",
-        ),
+        (Check, vec![unreachable("y")], "1 host unreachable."),
         (
             Check,
             vec![of(Status::Drift), of(Status::Unknown), of(Status::Unknown)],
-            "Drift: 1 difference on 1 of 3 hosts; 2 could not be told on 2 hosts.",
+            "Drift: 1 resource on 1 of 3 hosts; 2 resources could not be told on 2 hosts.",
         ),
         (Plan, in_sync(2), "Nothing to change. 2 hosts match."),
         (
             Plan,
             vec![of(Status::Drift)],
-            "Plan: 0 to add, 1 to change, 0 to destroy on 1 of 1 host.",
+            "Plan: 1 resource on 1 of 1 host: 0 to add, 1 to change, 0 to destroy.",
         ),
         (
             Plan,
             vec![host("x", [would_run(), would_run()])],
-            "Nothing to change. 1 host matches; 2 tasks would run.",
+            "2 resources would run.",
         ),
         (Apply, in_sync(2), "Nothing to change. 2 hosts match."),
         (
             Apply,
             vec![of(Status::Changed)],
-            "Applied: 1 changed on 1 of 1 host.",
+            "Applied: 1 resource changed on 1 of 1 host.",
         ),
         (
             Apply,
             vec![of(Status::Changed), of(Status::Failed), of(Status::Failed)],
-            "Applied: 1 changed on 1 of 3 hosts; 2 hosts failed.",
+            "Applied: 1 resource changed on 1 of 3 hosts; 2 hosts failed.",
+        ),
+        (Apply, vec![of(Status::Failed)], "1 host failed."),
+        (
+            Apply,
+            vec![of(Status::Ok), of(Status::Failed)],
+            "Nothing to change on 1 of 2 hosts; 1 host failed.",
         ),
         (
             Apply,
-            vec![of(Status::Failed)],
-            "Nothing was changed; 1 host failed.",
+            vec![host("x", [resource(Status::Ok), ignored()])],
+            "1 resource failed and ignored on 1 host.",
+        ),
+        (
+            Check,
+            vec![host("x", [resource(Status::Ok), ignored()])],
+            "No drift found; 1 resource failed and ignored on 1 host.",
+        ),
+        (
+            Apply,
+            vec![of(Status::Unknown)],
+            "1 resource could not be told on 1 host.",
+        ),
+        (
+            Apply,
+            vec![of(Status::Skipped)],
+            "Nothing was looked at on 1 host.",
+        ),
+        (
+            Check,
+            vec![host("x", [])],
+            "Nothing was looked at on 1 host.",
+        ),
+        (
+            Check,
+            vec![of(Status::Ok), of(Status::Skipped)],
+            "No drift on 1 of 2 hosts; nothing was looked at on 1 host.",
         ),
         (Exec, three(), "2 of 3 hosts answered; 1 host unreachable."),
     ];
@@ -399,7 +430,7 @@ fn what_is_waived_is_shown_and_counted_apart() {
     PLAY RECAP *********************************************************************
     node1                      : ok=0    changed=0    unreachable=0    failed=0    skipped=0    rescued=0    ignored=0    drift=3    waived=1
 
-    Drift: 3 differences on 1 of 1 host; 2 waived on 1 host; 1 resource not shown, as asked.
+    Drift: 3 resources on 1 of 1 host; 1 resource waived on 1 host; 1 resource not shown, as asked.
     ");
 }
 
@@ -410,7 +441,7 @@ fn only_open_drift_is_bad_news() {
     - user guest  state: present → absent   [node1]
     ~ docker_login registry.example  password: (secret changed)   [node1]
 
-    Drift: 3 differences on 1 of 1 host; 2 waived on 1 host; 1 resource not shown, as asked.
+    Drift: 3 resources on 1 of 1 host; 1 resource waived on 1 host; 1 resource not shown, as asked.
     ");
     let mut node = host("node1", findings(Status::Drift));
     node.waive(|_, _| Some(waived()));
@@ -443,6 +474,6 @@ fn what_is_worse_than_usual_says_so() {
     ~ file /etc/sysctl.d/90-fleet.conf  mode: 0644 → 0600  (high)   [node1]
     ~ file /etc/sysctl.d/90-fleet.conf  owner: nobody → root   [node1]
 
-    Drift: 2 differences on 1 of 1 host.
+    Drift: 1 resource on 1 of 1 host.
     ");
 }
