@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{MemoryError, Sqlite};
 use crate::diagnostic::Diagnostic;
 use crate::secret::SETTINGS_FILE;
+use crate::trust;
 use crate::yaml::{self, Limits};
 
 /// The directory in a project that is fleet's own.
@@ -37,8 +38,9 @@ struct Settings {
 
 impl Project {
     /// The project of a playbook: the nearest directory at or above the playbook's with a
-    /// `fleet.yml` or a `.fleet`; else the current directory if the playbook is in it, else the
-    /// playbook's own. Cron starts fleet anywhere and means the same project.
+    /// `fleet.yml` or a `.fleet`, as far up as nobody else can put one there; else the current
+    /// directory if the playbook is in it, else the playbook's own. Cron starts fleet anywhere and
+    /// means the same project.
     #[must_use]
     pub fn of_playbook(playbook: &Path) -> Self {
         let current = std::env::current_dir().unwrap_or_default();
@@ -47,7 +49,7 @@ impl Project {
         Self::above(&folder).unwrap_or_else(|| {
             let current = resolved(&current);
             Self {
-                root: if folder.starts_with(&current) {
+                root: if trust::upwards(&folder).any(|above| above == current) {
                     current
                 } else {
                     folder
@@ -64,10 +66,10 @@ impl Project {
     }
 
     fn above(folder: &Path) -> Option<Self> {
-        let is_root = |folder: &&Path| {
+        let is_root = |folder: &PathBuf| {
             folder.join(SETTINGS_FILE).is_file() || folder.join(DIRECTORY).is_dir()
         };
-        let root = folder.ancestors().find(is_root)?.to_owned();
+        let root = trust::upwards(folder).find(is_root)?;
         Some(Self { root })
     }
 
