@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -99,6 +100,62 @@ pub fn find_upwards(folder: &Path, name: &str) -> Option<PathBuf> {
     let current = std::env::current_dir().unwrap_or_default();
     let relative = found.strip_prefix(current).map(Path::to_owned);
     Some(relative.unwrap_or(found))
+}
+
+/// Whether everything in a directory of fleet's own is its own: nothing in it, nor it itself,
+/// belongs to somebody else, may be written by others or is a link.
+///
+/// # Errors
+/// What is not, and the way out. Also when it cannot be looked at.
+pub fn check_own(directory: &Path) -> Result<(), Distrust> {
+    let mut left = vec![directory.to_owned()];
+    // What nobody else can reach, nobody else can write.
+    let mut closed = false;
+    while let Some(path) = left.pop() {
+        let shown = path.display();
+        let move_away = || {
+            let top = directory.display();
+            format!("move it away, `mv {top} {top}.old`: what is remembered begins anew")
+        };
+        let unreadable = |error: std::io::Error| Distrust {
+            reason: format!("`{shown}` cannot be looked at: {error}"),
+            help: move_away(),
+        };
+        let found = match fs::symlink_metadata(&path) {
+            // Another fleet has just forgotten it.
+            Err(error) if error.kind() == ErrorKind::NotFound && path != directory => continue,
+            found => found.map_err(unreadable)?,
+        };
+        let me = geteuid().as_raw();
+        let shared = is_shared(&found);
+        let reason = if found.is_symlink() {
+            format!("`{shown}` is a link")
+        } else if !found.is_dir() && !found.is_file() {
+            format!("`{shown}` is neither a file nor a directory")
+        } else if found.uid() != me {
+            format!(
+                "`{shown}` belongs to user {}, and fleet runs as user {me}",
+                found.uid()
+            )
+        } else if !closed && (shared || objection(&found).is_some())
+        {
+            format!(
+                "others may write to `{shown}` (mode {:04o})",
+                found.mode() & 0o7777
+            )
+        } else {
+            if found.is_dir() {
+                closed |= path == directory && found.mode() & 0o077 == 0;
+                for entry in fs::read_dir(&path).map_err(unreadable)?.flatten() {
+                    left.push(entry.path());
+                }
+            }
+            continue;
+        };
+        let help = move_away();
+        return Err(Distrust { reason, help });
+    }
+    Ok(())
 }
 
 /// A folder and those above it, up to the first in which somebody else could have put something:

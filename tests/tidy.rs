@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "inventory",
         &["diagnostic", "host", "secret", "trust", "yaml"],
     ),
-    ("template", &["diagnostic", "inventory", "yaml"]),
+    ("template", &["diagnostic", "inventory", "secret", "yaml"]),
     (
         "playbook",
         &[

@@ -1,11 +1,12 @@
 //! Where a project keeps what it remembers, and for how long.
 
-use std::fs::{DirBuilder, Metadata, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use super::{MemoryError, Sqlite};
@@ -140,6 +141,7 @@ impl Project {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path);
         made.map_err(|error| refused(&directory, format!("`{STORE}`: {error}")))?;
         Sqlite::open(&path)
@@ -172,21 +174,13 @@ fn refused(directory: &Path, reason: String) -> MemoryError {
 }
 
 /// Somebody else's directory could hold anything: what it says of drift is not believed, and
-/// nothing is written into it.
+/// nothing is written into it, nor through a link in it.
 fn check(directory: &Path) -> Result<(), String> {
-    let found: Metadata =
-        std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
+    let found = std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
     if !found.is_dir() {
         return Err("it is no directory".to_owned());
     }
-    let own = rustix::process::geteuid().as_raw();
-    if found.uid() != own {
-        return Err(format!(
-            "it belongs to user {}, and fleet runs as user {own}",
-            found.uid()
-        ));
-    }
-    Ok(())
+    trust::check_own(directory).map_err(|distrust| format!("{distrust}; {}", distrust.help))
 }
 
 /// Without symbolic links, so that one project has one name.

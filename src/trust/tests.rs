@@ -139,3 +139,33 @@ fn a_private_group_has_the_name_of_its_only_member() {
         assert!(!is_private(OTHER), "nobody's group is not root's");
     }
 }
+
+#[test]
+fn a_directory_of_fleets_own_holds_only_its_own() {
+    let top = tempfile::tempdir().unwrap();
+    let own = top.path().join(".fleet");
+    let store = own.join("memory.db");
+    fs::create_dir_all(own.join("runs")).unwrap();
+    fs::write(&store, "").unwrap();
+    fs::write(own.join("runs/one.jsonl"), "").unwrap();
+    mode(&own, 0o700);
+    mode(&store, 0o666);
+    assert_eq!(check_own(&own), Ok(()), "nobody gets there");
+    for open in [0o755, 0o777, 0o1777] {
+        mode(&own, open);
+        let error = check_own(&own).unwrap_err();
+        assert!(error.reason.starts_with("others may write to"), "{error}");
+        assert!(error.help.contains("`mv "), "{}", error.help);
+    }
+    mode(&own, 0o700);
+    let linked = own.join("runs/two.jsonl");
+    symlink("/etc/passwd", &linked).unwrap();
+    let error = check_own(&own).unwrap_err();
+    assert_eq!(error.reason, format!("`{}` is a link", linked.display()));
+    fs::remove_file(&linked).unwrap();
+    if is_root() {
+        chown(&store, Some(OTHER), None).unwrap();
+        let error = check_own(&own).unwrap_err();
+        assert!(error.reason.contains("belongs to user 65534"), "{error}");
+    }
+}
