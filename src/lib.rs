@@ -48,6 +48,8 @@ pub mod template;
 #[cfg(feature = "control")]
 pub mod transport;
 #[cfg(feature = "control")]
+pub mod trust;
+#[cfg(feature = "control")]
 pub mod waiver;
 #[cfg(feature = "control")]
 pub mod yaml;

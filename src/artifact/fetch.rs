@@ -1,11 +1,15 @@
 //! Fetching an artifact from its origin.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, RANGE};
+use rustix::fs::OFlags;
+use tokio::time::{Instant, timeout_at};
 
 use super::Artifact;
 use super::verify::sha256;
@@ -28,6 +32,16 @@ pub enum FetchError {
         got: u64,
         /// What should have.
         size: u64,
+    },
+    /// It came too slowly; what came is kept, and the next fetch goes on there.
+    #[error("{got} of {size} bytes came within {} s, which is too slow; fetch again to go on from there", .limit.as_secs())]
+    Slow {
+        /// What came.
+        got: u64,
+        /// What should have.
+        size: u64,
+        /// How long that took.
+        limit: Duration,
     },
     /// Something else came.
     #[error("what came has the sha256 {0}, not the one in the lock file; it was thrown away")]
@@ -64,11 +78,7 @@ pub async fn fetch(
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&part)
-        .map_err(failed)?;
+    let mut file = open_part(&part).map_err(failed)?;
     let mut have = file.metadata().map_err(failed)?.len();
     if have > artifact.size {
         file.set_len(0).map_err(failed)?;
@@ -87,7 +97,9 @@ pub async fn fetch(
         .await?;
     }
     file.sync_all().map_err(failed)?;
-    let found = File::open(&part).and_then(sha256).map_err(failed)?;
+    // Of what was written, whatever the name stands for by now.
+    file.rewind().map_err(failed)?;
+    let found = file.try_clone().and_then(sha256).map_err(failed)?;
     if found != artifact.sha256 {
         // Going on from here would end here again.
         fs::remove_file(&part).map_err(failed)?;
@@ -98,6 +110,37 @@ pub async fn fetch(
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(failed)
+}
+
+/// The file for what has come so far: our own, and nothing that somebody put there.
+fn open_part(part: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(part)
+        .map_err(|error| match error.raw_os_error() {
+            Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
+                foreign("it is a link", part)
+            }
+            _ => error,
+        })?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(foreign("it is no regular file", part));
+    }
+    if found.nlink() > 1 {
+        return Err(foreign("it has another name as well", part));
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(foreign("it belongs to somebody else", part));
+    }
+    Ok(file)
+}
+
+fn foreign(reason: &str, part: &Path) -> io::Error {
+    io::Error::other(format!("{reason}; remove it: `rm {}`", part.display()))
 }
 
 async fn download(
@@ -130,8 +173,18 @@ async fn download(
         _ => return Err(http.refusal(response).await.into()),
     }
     progress(have);
+    let limit = http.limit(size - have);
+    let until = Instant::now() + limit;
     // A connection that broke and one that ended early leave the same behind.
-    while let Ok(Some(chunk)) = response.chunk().await {
+    loop {
+        let chunk = match timeout_at(until, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => chunk,
+            Ok(_) => break,
+            Err(_) => {
+                let got = have;
+                return Err(FetchError::Slow { got, size, limit });
+            }
+        };
         if have + chunk.len() as u64 > size {
             return Err(HttpError::TooLong(size).into());
         }

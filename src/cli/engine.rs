@@ -25,6 +25,7 @@ use crate::run::{Job, Login, Options, Over, Ownership, Run, Work as RunWork};
 use crate::secret::Vault;
 use crate::template::Secrets;
 use crate::transport::{self, Helpers, Transport};
+use crate::trust;
 use crate::waiver::{Coverage, Reach, Register, Waivers};
 
 /// How long a host may say nothing, beyond what its tasks declare: longer than any command may
@@ -503,6 +504,12 @@ pub(super) fn transport(connection: &Connection) -> Result<Transport, Error> {
         .caused_by(error)
         .hint("`make build` puts it beside `fleet`")
     })?;
+    if let Some(path) = &connection.ssh_config {
+        trust::check(path).map_err(|distrust| {
+            let message = format!("`{}` is not used: {distrust}", path.display());
+            Error::new(ErrorKind::Config, message).hint(distrust.help)
+        })?;
+    }
     let options = transport::Options {
         connect_timeout: connection.connect_timeout,
         ssh_config: connection.ssh_config.clone(),

@@ -9,14 +9,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::image::{self, ImageLock};
 use crate::inventory::VarMap;
 use crate::protocol::Content;
+use crate::trust;
 use crate::yaml::{File, Node, Span};
 
-/// A project's file: beside the playbook, else where fleet is started.
+/// A project's file: beside the playbook, else the nearest above it.
 pub(super) fn beside(playbook: &Path, name: &str) -> Option<PathBuf> {
-    let folder = playbook.parent().unwrap_or(Path::new(""));
-    [folder.join(name), PathBuf::from(name)]
-        .into_iter()
-        .find(|path| path.exists())
+    trust::find_upwards(playbook.parent().unwrap_or(Path::new("")), name)
 }
 
 /// What the lock files of a project say.

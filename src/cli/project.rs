@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::trust;
+
 /// What marks the top of a project.
 const MARKS: [&str; 2] = ["fleet.yml", ".git"];
 
@@ -13,12 +15,12 @@ pub(super) fn name_of(playbook: &Path) -> String {
     let playbook = playbook
         .canonicalize()
         .unwrap_or_else(|_| playbook.to_owned());
-    let above = || playbook.ancestors().skip(1);
-    let top = above()
+    let own = playbook.parent().unwrap_or(Path::new("/"));
+    let top = trust::upwards(own)
         .find(|directory| MARKS.iter().any(|mark| directory.join(mark).exists()))
-        .or_else(|| above().next());
-    let way = top.and_then(|top| playbook.strip_prefix(top).ok());
-    let project = top.and_then(Path::file_name).map(PathBuf::from);
+        .unwrap_or_else(|| own.to_owned());
+    let way = playbook.strip_prefix(&top).ok();
+    let project = top.file_name().map(PathBuf::from);
     let name = project.unwrap_or_default().join(way.unwrap_or(&playbook));
     name.to_string_lossy().into_owned()
 }

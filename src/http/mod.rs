@@ -35,6 +35,9 @@ impl Default for Options {
 /// Servers do not get to make us wait longer than this between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How many bytes a second a download must come with, taken all together.
+const SLOWEST: u64 = 16 << 10;
+
 /// Why something could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -172,7 +175,7 @@ impl Http {
     /// # Errors
     /// When there is more, or when it takes longer than three times the patience.
     pub async fn body(&self, mut response: Response, most: u64) -> Result<Vec<u8>, HttpError> {
-        let limit = self.options.patience * 3;
+        let limit = self.limit(0);
         let read = async {
             let mut bytes = Vec::new();
             while let Some(chunk) = response.chunk().await? {
@@ -186,6 +189,13 @@ impl Http {
         tokio::time::timeout(limit, read)
             .await
             .unwrap_or(Err(HttpError::Slow(limit)))
+    }
+
+    /// How long so many bytes may take in all: nobody waits for ever for a server that sends a byte
+    /// now and then.
+    #[must_use]
+    pub fn limit(&self, bytes: u64) -> Duration {
+        self.options.patience * 3 + Duration::from_secs(bytes / SLOWEST)
     }
 
     /// The error that an unwelcome answer is.

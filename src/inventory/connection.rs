@@ -67,6 +67,13 @@ impl Connection {
         {
             return Err(format!("`{name}` is `{value}`: only `sudo` is supported"));
         }
+        let checking = ["ansible_host_key_checking", "ansible_ssh_host_key_checking"];
+        if let Some((name, false)) = truth(&checking)? {
+            return Err(format!(
+                "`{name}` is `false`: host keys are always checked; remove it, and add the hosts' \
+                 keys to known_hosts (`ssh-keyscan`)"
+            ));
+        }
         let mut common_args = Vec::new();
         for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args"] {
             if let Some((name, value)) = text(&[name])? {
@@ -292,6 +299,12 @@ mod tests {
                 "ansible_host",
                 json!("-oProxyCommand=x"),
                 "`ansible_host` is `-oProxyCommand=x`: it begins with `-` or holds white space",
+            ),
+            (
+                "ansible_ssh_host_key_checking",
+                json!("no"),
+                "`ansible_ssh_host_key_checking` is `false`: host keys are always checked; remove \
+                 it, and add the hosts' keys to known_hosts (`ssh-keyscan`)",
             ),
             (
                 "ansible_user",

@@ -9,6 +9,7 @@ use super::layout::var_map;
 use super::{Inventory, VarMap};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::secret::Vault;
+use crate::trust;
 use crate::yaml::{self, Limits};
 
 /// What editors and package managers leave behind, and what documents an inventory.
@@ -104,6 +105,10 @@ impl Inventory {
         let is_yaml = matches!(extension(path), "yml" | "yaml" | "json");
         let executable = |metadata: fs::Metadata| metadata.permissions().mode() & 0o111 != 0;
         if !is_yaml && fs::metadata(path).is_ok_and(executable) {
+            if let Err(distrust) = trust::check(path) {
+                let message = format!("cannot run `{}`: {}", path.display(), distrust.reason);
+                return diagnostics.push(Diagnostic::error(message).help(distrust.help));
+            }
             return self.add_script(path, diagnostics);
         }
         let limits = Limits::default();

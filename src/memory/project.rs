@@ -1,16 +1,18 @@
 //! Where a project keeps what it remembers, and for how long.
 
-use std::fs::{DirBuilder, Metadata, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::fs::OFlags;
 use serde::Deserialize;
 
 use super::{MemoryError, Sqlite};
 use crate::diagnostic::Diagnostic;
 use crate::secret::SETTINGS_FILE;
+use crate::trust;
 use crate::yaml::{self, Limits};
 
 /// The directory in a project that is fleet's own.
@@ -37,8 +39,9 @@ struct Settings {
 
 impl Project {
     /// The project of a playbook: the nearest directory at or above the playbook's with a
-    /// `fleet.yml` or a `.fleet`; else the current directory if the playbook is in it, else the
-    /// playbook's own. Cron starts fleet anywhere and means the same project.
+    /// `fleet.yml` or a `.fleet`, as far up as nobody else can put one there; else the current
+    /// directory if the playbook is in it, else the playbook's own. Cron starts fleet anywhere and
+    /// means the same project.
     #[must_use]
     pub fn of_playbook(playbook: &Path) -> Self {
         let current = std::env::current_dir().unwrap_or_default();
@@ -47,7 +50,7 @@ impl Project {
         Self::above(&folder).unwrap_or_else(|| {
             let current = resolved(&current);
             Self {
-                root: if folder.starts_with(&current) {
+                root: if trust::upwards(&folder).any(|above| above == current) {
                     current
                 } else {
                     folder
@@ -64,10 +67,10 @@ impl Project {
     }
 
     fn above(folder: &Path) -> Option<Self> {
-        let is_root = |folder: &&Path| {
+        let is_root = |folder: &PathBuf| {
             folder.join(SETTINGS_FILE).is_file() || folder.join(DIRECTORY).is_dir()
         };
-        let root = folder.ancestors().find(is_root)?.to_owned();
+        let root = trust::upwards(folder).find(is_root)?;
         Some(Self { root })
     }
 
@@ -138,6 +141,7 @@ impl Project {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&path);
         made.map_err(|error| refused(&directory, format!("`{STORE}`: {error}")))?;
         Sqlite::open(&path)
@@ -170,21 +174,13 @@ fn refused(directory: &Path, reason: String) -> MemoryError {
 }
 
 /// Somebody else's directory could hold anything: what it says of drift is not believed, and
-/// nothing is written into it.
+/// nothing is written into it, nor through a link in it.
 fn check(directory: &Path) -> Result<(), String> {
-    let found: Metadata =
-        std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
+    let found = std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
     if !found.is_dir() {
         return Err("it is no directory".to_owned());
     }
-    let own = rustix::process::geteuid().as_raw();
-    if found.uid() != own {
-        return Err(format!(
-            "it belongs to user {}, and fleet runs as user {own}",
-            found.uid()
-        ));
-    }
-    Ok(())
+    trust::check_own(directory).map_err(|distrust| format!("{distrust}; {}", distrust.help))
 }
 
 /// Without symbolic links, so that one project has one name.

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::inventory::{Connection, HostName, Method};
-use crate::transport::{Become, Kind, Target};
+use crate::transport::{Become, Kind, SshArguments, Target};
 
 use super::Login;
 
@@ -20,6 +20,10 @@ pub(super) fn target(
     variable: impl Fn(&str) -> Option<Value>,
 ) -> Result<Target, String> {
     let connection = Connection::from_values(host, variable)?;
+    // Before contact: a plan refuses what no connection would be made with.
+    SshArguments::parse(&connection.common_args)
+        .and_then(|arguments| arguments.check_files())
+        .map_err(|message| format!("`ansible_ssh_common_args`: {message}"))?;
     let becomes = connection
         .r#become
         .or(become_root)

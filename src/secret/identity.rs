@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use age::x25519::{Identity, Recipient};
 
 use super::{Secret, SecretError};
+use crate::trust;
 
 /// A file of keys is a few lines.
 const LARGEST: u64 = 64 << 10;
@@ -66,6 +67,9 @@ impl KeySource {
             );
             return Err(refuse(reason).help(format!("take that away: `chmod 600 {shown}`")));
         }
+        trust::check(path).map_err(|distrust| {
+            refuse(format!("is not to be trusted: {distrust}")).help(distrust.help)
+        })?;
         let mut text = String::new();
         file.take(LARGEST)
             .read_to_string(&mut text)

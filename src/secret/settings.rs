@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::store::check_command;
 use super::{KeySource, Redactor, Store, Vault, parse_recipient};
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::trust;
 use crate::yaml::{self, Limits};
 
-/// The file of settings, beside the playbooks or where fleet is started.
+/// The file of settings, at the top of a project.
 pub const SETTINGS_FILE: &str = "fleet.yml";
 
 /// What it may say something about.
@@ -32,17 +33,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings that hold in `directory`: its own `fleet.yml`, else that of the
-    /// current directory; none, if there is no such file.
+    /// Reads the settings that hold in `directory`: the nearest `fleet.yml`, from there upwards, as
+    /// far as the directories are the project's; none, if there is no such file.
     ///
     /// # Errors
     /// Everything wrong with them.
     pub fn load(directory: &Path, home: Option<&Path>) -> Result<Self, Vec<Diagnostic>> {
-        let candidates = [directory.join(SETTINGS_FILE), PathBuf::from(SETTINGS_FILE)];
-        let Some(path) = candidates.iter().find(|path| path.exists()) else {
+        let Some(path) = trust::find_upwards(directory, SETTINGS_FILE) else {
             return Ok(Self::default());
         };
-        let file = yaml::load(path, &Limits::default())?;
+        let file = yaml::load(&path, &Limits::default())?;
         check_sections(&file)?;
         let Some(node) = file.get("secrets") else {
             return Ok(Self::default());
@@ -75,6 +75,14 @@ impl Settings {
         settings.identity = settings.identity.as_deref().map(found);
         if let Some(program) = settings.command.first_mut().filter(|it| it.contains('/')) {
             *program = found(Path::new(&*program)).to_string_lossy().into_owned();
+            if let Err(distrust) = trust::check(Path::new(&*program)) {
+                let message = format!("`{program}` cannot be asked for secrets: {distrust}");
+                let error = Diagnostic::error(message).help(distrust.help);
+                return Err(vec![match node.get("command") {
+                    Some(node) => error.at(node.span.clone()),
+                    None => error,
+                }]);
+            }
         }
         Ok(settings)
     }

@@ -120,7 +120,7 @@ impl Engine {
     /// A template file, read once.
     ///
     /// # Errors
-    /// When it cannot be read, is no UTF-8 text, is too large, or is anybody's to change.
+    /// When it cannot be read, is no UTF-8 text, is too large, or is somebody else's to change.
     pub fn file(&self, path: &Path) -> Result<Arc<File>, Diagnostic> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(read) = files.get(path) {

@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use tokio::sync::OnceCell;
 
 use crate::protocol::Sha256;
+use crate::trust::{self, Distrust};
 
 /// The helpers found beside the `fleet` executable, read and hashed once per run.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,14 @@ pub enum HelperError {
         path: std::path::PathBuf,
         /// What the kernel answered.
         source: io::Error,
+    },
+    /// Somebody else could have put it there: it is to be root on every host.
+    #[error("the helper {path} is not to be trusted: {distrust}; {help}", path = path.display(), help = distrust.help)]
+    Distrusted {
+        /// The helper.
+        path: std::path::PathBuf,
+        /// Who could.
+        distrust: Distrust,
     },
     /// There is not a single one.
     #[error(
@@ -82,6 +91,10 @@ impl Helpers {
                 },
                 None => continue,
             };
+            trust::check(&path).map_err(|distrust| HelperError::Distrusted {
+                path: path.clone(),
+                distrust,
+            })?;
             let bytes = fs::read(&path).map_err(|error| read(&path, error))?;
             helpers.insert(architecture.to_owned(), Helper::new(bytes));
         }

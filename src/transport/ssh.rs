@@ -40,6 +40,20 @@ pub(super) struct Master {
 /// between login and the one command.
 const IDLE: &str = "ControlPersist=10";
 
+/// Only keys that were enrolled are let in, whatever `ssh_config` says.
+const STRICT: &[&str] = &[
+    "StrictHostKeyChecking=yes",
+    "NoHostAuthenticationForLocalhost=no",
+    "VerifyHostKeyDNS=no",
+];
+
+/// One command there, and none here.
+const PLAIN: &[&str] = &[
+    "PermitLocalCommand=no",
+    "RemoteCommand=none",
+    "RequestTTY=no",
+];
+
 /// How long ssh, a process on this machine, may take to answer a goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -56,6 +70,7 @@ pub(super) async fn connect(
     let other = |message: String| refused(Unreachable::new(Class::Other, message));
 
     let arguments = SshArguments::parse(&target.common_args)
+        .and_then(|arguments| arguments.check_files().map(|()| arguments))
         .map_err(|message| other(format!("ansible_ssh_common_args: {message}")))?;
     check_names(target).map_err(other)?;
     let directory = runtime
@@ -209,12 +224,9 @@ fn words(
     let mut option = |text: String| words.extend(["-o".to_owned(), text]);
     option(IDLE.to_owned());
     option("BatchMode=yes".to_owned());
-    option(format!(
-        "StrictHostKeyChecking={}",
-        arguments.host_keys.value()
-    ));
-    option("RemoteCommand=none".to_owned());
-    option("RequestTTY=no".to_owned());
+    for owned in STRICT.iter().chain(PLAIN) {
+        option((*owned).to_owned());
+    }
     if let Some(port) = target.port {
         option(format!("Port={port}"));
     }
@@ -331,7 +343,8 @@ mod tests {
         assert_eq!(
             words,
             "-v -E /run/x/log -S /run/x/master -M -f -N -o ControlPersist=10 -o BatchMode=yes \
-             -o StrictHostKeyChecking=yes -o RemoteCommand=none \
+             -o StrictHostKeyChecking=yes -o NoHostAuthenticationForLocalhost=no \
+             -o VerifyHostKeyDNS=no -o PermitLocalCommand=no -o RemoteCommand=none \
              -o RequestTTY=no -o Port=2222 -l deploy -o IdentitiesOnly=yes -i ~/.ssh/id \
              -o ConnectTimeout=3 -o ConnectTimeout=10 -o ServerAliveInterval=15 \
              -o ServerAliveCountMax=3 -F own -- web01"

@@ -98,8 +98,8 @@ fn between<'a>(lines: &[&'a str], start: &str, end: &str) -> Option<&'a str> {
 
 fn host_key(lines: &[&str], log: &str) -> Option<Unreachable> {
     const ENROLL: &str = "compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` run \
-        on the host; if it is the same, add the key to known_hosts (`ssh-keyscan`), or set \
-        `-o StrictHostKeyChecking=accept-new` in `ansible_ssh_common_args` for the first contact";
+        on the host; if it is the same, add the key to known_hosts: `ssh-keyscan -p PORT HOST >> \
+        ~/.ssh/known_hosts`";
     // `debug1: Server host key: ssh-ed25519 SHA256:…`; the last one is the target's.
     let offered = log
         .lines()

@@ -6,13 +6,13 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::tree::Builder;
 use super::{File, Node, Span};
 use crate::diagnostic::Diagnostic;
+use crate::trust;
 
 /// How much one file may ask for.
 #[derive(Clone, Copy, Debug)]
@@ -44,17 +44,14 @@ pub fn load(path: &Path, limits: &Limits) -> Result<Node, Vec<Diagnostic>> {
     parse(path, text, limits)
 }
 
-/// Reads a text file that decides what happens on hosts: bounded, UTF-8, not anybody's to change.
+/// Reads a text file that decides what happens on hosts: bounded, UTF-8, and nobody else's
+/// to change (see [`trust`]).
 pub(crate) fn read(path: &Path, limits: &Limits) -> Result<String, Diagnostic> {
     let refuse =
         |reason: String| Diagnostic::error(format!("cannot read `{}`: {reason}", path.display()));
     let broken = |error: std::io::Error| refuse(error.to_string());
+    trust::check(path).map_err(|distrust| refuse(distrust.reason).help(distrust.help))?;
     let file = fs::File::open(path).map_err(broken)?;
-    let metadata = file.metadata().map_err(broken)?;
-    if metadata.is_file() && metadata.permissions().mode() & 0o002 != 0 {
-        return Err(refuse("everybody may write to it".to_owned())
-            .help(format!("take that away: `chmod o-w {}`", path.display())));
-    }
     let mut bytes = Vec::new();
     file.take(limits.bytes as u64 + 1)
         .read_to_end(&mut bytes)

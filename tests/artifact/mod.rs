@@ -1,6 +1,8 @@
 //! Fetching artifacts, and whether what is there is what was meant.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use fleet::artifact::{ArtifactLock, FetchError, Found, LOCK_FILE, fetch, verify};
@@ -100,6 +102,74 @@ fn a_fetch_that_was_cut_off_goes_on_where_it_ended() {
     );
     project.fetch().unwrap();
     assert_eq!((project.found(), project.part()), (Found::Good, None));
+}
+
+#[test]
+fn what_somebody_put_in_the_place_of_the_part_is_not_written_to() {
+    let server = Server::plain(|_| Answer::new(200, CONTENT));
+    let project = Project::new(&server);
+    let folder = project.folder.path().join("rpms");
+    let (part, precious) = (folder.join("a.rpm.part"), folder.join("precious"));
+    fs::create_dir(&folder).unwrap();
+    for put in [
+        |precious: &Path, part: &Path| std::os::unix::fs::symlink(precious, part),
+        |precious: &Path, part: &Path| fs::hard_link(precious, part),
+        |_: &Path, part: &Path| {
+            let made = rustix::fs::mknodat(
+                rustix::fs::CWD,
+                part,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::from(0o600),
+                0,
+            );
+            Ok(made?)
+        },
+    ] {
+        fs::write(&precious, "precious").unwrap();
+        put(&precious, &part).unwrap();
+        let error = project.fetch().unwrap_err().to_string();
+        let way_out = format!("remove it: `rm {}`", part.display());
+        assert!(
+            error.contains(&way_out) || error.contains("No such device"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        fs::remove_file(&part).unwrap();
+    }
+    project.fetch().unwrap();
+}
+
+#[test]
+fn a_server_that_sends_a_byte_now_and_then_is_given_up_on() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let length = CONTENT.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            let mut sent = stream.write_all(head.as_bytes());
+            for byte in CONTENT {
+                sent = sent.and_then(|()| stream.write_all(&[*byte]));
+                std::thread::sleep(Duration::from_millis(150));
+            }
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "a: {{file: a.rpm, size: {}, sha256: {}, origin: \"http://{address}/a.rpm\"}}\n",
+        CONTENT.len(),
+        Sha256::of(CONTENT),
+    );
+    fs::write(folder.path().join(LOCK_FILE), text).unwrap();
+    let lock = ArtifactLock::load(&folder.path().join(LOCK_FILE)).unwrap();
+    let error = Project { folder, lock }.fetch().unwrap_err();
+    let FetchError::Slow { got, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(got > 0 && got < CONTENT.len() as u64, "{got} bytes came");
 }
 
 #[test]

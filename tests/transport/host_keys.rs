@@ -2,7 +2,7 @@ use std::fs;
 
 use fleet::transport::Class;
 
-use super::{converse, transport};
+use super::transport;
 use crate::sshd::Sshd;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,12 +19,7 @@ async fn an_unknown_host_key_is_refused_with_host_key_and_way_out() {
         sshd.port()
     );
     assert!(reason.message.starts_with(&expected), "{reason}");
-    assert!(
-        reason
-            .hint
-            .unwrap()
-            .contains("StrictHostKeyChecking=accept-new")
-    );
+    assert!(reason.hint.unwrap().contains("`ssh-keyscan "));
     assert_eq!(
         fs::read_to_string(sshd.path("known_hosts")).unwrap(),
         "",
@@ -33,11 +28,11 @@ async fn an_unknown_host_key_is_refused_with_host_key_and_way_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_host_key_is_refused_even_where_new_ones_are_accepted() {
+async fn a_changed_host_key_is_refused() {
     let sshd = Sshd::start();
     sshd.write_known_hosts(&sshd.public_key("wrong_key"));
     let mut target = sshd.target();
-    for arguments in [&[][..], &["-o", "StrictHostKeyChecking=accept-new"]] {
+    for arguments in [&[][..], &["-o", "StrictHostKeyChecking=yes"]] {
         target.common_args = arguments.iter().map(ToString::to_string).collect();
         let reason = transport(sshd.options(), "")
             .open(&target, None)
@@ -71,19 +66,31 @@ async fn a_revoked_host_key_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_host_key_is_recorded_where_the_inventory_says_so() {
+async fn no_setting_lets_in_a_host_that_was_not_enrolled() {
     let sshd = Sshd::start();
     fs::write(sshd.path("known_hosts"), "").unwrap();
+    // What `ssh_config` says is overruled; what the inventory says is refused.
+    let mut configuration = sshd.client_configuration("known_hosts");
+    configuration += "StrictHostKeyChecking no\nNoHostAuthenticationForLocalhost yes\n\
+                      VerifyHostKeyDNS yes\n";
+    fs::write(sshd.path("ssh_config"), configuration).unwrap();
+    let transport = transport(sshd.options(), "");
+    let reason = transport.open(&sshd.target(), None).await.unwrap_err();
+    assert_eq!(reason.class, Class::HostKey, "{reason}");
+
     let mut target = sshd.target();
-    target.common_args = ["-o", "StrictHostKeyChecking=accept-new"]
-        .map(Into::into)
-        .into();
-    converse(&transport(sshd.options(), ""), &target)
-        .await
-        .unwrap();
-    assert!(
-        fs::read_to_string(sshd.path("known_hosts"))
-            .unwrap()
-            .contains("ssh-ed25519")
+    for option in [
+        "StrictHostKeyChecking=accept-new",
+        "UserKnownHostsFile=/dev/null",
+        "NoHostAuthenticationForLocalhost=yes",
+    ] {
+        target.common_args = ["-o", option].map(Into::into).into();
+        let reason = transport.open(&target, None).await.unwrap_err();
+        assert!(reason.message.contains("is refused"), "{reason}");
+    }
+    assert_eq!(
+        fs::read_to_string(sshd.path("known_hosts")).unwrap(),
+        "",
+        "not enrolled"
     );
 }
