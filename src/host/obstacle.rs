@@ -76,7 +76,7 @@ pub(super) fn to_write(entry: &Entry) -> Result<Option<Handle>, Failure> {
         let what = match found.kind() {
             FileKind::File => None,
             FileKind::Link => Some("a symbolic link; declare the file it leads to"),
-            FileKind::Directory => Some("a directory"),
+            FileKind::Directory => Some("a directory; declare the whole path of the file"),
             FileKind::Special => Some("a device, socket or fifo"),
         };
         if let Some(what) = what {

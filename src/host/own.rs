@@ -28,7 +28,14 @@ pub(super) fn open(path: &Path, flags: OFlags) -> Result<Option<File>, Failure> 
 
 /// Makes a directory and its parents, for the helper's user alone.
 pub(crate) fn make_private_directory(path: &Path) -> Result<(), Failure> {
-    let Some((mut entry, names)) = Entry::missing_directories(path)? else {
+    let missing = Entry::missing_directories(path).map_err(|failure| match failure {
+        Failure::Refused(why) => Failure::Refused(format!(
+            "cannot make the directory {}: {why}",
+            path.display()
+        )),
+        failure => failure,
+    })?;
+    let Some((mut entry, names)) = missing else {
         return Ok(());
     };
     let mut names = names.into_iter();
