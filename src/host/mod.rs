@@ -32,6 +32,7 @@ pub(crate) mod lvm;
 mod mode;
 mod path;
 mod pending;
+mod programs;
 pub(crate) mod rpm;
 mod snapshot;
 mod staging;
@@ -140,8 +141,14 @@ impl Host {
     /// A host without a controller, for tests of kinds: contents cannot be fetched.
     #[cfg(test)]
     pub(crate) fn offline(state: &Path) -> Self {
+        Self::offline_in(Mode::Apply, state)
+    }
+
+    /// The same, in this mode.
+    #[cfg(test)]
+    pub(crate) fn offline_in(mode: Mode, state: &Path) -> Self {
         let begin = Begin {
-            mode: crate::protocol::Mode::Apply,
+            mode,
             diff: true,
             run_id: "test".to_owned(),
             claim: None,
