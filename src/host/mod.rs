@@ -36,6 +36,7 @@ mod obstacle;
 mod own;
 mod path;
 mod pending;
+mod programs;
 pub(crate) mod rpm;
 mod snapshot;
 mod staging;

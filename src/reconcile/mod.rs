@@ -11,7 +11,7 @@ use crate::host::{Failure, Host, Ledger, Pending, Place, census, require_confirm
 use crate::protocol::wire::WireError;
 use crate::protocol::{
     AFTER_FAILURE, AFTER_INTERRUPTION, Drift, Event, HIDDEN, HandlerName, Message, Mode, Outcome,
-    Output, Status, Task,
+    Output, REFUSED, Status, Task,
 };
 use crate::resource::{AnyResource, Resource, dispatch};
 
@@ -366,7 +366,7 @@ impl<'r> Run<'r> {
     fn refused(&self, drift: Vec<Drift>, obstacle: &Failure) -> Outcome {
         match (self.host.mode(), obstacle) {
             (Mode::Check, Failure::Refused(why)) if !drift.is_empty() => Outcome {
-                message: Some(format!("refused by apply: {why}")),
+                message: Some(format!("{REFUSED}{why}")),
                 ..Outcome::drifted(drift)
             },
             _ => self.failed(drift, obstacle),
@@ -380,9 +380,7 @@ impl<'r> Run<'r> {
                 Status::Unknown,
                 format!("cannot be known before apply: {missing}"),
             ),
-            (Mode::Check, Failure::Refused(why)) => {
-                (Status::Unknown, format!("refused by apply: {why}"))
-            }
+            (Mode::Check, Failure::Refused(why)) => (Status::Unknown, format!("{REFUSED}{why}")),
             (Mode::Check, failure) => (Status::Unknown, failure.to_string()),
             (Mode::Apply, failure) => (Status::Failed, failure.to_string()),
         };

@@ -73,6 +73,68 @@ fn a_check_foretells_what_will_have_to_be_confirmed() {
     assert_eq!(foretold(false), None);
 }
 
+/// Differs, and is not to be changed.
+#[derive(Serialize, Deserialize)]
+struct Blocked;
+
+impl Resource for Blocked {
+    const KIND: &'static str = "blocked";
+    const EXAMPLE: &'static str = "";
+    type Actual = ();
+
+    fn id(&self) -> String {
+        String::new()
+    }
+
+    fn obstacle(&self, _: &Host, (): &()) -> Result<(), Failure> {
+        Err(Failure::Refused("the door is locked".to_owned()))
+    }
+
+    fn observe(&self, _: &Host) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn drift(&self, (): &()) -> Vec<Drift> {
+        vec![Drift::update("door", "closed", "open")]
+    }
+
+    fn apply(&self, _: &Host, (): &()) -> Result<Option<Output>, Failure> {
+        panic!("what is refused is never applied");
+    }
+}
+
+#[test]
+fn what_apply_refuses_is_drift_in_a_check_and_says_so() {
+    let base = tempfile::tempdir().unwrap();
+    let task: Task = serde_json::from_value(serde_json::json!({
+        "id": 0, "resource": { "kind": "file", "declared": { "path": "/" } }
+    }))
+    .unwrap();
+    for (host, status, message) in [
+        (
+            Host::offline(base.path()),
+            Status::Failed,
+            "the door is locked",
+        ),
+        (
+            Host::offline_in(base.path(), Mode::Check),
+            Status::Drift,
+            "apply refuses this: the door is locked",
+        ),
+    ] {
+        let mut delivery = Delivery::default();
+        let pending = Pending::load(base.path(), None).unwrap();
+        let mut run = Run::new(host, pending, None, &mut delivery);
+        let outcome = run.reconcile(&task, &Blocked).outcome;
+        assert_eq!(
+            (outcome.status, outcome.message.as_deref()),
+            (status, Some(message))
+        );
+        assert_eq!(outcome.drift.len(), 1);
+        assert!(!outcome.would_change(), "no handler is foretold");
+    }
+}
+
 #[test]
 fn what_is_only_reported_is_drift_in_apply_too_and_no_failure() {
     let base = tempfile::tempdir().unwrap();
@@ -162,7 +224,7 @@ fn a_check_refuses_what_apply_would_refuse() {
         assert_eq!(outcome.status, expected, "{task}");
         let message = outcome.message.as_deref().unwrap();
         assert!(
-            message.starts_with("refused by apply: "),
+            message.starts_with(crate::protocol::REFUSED),
             "{task}: {message}"
         );
         assert!(message.contains(base.path().to_str().unwrap()), "{message}");

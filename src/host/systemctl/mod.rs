@@ -2,7 +2,7 @@
 //!
 //! Works with systemd 219 (CentOS 7) and later.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,11 +12,15 @@ use super::answers::together;
 use super::{Command, Failure, Host};
 use crate::protocol::Output;
 
+mod unit_files;
+
 #[cfg(test)]
 mod tests;
 
+pub(crate) use unit_files::UnitFile;
+
 /// All that is asked about a unit, in one call.
-const PROPERTIES: &str = "Names,LoadState,ActiveState,SubState,UnitFileState,\
+const PROPERTIES: &str = "Id,Names,LoadState,ActiveState,SubState,UnitFileState,\
                           NeedDaemonReload,ExecMainStartTimestampMonotonic,MainPID,\
                           FragmentPath,DropInPaths";
 
@@ -30,6 +34,8 @@ const PROBATION: Duration = Duration::from_secs(1);
 /// A unit as systemd knows it. The words are systemd's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
+    /// Its name, where it is known under others too.
+    pub id: String,
     /// `loaded`, `not-found`, `masked`, `error`, …
     pub load: String,
     /// `active`, `inactive`, `failed`, `activating`, …
@@ -38,6 +44,8 @@ pub struct Unit {
     pub sub: String,
     /// `enabled`, `disabled`, `static`, …; empty if systemd cannot tell.
     pub file: String,
+    /// The units that are enabled along with one that is `indirect`, and what each of them is.
+    pub also: Vec<(String, String)>,
     /// The unit's files on the disk are newer than what systemd has read.
     pub stale: bool,
     /// When the main process was started; changes with every restart.
@@ -161,10 +169,38 @@ pub(crate) fn settled_as_on_disk(
     soon: impl FnOnce() -> Vec<String>,
 ) -> Result<Unit, Failure> {
     let mut unit = settled(host, name, soon)?;
-    if unit.is_on_disk() {
-        unit.file = file_on_disk(host, name)?.unwrap_or(unit.file);
+    unit.id = real_name(name, &unit);
+    if unit.is_on_disk() || unit.stale {
+        unit.file = match file_on_disk(host, &unit.id)? {
+            Some(word) => word,
+            // 219 tells nothing of an instance that is not enabled, and shows what its template is.
+            None if unit_files::is_instance(&unit.id) && unit.file.starts_with("enabled") => {
+                "disabled".to_owned()
+            }
+            None => unit.file,
+        };
+    }
+    if unit.file == "indirect" {
+        for other in unit_files::also(Path::new("/"), &unit.id) {
+            let word = file_on_disk(host, &other)?.unwrap_or_default();
+            unit.also.push((other, word));
+        }
     }
     Ok(unit)
+}
+
+/// The name behind an alias: it is the unit that is enabled, never a name of it.
+fn real_name(name: &str, unit: &Unit) -> String {
+    match unit_files::find(Path::new("/"), name) {
+        Some(UnitFile::Alias(_)) => unit_files::real_name(Path::new("/"), name),
+        None if !unit.id.is_empty() => unit.id.clone(),
+        _ => name.to_owned(),
+    }
+}
+
+/// The unit's file on the disk.
+pub(crate) fn unit_file(name: &str) -> Option<UnitFile> {
+    unit_files::find(Path::new("/"), name)
 }
 
 /// What `systemctl is-enabled` says of a unit, asked for all units at once that are known and were
@@ -218,11 +254,33 @@ fn said_of_files(stdout: &str, count: usize) -> Option<Vec<String>> {
 /// The state of one unit as it is now.
 fn show(name: &str) -> Result<Unit, Failure> {
     let output = Command::new(["systemctl", "show", name, "-p", PROPERTIES]).run()?;
-    parse(&output.stdout).map_err(|missing| {
+    let unit = parse(&output.stdout).map_err(|missing| {
         Failure::Unexpected(format!(
             "`systemctl show {name}` does not tell the {missing}"
         ))
-    })
+    })?;
+    Ok(corrected(unit, unit_file(name).as_ref()))
+}
+
+/// The unit, where systemd itself says less than the disk.
+fn corrected(mut unit: Unit, on_disk: Option<&UnitFile>) -> Unit {
+    match (unit.load.as_str(), on_disk) {
+        ("masked", Some(UnitFile::Masked { runtime })) => {
+            // 219 says nothing of it (Red Hat's: `bad`), and that one with drop-ins is older than
+            // the disk for ever.
+            if matches!(unit.file.as_str(), "" | "bad") {
+                let word = if *runtime { "masked-runtime" } else { "masked" };
+                word.clone_into(&mut unit.file);
+            }
+            unit.stale = false;
+        }
+        // The file came after systemd had looked for it.
+        ("not-found", Some(UnitFile::Own(_) | UnitFile::Linked(_) | UnitFile::Alias(_))) => {
+            unit.stale = true;
+        }
+        _ => {}
+    }
+    unit
 }
 
 /// The state of several units; nothing if systemctl does not tell of each that it is meant.
@@ -250,7 +308,8 @@ fn parse_all(names: &[String], printed: &str) -> Option<Vec<Unit>> {
             let mut lines = block.lines();
             let known_as = lines.find_map(|line| line.strip_prefix("Names="))?;
             let is_meant = known_as.split_whitespace().any(|known| known == name);
-            parse(block).ok().filter(|_| is_meant)
+            let unit = parse(block).ok().filter(|_| is_meant)?;
+            Some(corrected(unit, unit_file(name).as_ref()))
         })
         .collect()
 }
@@ -263,6 +322,8 @@ fn parse(printed: &str) -> Result<Unit, &'static str> {
             .ok_or(name)
     };
     Ok(Unit {
+        id: property("Id").unwrap_or_default().to_owned(),
+        also: Vec::new(),
         load: property("LoadState")?.to_owned(),
         active: property("ActiveState")?.to_owned(),
         sub: property("SubState")?.to_owned(),
@@ -288,7 +349,33 @@ pub fn tell(verb: &str, name: &str) -> Result<Output, Failure> {
     command(verb, name).run()
 }
 
-/// The same, without waiting longer than `limit` for systemd to be done with it.
+/// Takes a mask away, also one that would end with the next boot.
+pub(crate) fn unmask(name: &str) -> Result<Output, Failure> {
+    let output = tell("unmask", name)?;
+    match unit_file(name) {
+        Some(UnitFile::Masked { runtime: true }) => command("unmask", name).arg("--runtime").run(),
+        _ => Ok(output),
+    }
+}
+
+/// Disables a unit. systemctl takes the link to a unit's file elsewhere for part of what it is to
+/// undo; it is made again, so that the unit is still there.
+pub(crate) fn disable(name: &str) -> Result<Output, Failure> {
+    let before = unit_file(name);
+    let output = tell("disable", name)?;
+    match before {
+        Some(UnitFile::Linked(file)) if unit_file(name).is_none() => Command::new([
+            "systemctl".as_ref(),
+            "--no-ask-password".as_ref(),
+            "link".as_ref(),
+            file.as_os_str(),
+        ])
+        .run(),
+        _ => Ok(output),
+    }
+}
+
+/// [`tell`], without waiting longer than `limit` for systemd to be done with it.
 pub(crate) fn tell_within(verb: &str, name: &str, limit: Duration) -> Result<Output, Failure> {
     command(verb, name).timeout(limit).run()
 }

@@ -84,6 +84,35 @@ fn of_several_units_each_is_known_by_its_name_or_none_is() {
     }
 }
 
+/// As printed by systemd 219 of a masked unit that has a drop-in directory.
+const MASKED_219: &str = "MainPID=0\nExecMainStartTimestampMonotonic=3309488902\n\
+    Names=fails.service\nLoadState=masked\nActiveState=failed\nSubState=failed\n\
+    FragmentPath=/dev/null\nDropInPaths=\nUnitFileState=\nNeedDaemonReload=yes\n";
+
+#[test]
+fn a_masked_unit_of_systemd_219_is_masked_and_not_older_than_the_disk() {
+    let bad = MASKED_219.replace("UnitFileState=", "UnitFileState=bad");
+    for printed in [MASKED_219, &bad] {
+        let unit = parse(printed).unwrap();
+        for (runtime, word) in [(false, "masked"), (true, "masked-runtime")] {
+            let on_disk = UnitFile::Masked { runtime };
+            let corrected = corrected(unit.clone(), Some(&on_disk));
+            assert_eq!((corrected.file.as_str(), corrected.stale), (word, false));
+        }
+        // Somebody took the mask away, and systemd has not read that yet.
+        let own = UnitFile::Own("/lib/systemd/system/fails.service".into());
+        assert!(corrected(unit, Some(&own)).stale);
+    }
+}
+
+#[test]
+fn a_file_that_systemd_has_not_looked_at_is_newer_than_what_it_knows() {
+    let unit = parse("LoadState=not-found\nActiveState=inactive\nSubState=dead\n").unwrap();
+    let own = UnitFile::Own("/etc/systemd/system/new.service".into());
+    assert!(corrected(unit.clone(), Some(&own)).stale);
+    assert!(!corrected(unit, None).stale);
+}
+
 #[test]
 fn says_what_systemd_left_out() {
     assert_eq!(parse("LoadState=loaded\n"), Err("ActiveState"));

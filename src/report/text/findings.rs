@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Paint, TextOptions, Verbosity};
-use crate::protocol::{Change, Holder, Output, Severity, Status};
+use crate::protocol::{Change, Holder, Output, REFUSED, Severity, Status};
 use crate::report::harmless::{self, single_line};
 use crate::report::{
     Command, Counts, Difference, ErrorClass, HostError, HostStatus, ResourceReport, RunReport,
@@ -162,9 +162,10 @@ fn describe(
     paint: Paint,
 ) -> Vec<Finding> {
     let verbose = options.verbosity == Verbosity::Verbose;
-    let remarks = verbose || command == Command::Plan;
     let subject = format!("{} {}", resource.kind, single_line(&resource.id));
     let message = resource.message.as_deref().unwrap_or_default();
+    // What no apply would remove is told to whoever only looks, too.
+    let remarks = verbose || command == Command::Plan || message.starts_with(REFUSED);
     let mut findings = match resource.status {
         Status::Drift | Status::Changed if !resource.drift.is_empty() => resource
             .drift

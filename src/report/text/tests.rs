@@ -52,6 +52,22 @@ fn a_check_shows_each_difference_with_its_symbol() {
 }
 
 #[test]
+fn a_check_says_of_a_difference_that_apply_refuses_it() {
+    let refused = ResourceReport {
+        message: Some("apply refuses this: remove the link first".to_owned()),
+        ..findings(Status::Drift).into_iter().next().unwrap()
+    };
+    let report = run(Command::Check, vec![host("node1", [refused])]);
+    insta::assert_snapshot!(with(&report, Verbosity::Quiet), @"
+    ~ file /etc/sysctl.d/90-fleet.conf  mode: 0644 → 0600   [node1]
+    ~ file /etc/sysctl.d/90-fleet.conf  owner: nobody → root   [node1]
+        apply refuses this: remove the link first
+
+    Drift: 2 differences on 1 of 1 host.
+    ");
+}
+
+#[test]
 fn the_same_difference_is_shown_once_for_all_hosts() {
     let one = || findings(Status::Drift).into_iter().take(1);
     let mut hosts: Vec<_> = (1..=37)

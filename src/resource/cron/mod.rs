@@ -125,14 +125,16 @@ impl Cron {
                 return Err(format!("`special_time` and `{name}` exclude each other"));
             }
         }
-        for (field, text) in declared() {
-            let Some(text) = text else { continue };
-            if let Err(why) = field.numbers(text) {
-                let name = field.name;
-                return Err(format!(
-                    "`{name}` is `{text}`: not a time that cron knows: {why}"
-                ));
-            }
+        let mistakes = declared().filter_map(|(field, text)| {
+            let (name, text) = (field.name, text?);
+            let why = field.numbers(text).err()?;
+            Some(format!(
+                "`{name}` is `{text}`: not a time that cron knows: {why}"
+            ))
+        });
+        let mistakes: Vec<_> = mistakes.collect();
+        if !mistakes.is_empty() {
+            return Err(mistakes.join("\n"));
         }
         let [_, _, day, month, _] = &FIELDS;
         // With a weekday, the job runs on those days too.
@@ -495,6 +497,10 @@ mod tests {
             (
                 r#"{"name":"a","job":"x","hour":"24"}"#,
                 "`hour` is `24`: not a time that cron knows: `24` is not a number from 0 to 23",
+            ),
+            (
+                r#"{"name":"a","job":"x","minute":"99","weekday":"8"}"#,
+                "\n`weekday` is `8`",
             ),
             (
                 r#"{"name":"a","job":"x","day":"31","month":"feb,apr"}"#,

@@ -1,8 +1,10 @@
 //! `/etc/fstab`: one line per mount, and everybody else's lines kept as they are.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::host::config_dirs::with_line;
 use crate::host::unescape;
 
 /// One line of the file that mounts something.
@@ -31,20 +33,26 @@ impl Entry {
         )
     }
 
-    fn parse(line: &str) -> Option<Self> {
-        let mut fields = line.split_whitespace();
-        let mut next = || fields.next().filter(|field| !field.starts_with('#'));
-        let text = |field: &str| String::from_utf8_lossy(&unescape(field.as_bytes())).into_owned();
+    fn parse(line: &[u8]) -> Option<Self> {
+        let fields = line.split(u8::is_ascii_whitespace);
+        let mut fields = fields.filter(|field| !field.is_empty());
+        let mut next = || fields.next().filter(|field| !field.starts_with(b"#"));
+        let text = |field: &[u8]| String::from_utf8_lossy(&unescape(field)).into_owned();
+        let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
         let (src, path, fstype) = (next()?, next()?, next()?);
-        let path = std::ffi::OsString::from_vec(unescape(path.as_bytes()));
+        let path = OsString::from_vec(unescape(path));
         Some(Self {
             src: text(src),
             path: normal(path.as_ref()),
-            fstype: fstype.to_owned(),
+            fstype: text(fstype),
             opts: next().map_or_else(|| "defaults".to_owned(), text),
-            dump: next().and_then(|field| field.parse().ok()).unwrap_or(0),
-            passno: next().and_then(|field| field.parse().ok()).unwrap_or(0),
+            dump: next().and_then(number).unwrap_or(0),
+            passno: next().and_then(number).unwrap_or(0),
         })
+    }
+
+    fn is_at(line: &[u8], points: &[&Path]) -> bool {
+        Self::parse(line).is_some_and(|entry| points.contains(&&*entry.path))
     }
 }
 
@@ -61,31 +69,21 @@ fn escape(field: &str) -> String {
     field.chars().map(octal).collect()
 }
 
-/// What is mounted at `path` at boot: the last line wins, as the last mount does.
-pub(super) fn entry_at(text: &str, path: &Path) -> Option<Entry> {
-    text.lines()
-        .filter_map(Entry::parse)
-        .rfind(|entry| entry.path == path)
+/// The lines for a mount point, under any of its names. Of several, systemd mounts the first and
+/// `mount -a` all.
+pub(super) fn entries_at(text: &[u8], points: &[&Path]) -> Vec<Entry> {
+    let lines = text.split(|byte| *byte == b'\n');
+    let entries = lines.filter_map(Entry::parse);
+    entries
+        .filter(|entry| points.contains(&&*entry.path))
+        .collect()
 }
 
-/// The file with this line for `path`, in the place of the first that was there, or without one.
-pub(super) fn with_entry(text: &str, path: &Path, entry: Option<&Entry>) -> String {
-    let mut line = entry.map(|entry| entry.line() + "\n");
-    let mut out = String::with_capacity(text.len() + 80);
-    for old in text.split_inclusive('\n') {
-        if Entry::parse(old).is_some_and(|old| old.path == path) {
-            out.extend(line.take());
-        } else {
-            out.push_str(old);
-        }
-    }
-    if let Some(line) = line {
-        if !out.is_empty() && !out.ends_with('\n') {
-            out.push('\n');
-        }
-        out.push_str(&line);
-    }
-    out
+/// The file with this line for the mount point, in the place of the first that was there, or
+/// without one. Other lines are kept byte by byte.
+pub(super) fn with_entry(text: &[u8], points: &[&Path], entry: Option<&Entry>) -> Vec<u8> {
+    let line = entry.map(Entry::line);
+    with_line(text, line.as_deref(), |line| Entry::is_at(line, points))
 }
 
 #[cfg(test)]
@@ -112,39 +110,51 @@ mod tests {
 
     #[test]
     fn reads_every_way_a_line_is_written() {
-        let boot = entry_at(FSTAB, Path::new("/boot")).unwrap();
+        let at = |path: &str| entries_at(FSTAB.as_bytes(), &[Path::new(path)]);
         assert_eq!(
-            boot,
-            Entry {
+            at("/boot"),
+            [Entry {
                 fstype: "xfs".to_owned(),
                 opts: "defaults,nodev".to_owned(),
                 dump: 1,
                 passno: 2,
                 ..entry("UUID=9f1c", "/boot")
-            }
+            }]
         );
         let data = entry("/dev/vg/my data", "/srv/my data");
-        assert_eq!(entry_at(FSTAB, Path::new("/srv/my data")), Some(data));
-        assert_eq!(entry_at(FSTAB, Path::new("/srv")), None);
+        assert_eq!(at("/srv/my data"), [data]);
+        assert_eq!(at("/srv"), []);
+        let windows = b"/dev/sda1 /boot xfs defaults 1 2\r\n";
+        let found = entries_at(windows, &[Path::new("/boot")]);
+        assert_eq!((&*found[0].opts, found[0].passno), ("defaults", 2));
     }
 
     #[test]
     fn changes_its_own_line_and_no_other() {
-        let path = Path::new("/boot");
+        let points = [Path::new("/boot"), Path::new("/real/boot")];
         let new = entry("/dev/sda1", "/boot");
-        let changed = with_entry(FSTAB, path, Some(&new));
+        let with = |text: &[u8], entry| {
+            String::from_utf8_lossy(&with_entry(text, &points, entry)).into_owned()
+        };
         assert_eq!(
-            changed,
+            with(FSTAB.as_bytes(), Some(&new)),
             FSTAB.replace(
                 "UUID=9f1c /boot\txfs defaults,nodev 1 2 # the kernel",
                 "/dev/sda1 /boot ext4 defaults 0 0"
             )
         );
-        let removed = with_entry(FSTAB, path, None);
+        let removed = with(FSTAB.as_bytes(), None);
         assert_eq!(removed.lines().count(), FSTAB.lines().count() - 1);
         assert_eq!(
-            with_entry("# no end", path, Some(&new)),
+            with(b"# no end", Some(&new)),
             "# no end\n/dev/sda1 /boot ext4 defaults 0 0\n"
+        );
+        // Twice, and once under the name that a link leads to.
+        let twice = b"# caf\xe9\na /boot xfs\r\nb /real/boot/ xfs\nc /boot xfs\n";
+        assert_eq!(entries_at(twice, &points).len(), 3);
+        assert_eq!(
+            with_entry(twice, &points, Some(&new)),
+            b"# caf\xe9\n/dev/sda1 /boot ext4 defaults 0 0\r\n"
         );
     }
 
@@ -159,14 +169,15 @@ mod tests {
             prop_assume!(name != "." && name != "..");
             let path = format!("/srv/{name}");
             let new = entry(&src, &path);
-            let path = Path::new(&path);
-            let text = with_entry(&before, path, Some(&new));
-            prop_assert_eq!(entry_at(&text, path), Some(new.clone()));
-            prop_assert_eq!(with_entry(&text, path, Some(&new)), text.clone());
-            let without = with_entry(&text, path, None);
-            prop_assert_eq!(entry_at(&without, path), None);
-            let kept = before.lines().filter(|line| Entry::parse(line).is_none_or(|old| old.path != path));
-            prop_assert!(kept.eq(without.lines()));
+            let (before, points) = (before.as_bytes(), [Path::new(&path)]);
+            let text = with_entry(before, &points, Some(&new));
+            prop_assert_eq!(entries_at(&text, &points), vec![new.clone()]);
+            prop_assert_eq!(with_entry(&text, &points, Some(&new)), text.clone());
+            let without = with_entry(&text, &points, None);
+            prop_assert_eq!(entries_at(&without, &points), vec![]);
+            let lines = before.split_inclusive(|byte| *byte == b'\n');
+            let kept = lines.filter(|line| !Entry::is_at(line, &points));
+            prop_assert_eq!(kept.collect::<Vec<_>>().concat(), without);
         }
     }
 }

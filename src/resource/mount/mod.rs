@@ -4,30 +4,37 @@
 //! - `mounted` (the default): in `/etc/fstab` and mounted now; the directory is made if it is not
 //!   there.
 //! - `present`: in `/etc/fstab`; what is mounted now is left alone.
-//! - `unmounted`: not mounted now; `/etc/fstab` is left alone.
+//! - `unmounted`: not mounted now, also where several are mounted on top of each other; `/etc/fstab`
+//!   is left alone.
 //! - `absent`: neither. The directory stays.
 //!
 //! What is mounted now is compared with what is declared: the device (through `UUID=` and
-//! `LABEL=` and links), the type, and those options that the kernel shows as they were given:
+//! `LABEL=` and links), the image in a loop device, the directory that is bound, the type, and those
+//! options that the kernel shows as they were given:
 //! `ro`, `nosuid`, `nodev`, `noexec`, `noatime`, `nodiratime`. Other options differ from one file
 //! system to the next and are compared in `/etc/fstab` only. Options are brought about by a
 //! remount. Another device or type at the path is refused: that is for people to unmount.
 //!
-//! Lines of `/etc/fstab` for other paths are kept as they are.
+//! Lines of `/etc/fstab` for other paths are kept as they are. A path that leads through links is the
+//! same mount point as the one they lead to. A mount unit of systemd's own hides the line, so it is
+//! named and nothing is changed. Swap is not mounted: that is not for this kind.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::content::content_drift;
 use super::{AnyResource, Footprint, Removal, Resource};
-use crate::host::{Command, Failure, Host, HostPath, Permissions};
+use crate::host::config_dirs::real_path;
+use crate::host::{Command, Failure, Host, HostPath, Permissions, systemctl};
 use crate::protocol::{Change, Drift, Output};
 
 mod fstab;
 mod mounted;
+mod options;
+mod source;
+mod unit;
 
 use fstab::Entry;
 use mounted::Mounted;
@@ -38,6 +45,7 @@ use mounted::Mounted;
 #[serde(deny_unknown_fields)]
 pub struct Mount {
     /// Where it is mounted.
+    #[serde(deserialize_with = "mount_point")]
     pub path: HostPath,
     /// What is mounted: a device, `UUID=…`, `LABEL=…`, `tmpfs`, `server:/export`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,19 +93,39 @@ impl MountState {
 #[derive(Clone, Debug)]
 pub struct Found {
     /// All of `/etc/fstab`.
-    fstab: String,
+    fstab: Vec<u8>,
+    /// The mount point as the kernel names it.
+    point: PathBuf,
     mounted: Option<Mounted>,
-    /// What is mounted is the declared device.
+    /// What is mounted is the declared device, image or directory.
     same_source: bool,
+    /// A unit that boot mounts there in place of what `/etc/fstab` says.
+    hidden_by: Option<PathBuf>,
 }
 
 const FSTAB: &str = "/etc/fstab";
 
-/// Options that the kernel shows as they are given.
-const SHOWN: [&str; 6] = ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime"];
+/// More are not mounted on top of each other.
+const HIGHEST_STACK: usize = 100;
 
 /// A server that does not answer must not hang the host.
 const TIME_LIMIT: Duration = Duration::from_mins(2);
+
+/// Tells those who think of swap that it has no mount point.
+fn mount_point<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HostPath, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if matches!(text.as_str(), "none" | "swap" | "-") {
+        return Err(de::Error::custom(no_swap(&text)));
+    }
+    text.parse().map_err(de::Error::custom)
+}
+
+fn no_swap(what: &str) -> String {
+    format!(
+        "`{what}` is for swap, which has no mount point and is not for this kind; declare its line \
+         of /etc/fstab with `lineinfile`, and `command: swapon --all` in a handler"
+    )
+}
 
 impl Mount {
     fn opts(&self) -> &str {
@@ -124,44 +152,50 @@ impl Mount {
         })
     }
 
-    fn fstab_drift(&self, text: &str) -> Option<Drift> {
+    fn fstab_drift(&self, found: &Found) -> Option<Drift> {
         let wanted = self.entry();
         if self.state == MountState::Unmounted {
             return None;
         }
-        let found = fstab::entry_at(text, &self.path);
-        let drift = match (&wanted, &found) {
-            (Some(wanted), None) => Drift::create("fstab", wanted.line()),
-            (Some(wanted), Some(found)) if wanted != found => {
-                Drift::update("fstab", wanted.line(), found.line())
-            }
-            (None, Some(found)) => Drift::remove("fstab", found.line()),
-            _ => return None,
+        let points = [&*self.path, &*found.point];
+        let entries = fstab::entries_at(&found.fstab, &points);
+        let lines: Vec<_> = entries.iter().map(Entry::line).collect();
+        let lines = lines.join("; ");
+        let drift = match (&wanted, entries.as_slice()) {
+            (Some(wanted), []) => Drift::create("fstab", wanted.line()),
+            (Some(wanted), [found]) if wanted == found => return None,
+            (Some(wanted), _) => Drift::update("fstab", wanted.line(), lines),
+            (None, []) => return None,
+            (None, _) => Drift::remove("fstab", lines),
         };
-        let new = fstab::with_entry(text, &self.path, wanted.as_ref());
+        let new = self.fstab_text(found);
         Some(content_drift(
             drift,
             Path::new(FSTAB),
-            Some(text.as_bytes()),
-            new.as_bytes(),
+            Some(&found.fstab),
+            &new,
         ))
+    }
+
+    fn fstab_text(&self, found: &Found) -> Vec<u8> {
+        let points = [&*self.path, &*found.point];
+        fstab::with_entry(&found.fstab, &points, self.entry().as_ref())
     }
 
     /// What is mounted and is something else than declared.
     fn other(&self, found: &Found, mounted: &Mounted) -> Vec<Drift> {
-        if self.is_bind() {
-            return Vec::new();
-        }
         let mut drift = Vec::new();
         if !found.same_source {
             let wanted = self.src.as_deref().unwrap_or_default();
-            drift.push(Drift::new(Change::Replace, "src", wanted, &mounted.src));
+            let what = if self.is_bind() {
+                format!("{} of {}", mounted.root.display(), mounted.src)
+            } else {
+                mounted.src.clone()
+            };
+            drift.push(Drift::new(Change::Replace, "src", wanted, what));
         }
         let wanted = self.fstype.as_deref().unwrap_or_default();
-        // The kernel says `nfs4` of an `nfs`, and `auto` is any.
-        let same =
-            wanted == "auto" || mounted.fstype == wanted || mounted.fstype == format!("{wanted}4");
-        if !same {
+        if !self.is_bind() && !is_type(wanted, &mounted.fstype) {
             drift.push(Drift::new(
                 Change::Replace,
                 "fstype",
@@ -173,55 +207,76 @@ impl Mount {
     }
 
     fn options_drift(&self, mounted: &Mounted) -> Option<Drift> {
-        let given = |opts: &dyn Fn(&str) -> bool| {
-            let shown = SHOWN.into_iter().filter(|option| opts(option));
-            let shown = shown.collect::<Vec<_>>().join(",");
-            if shown.is_empty() {
-                "defaults".to_owned()
-            } else {
-                shown
-            }
-        };
-        let wanted = given(&|option| self.has(option));
-        let found = given(&|option| mounted.opts.contains(option));
-        (wanted != found).then(|| Drift::update("mounted with", wanted, found))
+        let wanted = options::declared(self.opts());
+        let found = options::mounted(&mounted.opts);
+        let [expected, actual] = [&wanted, &found].map(options::in_words);
+        (wanted != found).then(|| Drift::update("mounted with", expected, actual))
     }
 
     fn mount(&self, host: &Host, found: &Found) -> Result<Option<Output>, Failure> {
-        let Some(mounted) = &found.mounted else {
-            if host.metadata(&self.path)?.is_none() {
-                host.make_directory(&self.path, Permissions::default())?;
-            }
-            return run(&["mount"], &self.path).map(Some);
-        };
-        if self.other(found, mounted).is_empty() {
-            return match self.options_drift(mounted) {
-                Some(_) => {
-                    // `defaults` would not take away what was given before.
-                    let opposite = |option: &str| match option {
-                        "ro" => "rw".to_owned(),
-                        "noatime" => "relatime".to_owned(),
-                        option => option.trim_start_matches("no").to_owned(),
-                    };
-                    let flags = SHOWN.map(|option| {
-                        if self.has(option) {
-                            option.to_owned()
-                        } else {
-                            opposite(option)
-                        }
-                    });
-                    let bind = if self.is_bind() { ",bind" } else { "" };
-                    let options = format!("remount{bind},{}", flags.join(","));
-                    run(&["mount", "-o", &options], &self.path).map(Some)
-                }
-                None => Ok(None),
-            };
+        let mut output = None;
+        let mut mounted = found.mounted.clone();
+        if mounted.is_none() {
+            self.make_mount_point(host)?;
+            output = Some(run(&["mount"], &self.path)?);
+            mounted = mounted::at(&found.point)?;
         }
-        Err(Failure::Refused(format!(
-            "{} ({}) is mounted at {}, not what is declared; unmount it first, when nobody uses it",
-            mounted.src, mounted.fstype, self.path
-        )))
+        // Also after the mount: older ones do not make a bind mount read-only at once.
+        if mounted.is_some_and(|mounted| self.options_drift(&mounted).is_some()) {
+            let flags = options::spelled_out(&options::declared(self.opts()));
+            let bind = if self.is_bind() { ",bind" } else { "" };
+            let options = format!("remount{bind},{flags}");
+            output = Some(run(&["mount", "-o", &options], &self.path)?);
+        }
+        Ok(output)
     }
+
+    /// A file is bound to a file, everything else is mounted on a directory.
+    fn make_mount_point(&self, host: &Host) -> Result<(), Failure> {
+        if self.path.exists() {
+            return Ok(());
+        }
+        let source = Path::new(self.src.as_deref().unwrap_or_default());
+        if self.is_bind() && source.is_file() {
+            return host.write(&self.path, b"", Permissions::default());
+        }
+        host.make_directory(&self.path, Permissions::default())
+    }
+
+    /// Refuses to mount what is not there, before a line is written that boot would stumble over.
+    fn check_source(&self) -> Result<(), Failure> {
+        let declared = self.src.as_deref().unwrap_or_default();
+        match source::path(declared) {
+            Some(path) if path.is_absolute() && !path.exists() => Err(Failure::Missing(format!(
+                "{} does not exist",
+                path.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the kernel may call a declared type so.
+fn is_type(declared: &str, mounted: &str) -> bool {
+    declared.split(',').any(|declared| {
+        matches!(
+            (declared, mounted),
+            ("auto", _) | ("nfs", "nfs4") | ("ntfs" | "ntfs-3g", "fuseblk")
+        ) || declared == mounted
+            || mounted.strip_prefix("fuse.") == Some(declared)
+    })
+}
+
+/// Takes away all that is mounted there.
+fn unmount(point: &Path) -> Result<Option<Output>, Failure> {
+    let mut output = None;
+    for _ in 0..HIGHEST_STACK {
+        if mounted::at(point)?.is_none() {
+            break;
+        }
+        output = Some(run(&["umount"], point)?);
+    }
+    Ok(output)
 }
 
 /// `mount` and `umount` take the rest from `/etc/fstab` and from the kernel.
@@ -231,27 +286,6 @@ fn run(words: &[&str], path: &Path) -> Result<Output, Failure> {
         .arg(path)
         .timeout(TIME_LIMIT)
         .run()
-}
-
-/// Whether two names are of one device.
-fn is_same(declared: &str, mounted: &str) -> bool {
-    let by = |directory: &str, name: &str| {
-        Path::new("/dev/disk")
-            .join(directory)
-            .join(name.trim_matches('"'))
-    };
-    let declared = match declared.split_once('=') {
-        Some(("UUID", name)) => by("by-uuid", name),
-        Some(("LABEL", name)) => by("by-label", name),
-        Some(("PARTUUID", name)) => by("by-partuuid", name),
-        Some(("PARTLABEL", name)) => by("by-partlabel", name),
-        _ => PathBuf::from(declared),
-    };
-    if !declared.is_absolute() {
-        return declared.as_os_str() == mounted;
-    }
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    real(&declared) == real(Path::new(mounted))
 }
 
 impl Resource for Mount {
@@ -289,6 +323,9 @@ impl Resource for Mount {
             }
         } else if *self.path == *Path::new("/") {
             return Err("/ is never unmounted".to_owned());
+        }
+        if self.fstype.as_deref() == Some("swap") {
+            return Err(no_swap("swap"));
         }
         let word =
             |text: &str| !text.contains(|sign: char| sign.is_whitespace() || sign.is_control());
@@ -333,24 +370,63 @@ impl Resource for Mount {
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {
-        let fstab = host.read(Path::new(FSTAB), 1 << 20)?.unwrap_or_default();
-        let fstab = String::from_utf8(fstab).map_err(|_| {
-            Failure::Refused(format!("{FSTAB} is not UTF-8, so fleet does not write it"))
-        })?;
-        let mounted = mounted::at(&self.path)?;
+        let point = real_path(&self.path);
+        let mounted = mounted::at(&point)?;
         let same_source = match (&self.src, &mounted) {
-            (Some(declared), Some(mounted)) => is_same(declared, &mounted.src),
+            (Some(declared), Some(_)) if self.is_bind() => source::is_bound(declared, &point),
+            (Some(declared), Some(mounted)) => source::is_same(declared, mounted),
             _ => true,
         };
         Ok(Found {
-            fstab,
+            fstab: host.read(Path::new(FSTAB), 1 << 20)?.unwrap_or_default(),
+            hidden_by: unit::hiding(&point),
+            point,
             mounted,
             same_source,
         })
     }
 
+    fn obstacle(&self, _: &Host, found: &Found) -> Result<(), Failure> {
+        let refused = |why: String| Err(Failure::Refused(why));
+        if !self.state.is_in_fstab() {
+            return if found.point == Path::new("/") {
+                refused(format!(
+                    "{} leads to /, which is never unmounted",
+                    self.path
+                ))
+            } else {
+                Ok(())
+            };
+        }
+        if let Some(unit) = &found.hidden_by {
+            return refused(format!(
+                "{} is what boot mounts at {}, not the line in {FSTAB}; remove that unit, or take \
+                 the task out",
+                unit.display(),
+                self.path
+            ));
+        }
+        match (self.state, &found.mounted) {
+            (MountState::Mounted, None) => self.check_source(),
+            (MountState::Mounted, Some(mounted)) if !self.other(found, mounted).is_empty() => {
+                refused(format!(
+                    "{} ({}) is mounted at {}, not what is declared; unmount it first, when nobody \
+                     uses it",
+                    mounted.src, mounted.fstype, self.path
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn drift(&self, found: &Found) -> Vec<Drift> {
-        let mut drift: Vec<_> = self.fstab_drift(&found.fstab).into_iter().collect();
+        let mut drift: Vec<_> = self.fstab_drift(found).into_iter().collect();
+        if let Some(unit) = &found.hidden_by
+            && self.state.is_in_fstab()
+        {
+            let found = format!("hidden by {}", unit.display());
+            drift.push(Drift::update("boot", "mounts what fstab says", found));
+        }
         match (self.state, &found.mounted) {
             (MountState::Mounted, None) => drift.push(Drift::create("state", "mounted")),
             (MountState::Mounted, Some(mounted)) => {
@@ -369,23 +445,18 @@ impl Resource for Mount {
     }
 
     fn apply(&self, host: &Host, found: &Found) -> Result<Option<Output>, Failure> {
-        if self.state == MountState::Mounted
-            && let Some(mounted) = &found.mounted
-            && !self.other(found, mounted).is_empty()
-        {
-            // Before anything is written: the boot would mount what is refused now.
-            return self.mount(host, found);
-        }
-        if self.fstab_drift(&found.fstab).is_some() {
-            let text = fstab::with_entry(&found.fstab, &self.path, self.entry().as_ref());
-            host.write(Path::new(FSTAB), text.as_bytes(), Permissions::default())?;
-        }
-        match (self.state, &found.mounted) {
-            (MountState::Mounted, _) => self.mount(host, found),
-            (MountState::Unmounted | MountState::Absent, Some(_)) => {
-                run(&["umount"], &self.path).map(Some)
+        if self.fstab_drift(found).is_some() {
+            let text = self.fstab_text(found);
+            host.write(Path::new(FSTAB), &text, Permissions::default())?;
+            // Until then systemd goes by the old lines, and may undo what is mounted now.
+            if Path::new("/run/systemd/system").is_dir() {
+                systemctl::daemon_reload()?;
             }
-            _ => Ok(None),
+        }
+        match self.state {
+            MountState::Mounted => self.mount(host, found),
+            MountState::Unmounted | MountState::Absent => unmount(&found.point),
+            MountState::Present => Ok(None),
         }
     }
 }

@@ -15,6 +15,10 @@ pub(super) struct Mounted {
     pub fstype: String,
     /// Of the mount and of the file system.
     pub opts: BTreeSet<String>,
+    /// What of the file system is seen: `/`, or what a bind mount is bound to.
+    pub root: PathBuf,
+    /// The number of the file system's device, as `MAJOR:MINOR`.
+    pub device: String,
 }
 
 /// The mount that is seen at `path`: the last of several on top of each other.
@@ -28,8 +32,9 @@ fn find(table: &[u8], path: &Path) -> Option<Mounted> {
     let lines = table.split(|byte| *byte == b'\n');
     lines.rev().find_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
-        let point = PathBuf::from(OsString::from_vec(unescape(fields.nth(4)?)));
-        if point != path {
+        let as_path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
+        let (device, root) = (fields.nth(2)?, fields.next()?);
+        if as_path(fields.next()?) != path {
             return None;
         }
         let own = fields.next()?;
@@ -43,6 +48,8 @@ fn find(table: &[u8], path: &Path) -> Option<Mounted> {
             src,
             fstype,
             opts: opts.map(text).collect(),
+            root: as_path(root),
+            device: text(device),
         })
     })
 }
@@ -63,6 +70,10 @@ mod tests {
         assert_eq!(
             seen.opts,
             ["ro", "noatime", "rw", "attr2"].map(str::to_owned).into()
+        );
+        assert_eq!(
+            (seen.root.as_path(), &*seen.device),
+            (Path::new("/x"), "254:3")
         );
         assert_eq!(find(TABLE.as_bytes(), Path::new("/srv")), None);
         assert_eq!(find(b"garbage\n1 2 3 4 /x", Path::new("/x")), None);

@@ -10,13 +10,17 @@ const LINE: &str = "/dev/vdb /srv/data xfs defaults,noatime,nodev 0 0";
 
 fn found(fstab: &str, mounted: Option<(&str, &str)>) -> Found {
     Found {
-        fstab: fstab.to_owned(),
+        fstab: fstab.as_bytes().to_vec(),
+        point: "/srv/data".into(),
         mounted: mounted.map(|(fstype, opts)| Mounted {
             src: "/dev/vdb".to_owned(),
             fstype: fstype.to_owned(),
             opts: opts.split(',').map(str::to_owned).collect(),
+            root: "/".into(),
+            device: "254:16".to_owned(),
         }),
         same_source: true,
+        hidden_by: None,
     }
 }
 
@@ -95,6 +99,10 @@ fn names_of_file_systems_are_the_kernels_or_the_users() {
         ("nfs", "nfs4", true),
         ("auto", "xfs", true),
         ("xfs", "ext4", false),
+        ("xfs,ext4", "ext4", true),
+        ("sshfs", "fuse.sshfs", true),
+        ("ntfs", "fuseblk", true),
+        ("ext", "ext4", false),
     ] {
         let json = format!(r#"{{"path":"/x","src":"s","fstype":"{declared}"}}"#);
         let declared = mount(&json);
@@ -107,17 +115,113 @@ fn names_of_file_systems_are_the_kernels_or_the_users() {
     assert_eq!(differences(&bind, &found(&line, Some(("xfs", "rw")))), []);
 }
 
+fn refused(declared: &Mount, found: &Found) -> Option<String> {
+    let host = Host::offline(Path::new("/nonexistent"));
+    let refused = declared.obstacle(&host, found).err()?;
+    Some(refused.to_string())
+}
+
 #[test]
-fn a_device_is_known_by_any_of_its_names() {
-    let base = tempfile::tempdir().unwrap();
-    let path = |name: &str| base.path().join(name).display().to_string();
-    std::fs::write(path("dm-0"), "").unwrap();
-    std::os::unix::fs::symlink(path("dm-0"), path("vg-data")).unwrap();
-    assert!(is_same(&path("vg-data"), &path("dm-0")));
-    assert!(!is_same(&path("vg-data"), &path("dm-1")));
-    assert!(is_same("filer:/share", "filer:/share"));
-    assert!(!is_same("tmpfs", "filer:/share"));
-    assert!(!is_same("UUID=no-such", "/dev/vdb"));
+fn what_apply_refuses_is_told_before() {
+    let declared = mount(DATA);
+    let live = Some(("xfs", "rw,noatime,nodev"));
+    assert_eq!(refused(&declared, &found(LINE, live)), None);
+    let other = refused(&declared, &found(LINE, Some(("ext4", "rw")))).unwrap();
+    assert!(other.contains("unmount it first"), "{other}");
+
+    let hidden = Found {
+        hidden_by: Some("/etc/systemd/system/srv-data.mount".into()),
+        ..found(LINE, live)
+    };
+    assert_eq!(
+        differences(&declared, &hidden),
+        [difference(
+            "boot",
+            "mounts what fstab says",
+            "hidden by /etc/systemd/system/srv-data.mount"
+        )]
+    );
+    assert!(
+        refused(&declared, &hidden)
+            .unwrap()
+            .contains("remove that unit")
+    );
+
+    let root = Found {
+        point: "/".into(),
+        ..found("", live)
+    };
+    let absent = mount(r#"{"path":"/srv/root","state":"unmounted"}"#);
+    assert!(refused(&absent, &root).unwrap().contains("never unmounted"));
+
+    let nowhere = mount(r#"{"path":"/x","src":"/no/such.img","fstype":"ext4"}"#);
+    let why = refused(&nowhere, &found("", None)).unwrap();
+    assert_eq!(why, "/no/such.img does not exist");
+}
+
+#[test]
+fn another_directory_that_is_bound_is_drift() {
+    let bind = mount(r#"{"path":"/x","src":"/srv/right","fstype":"none","opts":"bind"}"#);
+    let line = bind.entry().unwrap().line();
+    let mut other = found(&line, Some(("xfs", "rw")));
+    other.same_source = false;
+    other.mounted.as_mut().unwrap().root = "/srv/wrong".into();
+    assert_eq!(
+        differences(&bind, &other),
+        [difference("src", "/srv/right", "/srv/wrong of /dev/vdb")]
+    );
+    assert!(
+        refused(&bind, &other)
+            .unwrap()
+            .contains("not what is declared")
+    );
+}
+
+#[test]
+fn a_second_line_for_the_mount_point_is_drift() {
+    let declared = mount(DATA);
+    let live = Some(("xfs", "rw,noatime,nodev"));
+    let through_link = LINE.replace("/srv/data", "/real/data");
+    let twice = Found {
+        point: "/real/data".into(),
+        ..found(&format!("{LINE}\n# caf\u{e9}\n{through_link}\n"), live)
+    };
+    assert_eq!(
+        differences(&declared, &twice),
+        [difference(
+            "fstab",
+            LINE,
+            &format!("{LINE}; {through_link}")
+        )]
+    );
+    let text = declared.fstab_text(&twice);
+    assert_eq!(text, format!("{LINE}\n# caf\u{e9}\n").as_bytes());
+    let mended = Found {
+        fstab: text,
+        ..twice
+    };
+    assert_eq!(differences(&declared, &mended), []);
+}
+
+#[test]
+fn swap_is_told_that_it_is_not_for_this_kind() {
+    for path in ["none", "swap"] {
+        let json = format!(r#"{{"path":"{path}","src":"/dev/vdz1","fstype":"swap"}}"#);
+        let error = serde_json::from_str::<Mount>(&json)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("is for swap, which has no mount point"),
+            "{error}"
+        );
+    }
+    let error = mount(r#"{"path":"/x","src":"/dev/vdz1","fstype":"swap"}"#).validate();
+    assert!(error.unwrap_err().contains("`lineinfile`"));
+    let relative = serde_json::from_str::<Mount>(r#"{"path":"x"}"#).unwrap_err();
+    assert!(
+        relative.to_string().contains("is not an absolute path"),
+        "{relative}"
+    );
 }
 
 #[test]

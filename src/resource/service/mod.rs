@@ -10,9 +10,12 @@
 //! the end of its journal. A unit on its way between two states is waited for.
 //!
 //! `enabled` is about boot, and read from the disk: systemd misses a link that somebody removed only
-//! when it reads its files again. A unit without an `[Install]` section (`static`, `indirect`) cannot
+//! when it reads its files again. A unit without an `[Install]` section (`static`) cannot
 //! be enabled, and is not by itself started at boot: `enabled: no` holds, `enabled: yes` is
-//! refused. For a unit made from a SysV script nobody can tell; that is reported as unknown.
+//! refused. A unit that only enables others (`indirect`, with `Also=`) is enabled if they are, and one
+//! under another name (`alias`) if the unit behind it is. What lasts only until the next boot counts
+//! for neither `enabled` nor `masked`. For a unit made from a SysV script nobody can tell; that is
+//! reported as unknown.
 //!
 //! When the unit's files were changed after systemd has read them, that is drift, and systemd
 //! reads them before anything else is done; `daemon_reload: no` leaves that to someone else.
@@ -25,10 +28,12 @@
 //!
 //! A masked unit cannot be started or enabled: say `masked: no` if that is meant.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use super::{AnyResource, Resource};
-use crate::host::systemctl::{self, Unit};
+use crate::host::systemctl::{self, Unit, UnitFile};
 use crate::host::{Failure, Host, HostPath};
 use crate::protocol::{Drift, Output};
 
@@ -135,15 +140,22 @@ impl Service {
                 "older unit files",
             ));
         }
-        if let Some(masked) = self.masked
-            && masked != is_masked(unit)
-        {
-            drift.push(Drift::update("masked", yes_no(masked), yes_no(!masked)));
+        match self.masked {
+            Some(true) if !is_masked_for_good(unit) => {
+                let found = if is_masked(unit) {
+                    "until the next boot"
+                } else {
+                    "no"
+                };
+                drift.push(Drift::update("masked", "yes", found));
+            }
+            Some(false) if is_masked(unit) => drift.push(Drift::update("masked", "no", "yes")),
+            _ => {}
         }
         if let Some(enabled) = self.enabled
-            && enabled != is_enabled(unit)
+            && enabled != is_enabled(unit, enabled)
         {
-            drift.push(Drift::update("enabled", yes_no(enabled), &unit.file));
+            drift.push(Drift::update("enabled", yes_no(enabled), enablement(unit)));
         }
         match self.state {
             Some(ServiceState::Started) if !unit.is_up() => {
@@ -172,8 +184,22 @@ impl Service {
                  add `masked: no` if it is to be"
             ));
         }
+        if self.masked == Some(true)
+            && !is_masked(unit)
+            && let Some(file) = file_in_the_way(&unit.id)
+        {
+            return refused(format!(
+                "the unit `{name}` cannot be masked, because the link that would do it has the name \
+                 of its own file, {}; declare `state: stopped, enabled: no`, or move that file to \
+                 /usr/local/lib/systemd/system",
+                file.display()
+            ));
+        }
+        let enables_nothing = unit.file == "indirect"
+            && !unit.also.is_empty()
+            && unit.also.iter().all(|(_, word)| word == "static");
         if self.enabled == Some(true)
-            && matches!(unit.file.as_str(), "static" | "indirect" | "transient")
+            && (matches!(unit.file.as_str(), "static" | "transient") || enables_nothing)
         {
             return refused(format!(
                 "the unit `{name}` is `{}`: it has no `[Install]` section that would enable it; \
@@ -193,13 +219,55 @@ fn units_ahead(host: &Host) -> Vec<String> {
     })
 }
 
+/// The file in whose place a mask would have to be.
+fn file_in_the_way(name: &str) -> Option<PathBuf> {
+    let place = Path::new("/etc/systemd/system").join(name);
+    let is_mask = matches!(
+        systemctl::unit_file(name),
+        Some(UnitFile::Masked { runtime: false })
+    );
+    (!is_mask && place.symlink_metadata().is_ok()).then_some(place)
+}
+
 fn is_masked(unit: &Unit) -> bool {
     unit.load == "masked" || unit.file.starts_with("masked")
 }
 
-/// Enabled for good: `enabled-runtime` ends with the next boot, so it is not.
-fn is_enabled(unit: &Unit) -> bool {
-    matches!(unit.file.as_str(), "enabled" | "alias")
+fn is_masked_for_good(unit: &Unit) -> bool {
+    is_masked(unit) && unit.file != "masked-runtime"
+}
+
+/// Enabled for good: `enabled-runtime` ends with the next boot, so it is not. Of a unit that only
+/// enables others, all of them for one who wants it, and any for one who does not.
+fn is_enabled(unit: &Unit, wanted: bool) -> bool {
+    let mut words = unit.also.iter().map(|(_, word)| word.as_str());
+    match unit.file.as_str() {
+        "enabled" => true,
+        "indirect" if wanted => {
+            words.clone().any(|word| word == "enabled")
+                && words.all(|word| matches!(word, "enabled" | "static"))
+        }
+        "indirect" => words.any(|word| word == "enabled"),
+        _ => false,
+    }
+}
+
+/// What is enabled of it, in words.
+fn enablement(unit: &Unit) -> String {
+    let also: Vec<_> = unit
+        .also
+        .iter()
+        .map(|(name, word)| {
+            format!(
+                "{name} {}",
+                if word.is_empty() { "not found" } else { word }
+            )
+        })
+        .collect();
+    match also.as_slice() {
+        [] => unit.file.clone(),
+        also => format!("{} ({})", unit.file, also.join(", ")),
+    }
 }
 
 impl Resource for Service {
@@ -272,10 +340,17 @@ impl Resource for Service {
         };
         match unit.load.as_str() {
             "loaded" | "masked" | "merged" | "stub" => {}
+            // What is on the disk now may be right.
+            _ if self.is_stale(&unit) => {}
             "not-found" => {
-                return Err(Failure::Missing(format!(
-                    "the unit `{name}` does not exist"
-                )));
+                return Err(Failure::Missing(if unit.stale {
+                    format!(
+                        "systemd has not read the file of the unit `{name}` yet; leave \
+                         `daemon_reload: no` out"
+                    )
+                } else {
+                    format!("the unit `{name}` does not exist")
+                }));
             }
             other => {
                 return Err(Failure::Unexpected(format!(
@@ -298,6 +373,10 @@ impl Resource for Service {
         Ok(Found { unit, newer })
     }
 
+    fn obstacle(&self, _: &Host, found: &Found) -> Result<(), Failure> {
+        self.check_possible(&found.unit)
+    }
+
     fn drift(&self, found: &Found) -> Vec<Drift> {
         let mut drift = self.unit_drift(&found.unit);
         if !found.newer.is_empty() {
@@ -310,18 +389,21 @@ impl Resource for Service {
 
     fn apply(&self, _: &Host, found: &Found) -> Result<Option<Output>, Failure> {
         let unit = &found.unit;
-        self.check_possible(unit)?;
         let name = self.unit();
+        // An alias is started like any other name, but it is the unit that is enabled.
+        let real = if unit.id.is_empty() { &name } else { &unit.id };
         let mut output = None;
         if self.is_stale(unit) {
             output = Some(systemctl::daemon_reload()?);
         }
         if self.masked == Some(false) && is_masked(unit) {
-            output = Some(systemctl::tell("unmask", &name)?);
+            output = Some(systemctl::unmask(real)?);
         }
         match self.enabled {
-            Some(true) if !is_enabled(unit) => output = Some(systemctl::tell("enable", &name)?),
-            Some(false) if is_enabled(unit) => output = Some(systemctl::tell("disable", &name)?),
+            Some(true) if !is_enabled(unit, true) => {
+                output = Some(systemctl::tell("enable", real)?);
+            }
+            Some(false) if is_enabled(unit, false) => output = Some(systemctl::disable(real)?),
             _ => {}
         }
         match self.state {
@@ -344,8 +426,8 @@ impl Resource for Service {
             _ => {}
         }
         // Last: a masked unit can be stopped, but no longer disabled.
-        if self.masked == Some(true) && !is_masked(unit) {
-            output = Some(systemctl::tell("mask", &name)?);
+        if self.masked == Some(true) && !is_masked_for_good(unit) {
+            output = Some(systemctl::tell("mask", real)?);
         }
         Ok(output)
     }

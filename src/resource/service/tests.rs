@@ -43,6 +43,81 @@ fn compares_running_and_enabled() {
     assert_eq!(declared.unit_drift(&unit("active", "enabled")).len(), 2);
 }
 
+fn indirect(also: &[&str]) -> Unit {
+    Unit {
+        also: also
+            .iter()
+            .enumerate()
+            .map(|(number, word)| (format!("{number}.socket"), (*word).to_owned()))
+            .collect(),
+        ..unit("inactive", "indirect")
+    }
+}
+
+#[test]
+fn a_unit_that_enables_others_is_enabled_if_they_are() {
+    let [yes, no] = [true, false]
+        .map(|enabled| service(&format!(r#"{{"name": "docker", "enabled": {enabled}}}"#)));
+    for (also, is_yes, is_no) in [
+        (&["enabled"][..], true, false),
+        (&["enabled", "static"], true, false),
+        (&["enabled", "disabled"], false, false),
+        (&["disabled"], false, true),
+        (&["enabled-runtime"], false, true),
+        (&[""], false, true),
+        (&[], false, true),
+    ] {
+        let unit = indirect(also);
+        assert_eq!(yes.unit_drift(&unit).is_empty(), is_yes, "{also:?}");
+        assert_eq!(no.unit_drift(&unit).is_empty(), is_no, "{also:?}");
+    }
+    assert_eq!(
+        yes.unit_drift(&indirect(&["disabled", ""])),
+        [Drift::update(
+            "enabled",
+            "yes",
+            "indirect (0.socket disabled, 1.socket not found)"
+        )]
+    );
+    yes.check_possible(&indirect(&["disabled"])).unwrap();
+    let failure = yes.check_possible(&indirect(&["static"])).unwrap_err();
+    assert!(
+        failure.to_string().contains("no `[Install]` section"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn an_alias_is_enabled_only_if_its_unit_is() {
+    // What is left of it where the unit behind the name was not found.
+    let alias = unit("inactive", "alias");
+    let drift = service(r#"{"name": "aka", "enabled": true}"#).unit_drift(&alias);
+    assert_eq!(drift, [Drift::update("enabled", "yes", "alias")]);
+    assert_eq!(
+        service(r#"{"name": "aka", "enabled": false}"#).unit_drift(&alias),
+        []
+    );
+}
+
+#[test]
+fn a_mask_that_ends_with_the_next_boot_is_none_and_in_the_way() {
+    let runtime = Unit {
+        load: "masked".to_owned(),
+        ..unit("inactive", "masked-runtime")
+    };
+    let masked = |masked: bool| service(&format!(r#"{{"name": "docker", "masked": {masked}}}"#));
+    assert_eq!(
+        masked(true).unit_drift(&runtime),
+        [Drift::update("masked", "yes", "until the next boot")]
+    );
+    assert_eq!(
+        masked(false).unit_drift(&runtime),
+        [Drift::update("masked", "no", "yes")]
+    );
+    let for_good = unit("inactive", "masked");
+    assert_eq!(masked(true).unit_drift(&for_good), []);
+}
+
 #[test]
 fn unit_files_newer_than_what_systemd_knows_are_drift() {
     let stale = Unit {
