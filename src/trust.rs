@@ -137,8 +137,7 @@ pub fn check_own(directory: &Path) -> Result<(), Distrust> {
                 "`{shown}` belongs to user {}, and fleet runs as user {me}",
                 found.uid()
             )
-        } else if !closed && (shared || objection(&found).is_some())
-        {
+        } else if !closed && (shared || objection(&found).is_some()) {
             format!(
                 "others may write to `{shown}` (mode {:04o})",
                 found.mode() & 0o7777

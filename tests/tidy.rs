@@ -45,7 +45,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "memory",
         &[
-            "diagnostic", "protocol", "report", "secret", "trust", "yaml",
+            "diagnostic",
+            "protocol",
+            "report",
+            "secret",
+            "trust",
+            "yaml",
         ],
     ),
     ("journal", &["diagnostic", "report"]),

@@ -152,7 +152,8 @@ impl SshArguments {
             "stricthostkeychecking" => return Ok(()),
             "userknownhostsfile" | "globalknownhostsfile" => {
                 let files = words(value).map(str::to_owned);
-                self.known_hosts.extend(files.filter(|file| !file.starts_with("/dev/")));
+                self.known_hosts
+                    .extend(files.filter(|file| !file.starts_with("/dev/")));
             }
             _ => {}
         }
@@ -191,7 +192,9 @@ fn weakness(name: &str, value: &str) -> Option<String> {
         "nohostauthenticationforlocalhost" if !is(&["no", "false"]) => {
             "it would accept any key of this machine's ports"
         }
-        "checkhostip" if !is(&["yes", "true"]) => "it would overlook a key recorded for the address",
+        "checkhostip" if !is(&["yes", "true"]) => {
+            "it would overlook a key recorded for the address"
+        }
         "verifyhostkeydns" if !is(&["no", "false"]) => "it would accept a key that DNS names",
         "knownhostscommand" if !is(&["none"]) => "a program would say which keys are known",
         "revokedhostkeys" if first == "none" || is_no_file(&first) => {
@@ -308,7 +311,12 @@ mod tests {
             let words = ["-o".to_owned(), option.to_owned()];
             assert!(SshArguments::parse(&words).is_ok(), "{option}");
         }
-        assert!(parse("-o StrictHostKeyChecking=yes").unwrap().words.is_empty());
+        assert!(
+            parse("-o StrictHostKeyChecking=yes")
+                .unwrap()
+                .words
+                .is_empty()
+        );
     }
 
     #[test]
@@ -316,7 +324,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ssh.cfg");
         let parsed = parse(&format!("-F {}", file.display())).unwrap();
-        assert_eq!(parsed.check_files(), Ok(()), "ssh says that it is not there");
+        assert_eq!(
+            parsed.check_files(),
+            Ok(()),
+            "ssh says that it is not there"
+        );
         std::fs::write(&file, "Host *\n  GlobalKnownHostsFile /dev/null\n").unwrap();
         assert_eq!(parsed.check_files(), Ok(()));
         std::fs::write(&file, "Host *\n  StrictHostKeyChecking no\n").unwrap();

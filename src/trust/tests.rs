@@ -64,7 +64,11 @@ fn a_group_may_write_only_if_it_is_private() {
     mode(&file, 0o664);
     chown(&file, None, Some(OTHER)).unwrap();
     let error = check(&file).unwrap_err();
-    assert!(error.reason.contains("may write to it (owner root, mode 0664)"));
+    assert!(
+        error
+            .reason
+            .contains("may write to it (owner root, mode 0664)")
+    );
     assert_eq!(
         error.help,
         format!("take that away: `chmod g-w {}`", file.display())

@@ -129,7 +129,10 @@ fn what_somebody_put_in_the_place_of_the_part_is_not_written_to() {
         put(&precious, &part).unwrap();
         let error = project.fetch().unwrap_err().to_string();
         let way_out = format!("remove it: `rm {}`", part.display());
-        assert!(error.contains(&way_out) || error.contains("No such device"), "{error}");
+        assert!(
+            error.contains(&way_out) || error.contains("No such device"),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
         fs::remove_file(&part).unwrap();
     }
