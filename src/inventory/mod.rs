@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::Diagnostics;
-use crate::secret::Vault;
+use crate::secret::{Redactor, Vault};
 use crate::yaml::Span;
 
 mod build;
@@ -91,6 +91,12 @@ impl Sources {
 }
 
 impl Inventory {
+    /// What keeps the secrets of the variables out of texts.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        self.vault.redactor()
+    }
+
     /// Reads inventory sources, later ones adding to earlier ones. Each is a YAML file, a
     /// directory of them, an executable that answers `--list`, or a list of hosts with a comma
     /// (`web01,web02` or `web01,`).

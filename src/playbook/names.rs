@@ -117,7 +117,7 @@ impl<'i> Globals<'i> {
             })
             .collect();
         Self {
-            engine: Engine::new(Secrets::Later),
+            engine: Engine::new(Secrets::Later).telling(inventory.redactor().clone()),
             contents: Contents::default(),
             inventory,
             extra: Arc::new(extra),
@@ -129,7 +129,8 @@ impl<'i> Globals<'i> {
     /// Lets templates ask for secrets.
     #[must_use]
     pub fn with_secrets(mut self, secrets: Secrets) -> Self {
-        self.engine = Engine::new(secrets);
+        let redactor = self.inventory.redactor().clone();
+        self.engine = Engine::new(secrets).telling(redactor);
         self
     }
 

@@ -18,9 +18,15 @@ pub struct Redactor(Arc<RwLock<Known>>);
 #[derive(Default)]
 struct Known {
     forms: BTreeSet<String>,
-    /// Made from `forms` when first needed, thrown away when one is added.
-    searcher: Option<Arc<AhoCorasick>>,
+    /// The forms that no searcher looks for yet.
+    fresh: Vec<String>,
+    /// Each looks for twice as many forms as the next, or more: what is made of secrets on every
+    /// host comes one by one, and not all is to be built anew each time.
+    searchers: Vec<(Vec<String>, Arc<AhoCorasick>)>,
 }
+
+/// The longest text that is looked for as one.
+const LONGEST: usize = 1024;
 
 impl Redactor {
     /// Remembers a secret in all its forms. False if it is too short to be looked for.
@@ -30,9 +36,46 @@ impl Redactor {
             return false;
         }
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.forms.extend(forms);
-        known.searcher = None;
+        for form in forms {
+            if known.forms.insert(form.clone()) {
+                known.fresh.push(form);
+            }
+        }
         true
+    }
+
+    /// Remembers what was made of a secret: as [`add`](Self::add), and in pieces if it is long.
+    pub fn add_made(&self, text: &str) -> bool {
+        if self.knows(text) {
+            return true;
+        }
+        if text.len() <= LONGEST {
+            return self.add(text);
+        }
+        let pieces = text.lines().flat_map(pieces);
+        pieces.fold(false, |any, piece| self.add(piece) || any)
+    }
+
+    /// Remembers a text of which some part is secret, so that it is found in a declaration.
+    pub fn add_whole(&self, text: &str) {
+        if let Some(beginning) = pieces(text).next() {
+            let json = serde_json::Value::from(beginning).to_string();
+            let json = &json[1..json.len() - 1];
+            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            for form in [beginning, json]
+                .into_iter()
+                .filter(|it| it.len() >= SHORTEST)
+            {
+                if known.forms.insert(form.to_owned()) {
+                    known.fresh.push(form.to_owned());
+                }
+            }
+        }
+    }
+
+    fn knows(&self, form: &str) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.forms.contains(form)
     }
 
     /// The fewest bytes a secret needs to be looked for.
@@ -48,8 +91,8 @@ impl Redactor {
     /// Whether there is a secret in `text`, in any form.
     #[must_use]
     pub fn finds(&self, text: &str) -> bool {
-        self.searcher()
-            .is_some_and(|searcher| searcher.find_overlapping_iter(text).next().is_some())
+        let finds = |searcher: &Arc<AhoCorasick>| searcher.find_overlapping_iter(text).next();
+        self.searchers().iter().any(|it| finds(it).is_some())
     }
 
     /// Whether a secret is part of a value. What cannot be looked into counts as one.
@@ -61,15 +104,13 @@ impl Redactor {
     /// `text` without secrets.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let Some(searcher) = self.searcher() else {
-            return Cow::Borrowed(text);
-        };
         // Overlapping finds are one: hiding only the first would leave the end of the second.
         let mut hidden: Vec<(usize, usize)> = Vec::new();
-        let mut found: Vec<_> = searcher
-            .find_overlapping_iter(text)
-            .map(|found| (found.start(), found.end()))
-            .collect();
+        let searchers = self.searchers();
+        let found = searchers
+            .iter()
+            .flat_map(|it| it.find_overlapping_iter(text));
+        let mut found: Vec<_> = found.map(|found| (found.start(), found.end())).collect();
         found.sort_unstable();
         for (start, end) in found {
             match hidden.last_mut() {
@@ -98,21 +139,47 @@ impl Redactor {
         }
     }
 
-    fn searcher(&self) -> Option<Arc<AhoCorasick>> {
+    fn searchers(&self) -> Vec<Arc<AhoCorasick>> {
+        let all = |known: &Known| {
+            known
+                .searchers
+                .iter()
+                .map(|(_, it)| Arc::clone(it))
+                .collect()
+        };
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if known.forms.is_empty() || known.searcher.is_some() {
-            return known.searcher.clone();
+        if known.fresh.is_empty() {
+            return all(&known);
         }
         drop(known);
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let searcher = AhoCorasickBuilder::new()
-            .match_kind(MatchKind::Standard)
-            .build(&known.forms)
-            .expect("what fits into files of bounded size fits into an automaton");
-        let searcher = Arc::new(searcher);
-        known.searcher = Some(Arc::clone(&searcher));
-        Some(searcher)
+        let mut forms = std::mem::take(&mut known.fresh);
+        while let Some((smaller, _)) = known
+            .searchers
+            .pop_if(|(last, _)| last.len() < 2 * forms.len())
+        {
+            forms.extend(smaller);
+        }
+        if !forms.is_empty() {
+            let searcher = AhoCorasickBuilder::new()
+                .match_kind(MatchKind::Standard)
+                .build(&forms)
+                .expect("what fits into files of bounded size fits into an automaton");
+            known.searchers.push((forms, Arc::new(searcher)));
+        }
+        all(&known)
     }
+}
+
+/// A text in pieces that are looked for each by itself.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut left = text;
+    std::iter::from_fn(move || {
+        let end = left.floor_char_boundary(LONGEST);
+        let (piece, rest) = left.split_at(end);
+        left = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// Says nothing of what it knows.

@@ -97,6 +97,14 @@ impl TemplateError {
         }
     }
 
+    /// A limit that was reached, as `work` says it.
+    pub(super) fn limit(said: &str, range: Range<usize>) -> Self {
+        let (message, help) = said.split_once('\n').unwrap_or((said, ""));
+        let error = Self::new(message.to_owned(), range);
+        let help = Some(help.to_owned()).filter(|help| !help.is_empty());
+        Self { help, ..error }
+    }
+
     /// Unknown filters and the like come as a finished report in words: `error: …`, then
     /// ` --> name:line:column`.
     fn from_report(report: &str, text: &str, strict: &scan::Strict) -> Self {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
 
-use super::scan;
+use super::{scan, work};
 
 /// Names of all filters, Tera's own included: for "did you mean".
 pub(super) const NAMES: [&str; 46] = [
@@ -93,6 +93,9 @@ pub(super) fn register(tera: &mut Tera) {
     tera.register_filter("dirname", |path: Cow<'_, str>, _: Kwargs, _: &State| {
         dirname(&path)
     });
+    tera.register_filter("replace", replace);
+    tera.register_filter("join", join);
+    tera.register_filter("indent", indent);
     tera.register_filter("quote", |text: Cow<'_, str>, _: Kwargs, _: &State| {
         quote(&text)
     });
@@ -102,6 +105,7 @@ pub(super) fn register(tera: &mut Tera) {
 pub(super) const UNDEFINED: &str = "undefined:";
 
 fn defined(value: Value, arguments: Kwargs, _: &State) -> TeraResult<Value> {
+    work::read(&value, &arguments)?;
     if value.is_undefined() {
         return Err(Error::message(format!(
             "{UNDEFINED}{}",
@@ -112,7 +116,9 @@ fn defined(value: Value, arguments: Kwargs, _: &State) -> TeraResult<Value> {
 }
 
 fn to_json(value: Value, _: Kwargs, _: &State) -> TeraResult<String> {
-    serde_json::to_string(refuse_undefined(&value)?).map_err(Error::message)
+    let json = serde_json::to_string(refuse_undefined(&value)?).map_err(Error::message)?;
+    affordable(json.len())?;
+    Ok(json)
 }
 
 fn to_nice_json(value: Value, arguments: Kwargs, _: &State) -> TeraResult<String> {
@@ -124,11 +130,14 @@ fn to_nice_json(value: Value, arguments: Kwargs, _: &State) -> TeraResult<String
     refuse_undefined(&value)?
         .serialize(&mut writer)
         .map_err(Error::message)?;
+    affordable(json.len())?;
     String::from_utf8(json).map_err(Error::message)
 }
 
 fn to_yaml(value: Value, _: Kwargs, _: &State) -> TeraResult<String> {
-    serde_saphyr::to_string(refuse_undefined(&value)?).map_err(Error::message)
+    let yaml = serde_saphyr::to_string(refuse_undefined(&value)?).map_err(Error::message)?;
+    affordable(yaml.len())?;
+    Ok(yaml)
 }
 
 fn refuse_undefined(value: &Value) -> TeraResult<&Value> {
@@ -136,6 +145,73 @@ fn refuse_undefined(value: &Value) -> TeraResult<&Value> {
         return Err(Error::message("the value is undefined"));
     }
     Ok(value)
+}
+
+/// Refuses a result of so many bytes before it is made.
+fn affordable(bytes: usize) -> TeraResult<()> {
+    if bytes > work::LARGEST {
+        return Err(work::refuse(&work::too_large("this filter gives")));
+    }
+    Ok(())
+}
+
+/// As Tera's own, which has no limit.
+fn replace(text: Cow<'_, str>, arguments: Kwargs, _: &State) -> TeraResult<String> {
+    let from: &str = arguments.must_get("from")?;
+    let to: Cow<'_, str> = arguments.must_get("to")?;
+    let grown = text.matches(from).count().saturating_mul(to.len());
+    affordable(grown.saturating_add(text.len()))?;
+    Ok(text.replace(from, &to))
+}
+
+/// As Tera's own, which has no limit.
+fn join(items: &[Value], arguments: Kwargs, _: &State) -> TeraResult<String> {
+    let separator: Option<Cow<'_, str>> = arguments.get("sep")?;
+    let separator = separator.unwrap_or_default();
+    let mut joined = String::new();
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            joined.push_str(&separator);
+        }
+        write!(joined, "{item}").map_err(Error::message)?;
+        affordable(joined.len())?;
+    }
+    Ok(joined)
+}
+
+/// As Tera's own, which has no limit.
+fn indent(text: &str, arguments: Kwargs, _: &State) -> TeraResult<String> {
+    let width = arguments.get::<usize>("width")?.unwrap_or(4).min(1000);
+    let letter: Option<&str> = arguments.get("indentation")?;
+    let letter = letter.unwrap_or(" ");
+    if letter.chars().count() != 1 {
+        return Err(Error::message(
+            "The `indentation` argument must contain exactly one character",
+        ));
+    }
+    let first = arguments.get::<bool>("first")?.unwrap_or(false);
+    let blank = arguments.get::<bool>("blank")?.unwrap_or(false);
+    let before = letter.repeat(width);
+    let mut indented = String::with_capacity(text.len());
+    for (at, line) in text.lines().enumerate() {
+        if at > 0 {
+            indented.push('\n');
+        }
+        let wanted = if at == 0 {
+            first
+        } else {
+            blank || !line.is_empty()
+        };
+        if wanted {
+            indented.push_str(&before);
+        }
+        indented.push_str(line);
+        affordable(indented.len())?;
+    }
+    if text.ends_with('\n') {
+        indented.push('\n');
+    }
+    Ok(indented)
 }
 
 fn b64decode(text: Cow<'_, str>, _: Kwargs, _: &State) -> TeraResult<String> {

@@ -7,6 +7,7 @@
 //!   before the host was contacted.
 //!
 //! Undefined is an error wherever it is read, not only where it is printed; see `scan.rs`.
+//! What a template may cost is bounded, and what it makes of a secret is a secret; see `work.rs`.
 //! Deliberately absent: `include` and `extends` (a template is one file), and any access to
 //! files, environment, time or chance.
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 use tera::{Context, ErrorKind, Tera};
 
 use crate::diagnostic::Diagnostic;
+use crate::secret::Redactor;
 use crate::yaml::{self, File, Limits, Span};
 
 mod error;
@@ -31,6 +33,7 @@ mod secrets;
 mod token;
 mod truncated;
 mod value;
+mod work;
 
 pub use error::TemplateError;
 pub use scope::Scope;
@@ -42,6 +45,7 @@ pub use value::{Binding, Data, Errors, Rendered, Source, data, plain};
 pub struct Engine {
     base: Tera,
     secrets: Secrets,
+    redactor: Redactor,
     compiled: RwLock<HashMap<(Form, Arc<str>), Compiled>>,
     files: Mutex<HashMap<PathBuf, Result<Arc<File>, Diagnostic>>>,
 }
@@ -60,6 +64,7 @@ enum Form {
 #[derive(Debug)]
 pub struct Template {
     text: Arc<str>,
+    redactor: Redactor,
     tera: Tera,
     strict: scan::Strict,
     variables: BTreeSet<String>,
@@ -76,13 +81,22 @@ impl Engine {
         let mut base = Tera::default();
         base.autoescape_on(Vec::<&str>::new());
         filters::register(&mut base);
+        work::register(&mut base);
         secrets.register(&mut base);
         Self {
             base,
             secrets,
+            redactor: Redactor::default(),
             compiled: RwLock::default(),
             files: Mutex::default(),
         }
+    }
+
+    /// Tells this of everything that is made of a secret it knows.
+    #[must_use]
+    pub fn telling(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
+        self
     }
 
     /// Whether a text holds anything to render.
@@ -162,11 +176,10 @@ impl Engine {
                 scan::Strict::expression(text)
             }
         };
-        if let Some((tag, range)) = strict
-            .tags
-            .iter()
-            .find(|(tag, _)| matches!(tag.as_str(), "include" | "extends" | "import" | "from"))
-        {
+        if let Some((tag, range)) = strict.tags.iter().find(|(tag, _)| {
+            let tag = tag.as_str();
+            matches!(tag, "include" | "extends" | "import" | "from" | "component")
+        }) {
             let mut error = TemplateError::new(format!("`{tag}` is not supported"), range.clone());
             error.help = Some("a template is one file; pass the parts as variables".to_owned());
             return Err(error);
@@ -185,6 +198,7 @@ impl Engine {
             .collect();
         Ok(Template {
             text: text.clone(),
+            redactor: self.redactor.clone(),
             tera,
             strict,
             variables,
@@ -263,10 +277,30 @@ impl Template {
 
     /// Computes the value. Only the [variables](Self::variables) it uses need to be in `context`.
     pub fn evaluate(&self, context: &Context) -> Result<Value, TemplateError> {
-        let mut text = self
-            .tera
-            .render(NAME, context)
-            .map_err(|error| TemplateError::from_tera(&error, &self.text, &self.strict))?;
+        let mut printed = work::Bounded::default();
+        let (rendered, done) = work::within(&self.redactor, || {
+            self.tera.render_to(NAME, context, &mut printed)
+        });
+        let limit = match &rendered {
+            Err(_) if printed.is_full => Some(work::too_large("the template gives")),
+            Err(error) => work::limit(error),
+            Ok(()) => None,
+        };
+        if let Some(limit) = limit {
+            let place = done.last.and_then(|at| self.strict.expressions.get(at));
+            let place = place.cloned().unwrap_or(0..self.text.len());
+            return Err(TemplateError::limit(&limit, place));
+        }
+        rendered.map_err(|error| TemplateError::from_tera(&error, &self.text, &self.strict))?;
+        let mut text = String::from_utf8(printed.bytes).map_err(|error| {
+            TemplateError::new(
+                format!("the text is not UTF-8: {error}"),
+                0..self.text.len(),
+            )
+        })?;
+        if done.short {
+            self.redactor.add_whole(&text);
+        }
         if !self.strict.typed {
             self.strict.ending.complete(&mut text);
             return Ok(Value::String(text));

@@ -5,14 +5,25 @@
 //! undefined, unless the author guarded it: `x is defined`, `x | default(value=…)`, `x or …`,
 //! `x?.y`. Short-circuits stay lazy, since the filter runs only where the variable is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use self::shape::{chain, deciding, is_plain, slice};
 use super::line_feeds::{self, Ending};
 use super::token::{Kind, Token, next_marker, tokenize};
 
+mod shape;
+
 /// The filter that refuses an undefined value; its argument counts the places wrapped.
 pub(super) const DEFINED: &str = "__fleet_defined";
+/// The filter that takes note of a value that may be undefined.
+pub(super) const READ: &str = "__fleet_read";
+/// The filter that takes note of what is printed or kept.
+pub(super) const SHOWN: &str = "__fleet_shown";
+/// The filter that takes note of what is looped over.
+pub(super) const LOOP: &str = "__fleet_loop";
+/// The argument that says in which expression a secret is asked for.
+pub(super) const EXPRESSION: &str = "__fleet_e";
 /// The function that asks the store of secrets; its one argument may go without its name.
 pub(super) const SECRET: &str = "secret";
 /// The filter that hands a value out of Tera, which can only print, with its type.
@@ -38,6 +49,14 @@ pub(super) struct Strict {
     pub(super) guarded: BTreeSet<String>,
     /// Every name and literal text in the code: what can be asked for by name.
     pub(super) words: BTreeSet<String>,
+    /// The expressions, by the number given to [`SHOWN`] and [`LOOP`]: their place in the original.
+    pub(super) expressions: Vec<Range<usize>>,
+    /// The names that the template makes itself, by the number of each.
+    made: HashMap<String, usize>,
+    /// The expressions that the blocks around are, whose texts are kept or go through filters.
+    blocks: Vec<usize>,
+    /// The loops that were not ended yet: where their text begins, and what was inserted for them.
+    loops: Vec<(usize, usize)>,
     /// The tags used, with their place.
     pub(super) tags: Vec<(String, Range<usize>)>,
     /// The result is one value instead of a text.
@@ -96,22 +115,25 @@ impl Strict {
                 [minus, rest @ ..] if minus.text == "-" && minus.start == open + 2 => rest,
                 all => all,
             };
+            // `-}}` and `-%}` trim the text after them.
+            let tokens = match tokens {
+                [rest @ .., minus] if minus.text == "-" && minus.end() + 2 == end => rest,
+                all => all,
+            };
+            let ended = text[..end].ends_with(close);
             if marker == "{{" {
-                strict.wrap(text, tokens, &mut insertions);
+                let Some((first, last)) = tokens.first().zip(tokens.last()) else {
+                    continue;
+                };
+                let mut after = strict.shown(text, tokens, None, &mut insertions);
                 // Not one space more: a line feed after it is meant, and makes it a text.
                 let alone = alone == Whole::Typed && open == 0 && end == text.len();
-                let whole = tokens.first().zip(tokens.last());
-                let whole = whole.filter(|_| alone && text[..end].ends_with("}}"));
-                if let Some((first, last)) = whole {
+                if alone && ended {
                     strict.typed = true;
-                    insertions.push((first.start, "(".to_owned(), 0));
-                    let last = if last.text == "-" {
-                        last.start
-                    } else {
-                        last.end()
-                    };
-                    insertions.push((last, format!(") | {JSON} "), 2));
+                    after += &format!(" | {JSON}");
                 }
+                insertions.push((first.start, "(".to_owned(), 0));
+                insertions.push((last.end(), format!("){after} "), 2));
                 continue;
             }
             let Some(tag) = tokens.first() else { continue };
@@ -122,20 +144,7 @@ impl Strict {
             strict
                 .tags
                 .push((tag.text.to_owned(), tag.start..tag.end()));
-            let skip = match tag.text {
-                "if" | "elif" => 1,
-                "for" => tokens
-                    .iter()
-                    .position(|token| token.text == "in")
-                    .map_or(0, |at| at + 1),
-                "set" | "set_global" => 3,
-                _ => tokens.len(),
-            };
-            strict.wrap(
-                text,
-                tokens.get(skip..).unwrap_or_default(),
-                &mut insertions,
-            );
+            strict.tag(text, tokens, end, &mut insertions);
         }
         if alone == Whole::File {
             strict.ending = Ending::of(text);
@@ -155,8 +164,8 @@ impl Strict {
         };
         let (tokens, _) = tokenize(text, 0, None);
         let mut insertions = vec![(0, "{{ (".to_owned(), 0)];
-        strict.wrap(text, &tokens, &mut insertions);
-        insertions.push((text.len(), format!(") | {JSON} }}}}"), 2));
+        let after = strict.shown(text, &tokens, None, &mut insertions);
+        insertions.push((text.len(), format!("){after} | {JSON} }}}}"), 2));
         strict.finish(text, insertions);
         strict
     }
@@ -181,12 +190,122 @@ impl Strict {
         start..back(place.end).max(start)
     }
 
+    /// One `{% … %}` that ends at `end`.
+    fn tag(&mut self, text: &str, tokens: &[Token<'_>], end: usize, insertions: &mut Insertions) {
+        let word = |at: usize| tokens.get(at).map_or("", |token| token.text);
+        match word(0) {
+            "if" | "elif" => self.wrap(text, &tokens[1..], None, insertions),
+            "for" => {
+                let start = tokens.iter().position(|token| token.text == "in");
+                let over = start
+                    .and_then(|at| tokens.get(at + 1..))
+                    .unwrap_or_default();
+                let Some((first, last)) = over.first().zip(over.last()) else {
+                    return;
+                };
+                let expression = self.expression_at(first.start..last.end());
+                self.wrap(text, over, Some(expression), insertions);
+                // Key and value are told apart by nobody.
+                let names = tokens[1..start.unwrap_or(1)].iter();
+                let names = names.filter(|token| token.kind == Kind::Name);
+                let target = self.makes(names.map(|token| token.text));
+                let mut after = format!("|{LOOP}(e={expression}, t={target}");
+                if is_plain(over) {
+                    after += ", x=1";
+                }
+                insertions.push((first.start, "(".to_owned(), 0));
+                self.loops.push((end, insertions.len()));
+                insertions.push((last.end(), format!("){after}, n=0)"), 2));
+            }
+            "endfor" => {
+                let Some((start, insertion)) = self.loops.pop() else {
+                    return;
+                };
+                let length = tokens[0].start.saturating_sub(start);
+                let after = &mut insertions[insertion].1;
+                *after = after.replace(", n=0)", &format!(", n={length})"));
+            }
+            "set" | "set_global" if word(2) == "=" => {
+                let value = tokens.get(3..).unwrap_or_default();
+                let Some((first, last)) = value.first().zip(value.last()) else {
+                    return;
+                };
+                let target = self.makes([word(1)].into_iter());
+                let after = self.shown(text, value, Some(target), insertions);
+                insertions.push((first.start, "(".to_owned(), 0));
+                insertions.push((last.end(), format!("){after}"), 2));
+            }
+            opening @ ("set" | "set_global" | "filter") => {
+                let last = tokens.last().expect("the tag's own word is one of them");
+                let target = (opening != "filter").then(|| self.makes([word(1)].into_iter()));
+                let plain = opening != "filter" && tokens.len() == 2;
+                let expression = self.expression_at(tokens[0].start..last.end());
+                let arguments = tokens.get(2..).unwrap_or_default();
+                self.wrap(text, arguments, Some(expression), insertions);
+                let after = self.noted(expression, target, plain);
+                insertions.push((last.end(), after, 2));
+                self.blocks.push(expression);
+            }
+            "endset" | "endset_global" | "endfilter" => _ = self.blocks.pop(),
+            _ => {}
+        }
+    }
+
+    /// An expression that is printed, or kept as `target`; gives what has to stand after it.
+    fn shown(
+        &mut self,
+        text: &str,
+        tokens: &[Token<'_>],
+        target: Option<usize>,
+        insertions: &mut Insertions,
+    ) -> String {
+        let Some((first, last)) = tokens.first().zip(tokens.last()) else {
+            return String::new();
+        };
+        let expression = self.expression_at(first.start..last.end());
+        self.wrap(text, tokens, Some(expression), insertions);
+        self.noted(expression, target, is_plain(tokens))
+    }
+
+    fn noted(&self, expression: usize, target: Option<usize>, plain: bool) -> String {
+        let mut after = format!("|{SHOWN}(e={expression}");
+        if let Some(target) = target {
+            after += &format!(", t={target}");
+        }
+        if let Some(around) = self.blocks.last() {
+            after += &format!(", p={around}");
+        }
+        if plain {
+            after += ", x=1";
+        }
+        after + ")"
+    }
+
+    fn expression_at(&mut self, place: Range<usize>) -> usize {
+        self.expressions.push(place);
+        self.expressions.len() - 1
+    }
+
+    /// The number of names that the template makes at once.
+    fn makes<'t>(&mut self, names: impl Iterator<Item = &'t str>) -> usize {
+        let mut number = None;
+        for name in names {
+            let next = self.made.len();
+            let known = *number.get_or_insert_with(|| *self.made.get(name).unwrap_or(&next));
+            self.made.insert(name.to_owned(), known);
+        }
+        number.unwrap_or(self.made.len())
+    }
+
     fn wrap(
         &mut self,
         text: &str,
         tokens: &[Token<'_>],
-        insertions: &mut Vec<(usize, String, u8)>,
+        expression: Option<usize>,
+        insertions: &mut Insertions,
     ) {
+        self.comprehensions(text, tokens, insertions);
+        let decides = deciding(tokens);
         for token in tokens {
             match token.kind {
                 Kind::Name => _ = self.words.insert(token.text.to_owned()),
@@ -211,9 +330,15 @@ impl Strict {
                 self.asks = true;
                 if let Some(argument) = tokens.get(index + 2)
                     && argument.text != ")"
-                    && at(3) != "="
                 {
-                    insertions.push((argument.start, "name=".to_owned(), 0));
+                    let mut before = String::new();
+                    if let Some(expression) = expression.filter(|_| !decides[index]) {
+                        before = format!("{EXPRESSION}={expression}, ");
+                    }
+                    if at(3) != "=" {
+                        before += "name=";
+                    }
+                    insertions.push((argument.start, before, 0));
                 }
             }
             if token.text == "for" || token.text == "in" {
@@ -246,18 +371,80 @@ impl Strict {
                 || (after(0) == "is" && matches!(tested, "defined" | "undefined"))
                 || (after(0) == "|" && after(1) == "default")
                 || (after(0) == "or" && operand);
-            if guarded {
-                self.guarded.insert(token.text.to_owned());
-                continue;
+            let mut noted = String::new();
+            if let Some(expression) = expression.filter(|_| !decides[index]) {
+                noted = format!("e={expression}");
+                if let Some(name) = self.made.get(token.text) {
+                    noted += &format!(", s={name}");
+                }
+                // A part of a secret does not show that it is one.
+                if let Some(slice) = slice(&tokens[index..index + length]) {
+                    let whole = &text[token.start..tokens[index + slice - 1].end()];
+                    noted += &format!(", o={whole}");
+                }
             }
             debug_assert!(text.get(token.start..end).is_some());
+            if guarded {
+                self.guarded.insert(token.text.to_owned());
+                // Whether it is there is no secret, and Tera wants to see the name for that.
+                if after(0) != "is" && !noted.is_empty() {
+                    insertions.push((token.start, "(".to_owned(), 1));
+                    insertions.push((end, format!("|{READ}({noted}))"), 1));
+                }
+                continue;
+            }
+            if !noted.is_empty() {
+                noted.insert_str(0, ", ");
+            }
             insertions.push((token.start, "(".to_owned(), 1));
-            insertions.push((end, format!("|{DEFINED}(n={}))", self.paths.len()), 1));
+            let number = self.paths.len();
+            insertions.push((end, format!("|{DEFINED}(n={number}{noted}))"), 1));
             self.paths.push(token.start..end);
         }
     }
 
-    fn finish(&mut self, text: &str, mut insertions: Vec<(usize, String, u8)>) {
+    /// What the comprehensions in an expression go over: `[… for x in THIS if …]`.
+    fn comprehensions(&mut self, text: &str, tokens: &[Token<'_>], insertions: &mut Insertions) {
+        let mut from = None;
+        for (index, token) in tokens.iter().enumerate() {
+            match token.text {
+                "for" if token.kind == Kind::Name && index > 0 => from = Some(index),
+                "in" => {
+                    let Some(start) = from.take() else { continue };
+                    let over = &tokens[index + 1..];
+                    let mut depth = 0_usize;
+                    let ends = over.iter().position(|token| match token.text {
+                        "(" | "[" | "{" => {
+                            depth += 1;
+                            false
+                        }
+                        ")" | "]" | "}" if depth == 0 => true,
+                        ")" | "]" | "}" => {
+                            depth -= 1;
+                            false
+                        }
+                        "if" => depth == 0,
+                        _ => false,
+                    });
+                    let over = &over[..ends.unwrap_or(over.len())];
+                    let Some((first, last)) = over.first().zip(over.last()) else {
+                        continue;
+                    };
+                    debug_assert!(text.get(first.start..last.end()).is_some());
+                    let names = tokens[start + 1..index].iter();
+                    let names = names.filter(|token| token.kind == Kind::Name);
+                    let target = self.makes(names.map(|token| token.text));
+                    let expression = self.expression_at(first.start..last.end());
+                    insertions.push((first.start, "(".to_owned(), 0));
+                    let after = format!(")|{LOOP}(e={expression}, t={target})");
+                    insertions.push((last.end(), after, 2));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn finish(&mut self, text: &str, mut insertions: Insertions) {
         // Where places meet: what encloses more opens first and closes last. An inner variable
         // that ends where an outer one does cannot be: the outer one ends with `]`.
         insertions.sort_by_key(|(at, _, rank)| (*at, *rank));
@@ -295,119 +482,8 @@ fn hide(stretch: Range<usize>, insertions: &mut Vec<(usize, String, u8)>) {
     insertions.push((stretch.end, "#}".to_owned(), 0));
 }
 
-/// How many tokens the variable at the start takes with its fields and subscripts, and whether
-/// a step is optional (`?.`).
-fn chain(tokens: &[Token<'_>]) -> (usize, bool) {
-    let mut length = 1;
-    let mut optional = false;
-    while let Some(token) = tokens.get(length) {
-        match token.text {
-            "." | "?." => length += 2,
-            "[" | "?[" => {
-                let mut depth = 0usize;
-                for token in &tokens[length..] {
-                    length += 1;
-                    match token.text {
-                        "[" | "?[" => depth += 1,
-                        "]" => depth -= 1,
-                        _ => {}
-                    }
-                    if depth == 0 {
-                        break;
-                    }
-                }
-            }
-            _ => break,
-        }
-        optional |= token.text.starts_with('?');
-    }
-    (length.min(tokens.len()), optional)
-}
+/// What is put into a text: where, what, and in which order at one place.
+type Insertions = Vec<(usize, String, u8)>;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plain(text: &str) -> String {
-        let source = Strict::expression(text).source;
-        let source = source.strip_prefix("{{ (").unwrap();
-        let source = source
-            .strip_suffix(&format!(") | {JSON} }}}}"))
-            .unwrap()
-            .to_owned();
-        (0..9)
-            .fold(source, |text, n| {
-                text.replace(&format!("|{DEFINED}(n={n}))"), ">")
-            })
-            .replace('(', "<")
-    }
-
-    #[test]
-    fn wraps_what_must_be_defined_and_nothing_else() {
-        let cases = [
-            ("a", "<a>"),
-            ("a.b == 'c.d'", "<a.b> == 'c.d'"),
-            ("a[b.c].d", "<a[<b.c>].d>"),
-            ("a is defined and a.b", "a is defined and <a.b>"),
-            ("a is not defined", "a is not defined"),
-            ("a | default(value=b)", "a | default<value=<b>)"),
-            ("a or b", "a or <b>"),
-            ("x == a or b", "<x> == <a> or <b>"),
-            ("a?.b == 1", "a?.b == 1"),
-            ("not a", "not <a>"),
-            ("a is string", "<a> is string"),
-            ("a | upper", "<a> | upper"),
-            (
-                "[x.y for x in list if x.z]",
-                "[<x.y> for x in <list> if <x.z>]",
-            ),
-            ("range(end=n)", "range<end=<n>)"),
-            ("secret('a')", "secret<name='a')"),
-            ("secret(a ~ '/b')", "secret<name=<a> ~ '/b')"),
-            ("secret(name=a)", "secret<name=<a>)"),
-            ("secret()", "secret<)"),
-            ("secret.x", "<secret.x>"),
-            ("1 in [a, true]", "1 in [<a>, true]"),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(plain(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn finds_the_way_back_to_the_original_text() {
-        let text = "x {{ a.b == c }}";
-        let strict = Strict::text(text, Whole::Typed);
-        let at = strict.source.find("a.b").unwrap();
-        assert_eq!(&text[strict.original(&(at..at + 3))], "a.b");
-        let at = strict.source.find("== ").unwrap();
-        assert_eq!(&text[strict.original(&(at..at + 2))], "==");
-    }
-
-    #[test]
-    fn leaves_raw_text_and_comments_alone() {
-        for text in [
-            "{% raw %}{{ a }}{% endraw %}",
-            "{# {{ a }} #}b",
-            "{{ 'a }} b",
-        ] {
-            let strict = Strict::text(text, Whole::Typed);
-            assert!(strict.paths.is_empty(), "{text}: {strict:?}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn never_panics_and_loses_no_text(text in "[a-c{}%#.'\\[\\]|() ?é\n-]{0,40}") {
-            for strict in [Strict::text(&text, Whole::Typed), Strict::expression(&text)] {
-                let mut kept = strict.source.clone();
-                for (at, length) in &strict.inserted {
-                    kept.drain(*at..at + length);
-                }
-                assert_eq!(kept, text);
-                let all = strict.original(&(0..strict.source.len()));
-                assert!(all.end <= text.len());
-            }
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tera::{Error, Kwargs, State, Tera, TeraResult};
 
-use super::scan;
+use super::{scan, work};
 use crate::diagnostic::Diagnostic;
 
 /// Begins a message that may go on with a way out in the lines below.
@@ -44,7 +44,13 @@ impl Secrets {
     }
 
     fn answer(&self, arguments: &Kwargs) -> TeraResult<String> {
-        if arguments.iter().count() > 1 {
+        let expected = |name: &str| name != scan::EXPRESSION;
+        if arguments
+            .iter()
+            .filter(|(name, _)| name.as_str().is_some_and(expected))
+            .count()
+            > 1
+        {
             return Err(Error::message("`secret` takes a name and nothing else"));
         }
         let name: Cow<'_, str> = arguments.must_get("name")?;
@@ -52,6 +58,7 @@ impl Secrets {
             Self::Ask(ask) => ask(&name),
             Self::Later => Err(Diagnostic::error("secrets are not asked for here")),
         };
+        work::asked(arguments)?;
         answer.map_err(|error| {
             let help = error.help.iter().map(|help| format!("\n{help}"));
             Error::message(format!(

@@ -6,7 +6,7 @@ use super::*;
 use crate::yaml::Node;
 
 /// Variables as a YAML mapping, data beside it, and names that will be known later.
-struct Names {
+pub(super) struct Names {
     configured: Node,
     data: BTreeMap<&'static str, Value>,
     later: &'static [&'static str],
@@ -32,7 +32,7 @@ impl Source for Names {
     }
 }
 
-fn names(text: &str) -> Names {
+pub(super) fn names(text: &str) -> Names {
     let configured = yaml::parse("vars.yml", text.to_owned(), &Limits::default()).unwrap();
     let facts = serde_json::json!({"os": {"id": "centos"}, "hostname": "{{ port }}"});
     Names {
@@ -70,7 +70,7 @@ fn span(text: &str) -> Span {
     }
 }
 
-fn text_node(text: &str) -> Node {
+pub(super) fn text_node(text: &str) -> Node {
     Node::from_json(Value::String(text.to_owned()), &span(text))
 }
 
@@ -87,7 +87,7 @@ fn render(text: &str) -> Result<Rendered<Value>, String> {
 }
 
 /// `line:column message (help)`, and what is marked.
-fn describe(error: &Diagnostic) -> String {
+pub(super) fn describe(error: &Diagnostic) -> String {
     let span = error.span.as_ref().unwrap();
     let help: Vec<_> = error.help.iter().map(|help| format!(" ({help})")).collect();
     format!("[{}] {}{}", span.text(), error.message, help.concat())

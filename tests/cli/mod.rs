@@ -9,6 +9,7 @@ mod help;
 mod hosts;
 mod output;
 mod plays;
+mod trust;
 mod usage;
 
 use std::io::Read;

@@ -302,6 +302,66 @@ fn editing_leaves_nothing_behind_and_refuses_what_is_no_yaml() {
     }
 }
 
+/// What filters make of the password, and nobody may see.
+const MADE: &[(&str, &str)] = &[
+    ("{{ db_password | upper }}", "CORR3CT HORSE"),
+    ("{{ db_password | b64encode | lower }}", "y29ycjnjdcbob3jz"),
+    ("{{ db_password | sha256 }}", "d76165bf35d0"),
+    ("{{ db_password | to_json | to_json }}", "corr3ct"),
+    ("{{ db_password | truncate(length=9) }}", "corr3ct h"),
+    (
+        "{{ db_password[8:] | replace(from='/', to='-') }}",
+        "horse-b@ttery",
+    ),
+    (
+        "{% filter title %}{{ db_password }}{% endfilter %}",
+        "Corr3ct Horse",
+    ),
+    (
+        "{% for letter in db_password %}{{ letter }}_{% endfor %}",
+        "c_o_r_r_3",
+    ),
+];
+
+#[test]
+fn what_is_made_of_a_secret_is_shown_by_no_format() {
+    let world = World::sealed();
+    let mut tasks = String::from("- hosts: web01\n  tasks:\n");
+    for (at, (text, _)) in MADE.iter().enumerate() {
+        let text = serde_json::Value::from(*text);
+        tasks += &format!("    - debug: {{msg: {text}}}\n");
+        tasks += &format!("    - copy: {{dest: \"{{{{ dir }}}}/{at}\", content: {text}}}\n");
+    }
+    tasks += "    - template: {src: all.j2, dest: \"{{ dir }}/all\"}\n";
+    let lines: Vec<_> = MADE.iter().map(|(text, _)| *text).collect();
+    world.write("templates/all.j2", &(lines.join("\n") + "\nport=1\n"));
+    world.write("site.yml", &tasks);
+    let target = tempfile::tempdir().unwrap();
+    fs::write(target.path().join("all"), "port=2\n").unwrap();
+    let directory = format!("dir={}", target.path().display());
+    let common = ["site.yml", "-i", "hosts.yml", "-e", &directory, "-D", "-v"];
+    for (verb, format) in [
+        (&["check"][..], "text"),
+        (&["plan"], "html"),
+        (&["check"], "junit"),
+        (&["check"], "jsonl"),
+        (&["apply", "-y"], "json"),
+    ] {
+        let ended = world.fleet(&[verb, &["--format", format], &common].concat());
+        assert!(ended.code != Some(1), "{}", ended.stderr);
+        ended.shows_no_secret();
+        for (text, made) in MADE {
+            for output in [&ended.stdout, &ended.stderr] {
+                assert!(!output.contains(made), "{text} as {format}:\n{output}");
+            }
+        }
+    }
+    let written = fs::read_to_string(target.path().join("all")).unwrap();
+    for (text, made) in MADE {
+        assert!(written.contains(made), "{text}: {written}");
+    }
+}
+
 #[test]
 fn a_run_shows_no_secret_in_any_form() {
     let world = World::sealed();
