@@ -43,8 +43,23 @@ fn an_unreachable_host_outranks_drift() {
 #[test]
 fn a_template_that_is_wrong_only_with_the_hosts_facts_is_that_hosts_failure() {
     let site = Site::with_tasks(
-        "    - copy: {content: \"{{ facts.no_such_fact }}\", dest: \"{{ here }}/x\"}\n",
+        "    - copy: {content: \"{{ facts.mounts['/no/such'].fstype }}\", dest: \"{{ here }}/x\"}\n",
     );
     assert_eq!(site.check().code, 3);
     assert_eq!(site.apply().code, 2);
+}
+
+#[test]
+fn a_fact_that_no_host_has_is_a_mistake_before_any_is_contacted() {
+    let site = Site::with_tasks(
+        "    - copy: {content: \"{{ facts.hostnmae }}\", dest: \"{{ here }}/x\"}\n",
+    );
+    for ended in [site.check(), site.apply()] {
+        assert_eq!(ended.code, 1, "{}", ended.all());
+        assert!(
+            ended.stderr.contains("did you mean `hostname`?"),
+            "{}",
+            ended.all()
+        );
+    }
 }
