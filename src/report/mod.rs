@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::protocol::{Facts, Holder, Output, Severity, Status};
+use crate::protocol::{Facts, Holder, Output, REFUSED, Severity, Status};
 
 mod batches;
 mod comparison;
@@ -291,6 +291,14 @@ impl ResourceReport {
         let only_reported = |found: &Difference| found.drift.is_only_reported();
         self.status == Status::Drift
             && (self.drift.is_empty() || !self.drift.iter().all(only_reported))
+            && !self.is_refused()
+    }
+
+    /// Whether it differs and an apply would refuse to change it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let message = self.message.as_deref();
+        self.status == Status::Drift && message.is_some_and(|it| it.starts_with(REFUSED))
     }
 
     /// How bad it is: the worst of its open differences, else what the task says.

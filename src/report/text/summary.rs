@@ -24,6 +24,14 @@ pub(super) fn line(report: &RunReport) -> String {
     if report.command == Command::Plan && would_run > 0 {
         parts.push(format!("{} would run", resources(would_run)));
     }
+    let (refused, hosts) = tally(report, ResourceReport::is_refused);
+    if refused > 0 {
+        parts.push(format!(
+            "{} on {} that apply refuses to change",
+            resources(refused),
+            counted(hosts, "host")
+        ));
+    }
     let (reported, hosts) = tally(report, |resource| {
         resource.open_drift().any(|it| it.drift.is_only_reported())
     });

@@ -63,7 +63,18 @@ fn a_check_says_of_a_difference_that_apply_refuses_it() {
     ~ file /etc/sysctl.d/90-fleet.conf  owner: nobody → root   [node1]
         apply refuses this: remove the link first
 
-    Drift: 2 differences on 1 of 1 host.
+    Drift: 1 resource on 1 of 1 host; 1 resource on 1 host that apply refuses to change.
+    ");
+    let plan = RunReport {
+        command: Command::Plan,
+        ..report
+    };
+    insta::assert_snapshot!(with(&plan, Verbosity::Quiet), @"
+    ~ file /etc/sysctl.d/90-fleet.conf  mode: 0644 → 0600   [node1]
+    ~ file /etc/sysctl.d/90-fleet.conf  owner: nobody → root   [node1]
+        apply refuses this: remove the link first
+
+    Nothing to change; 1 resource on 1 host that apply refuses to change.
     ");
 }
 
