@@ -279,6 +279,10 @@ const BY_TEXT: &[(&str, &str)] = &[
     ),
     ("resource/copy.rs", "a file that is open"),
     (
+        "resource/cron/mod.rs",
+        "how many names a file of jobs has, where only root may write",
+    ),
+    (
         "resource/docker_container/cgroup.rs",
         "the kernel's own /proc and /sys",
     ),
@@ -293,6 +297,10 @@ const BY_TEXT: &[(&str, &str)] = &[
     (
         "resource/docker_policy/observe.rs",
         "on which device a directory of the engine is",
+    ),
+    (
+        "resource/kernel_module/mod.rs",
+        "the kernel's own /sys and /lib/modules",
     ),
     (
         "resource/mount/mod.rs",

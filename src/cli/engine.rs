@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::journaling::Declared;
 use super::locks::{self, Locks};
+use super::nothing;
 use super::project;
 use super::request::{Connection, Listing, Request, Work};
 use crate::diagnostic::{self, Diagnostic, Diagnostics};
@@ -55,9 +56,9 @@ pub(super) fn run(
 ) -> Result<RunReport, Error> {
     begin(request, ask(&request.vault), |loaded, work| {
         if work.hosts.is_empty() {
-            return Err(no_hosts(request));
+            return Err(nothing::no_hosts(request));
         }
-        if let Some(error) = no_tasks(request, loaded, work) {
+        if let Some(error) = nothing::no_tasks(request, &loaded.tags, work) {
             return Err(error);
         }
         let run = Run::prepare(work, options(request)).map_err(Error::config)?;
@@ -403,59 +404,6 @@ fn in_order(inventory: &Inventory, mut hosts: BTreeSet<HostName>) -> Vec<HostNam
         .filter_map(|host| hosts.take(host))
         .collect();
     known.into_iter().chain(hosts).collect()
-}
-
-fn no_hosts(request: &Request) -> Error {
-    let error = Error::new(
-        ErrorKind::Config,
-        "no host is selected, so there is nothing to do",
-    );
-    match &request.limit {
-        Some(limit) => error.hint(format!(
-            "`-l {limit}` leaves none of the hosts of the plays"
-        )),
-        None => {
-            error.hint("the groups of the plays are empty; `fleet inventory --graph` shows them")
-        }
-    }
-}
-
-/// The error if what was asked for leaves no task to any of the hosts.
-fn no_tasks(request: &Request, loaded: &Loaded, work: &RunWork<'_>) -> Option<Error> {
-    let Job::Plays {
-        playbook, hosts, ..
-    } = &work.job
-    else {
-        return None;
-    };
-    let mut plays = playbook
-        .plays
-        .iter()
-        .zip(hosts)
-        .filter(|(_, hosts)| !hosts.is_empty());
-    let has_tasks = |(play, _): (&Play, _)| play.tasks().any(|task| selected(task, &loaded.tags));
-    let asked = !loaded.tags.is_empty() || request.limit.is_some();
-    if !asked || plays.any(has_tasks) {
-        return None;
-    }
-    let error = Error::new(
-        ErrorKind::Config,
-        "no task is selected, so there is nothing to do",
-    );
-    let mut options = Vec::new();
-    for (option, values) in [
-        ("--tags", &request.tags),
-        ("--skip-tags", &request.skip_tags),
-    ] {
-        if !values.is_empty() {
-            options.push(format!("`{option} {}`", values.join(",")));
-        }
-    }
-    options.extend(request.limit.as_ref().map(|limit| format!("`-l {limit}`")));
-    let options = options.join(" with ");
-    Some(error.hint(format!(
-        "{options} leaves none; `--list-tasks` shows the tasks without it"
-    )))
 }
 
 fn options(request: &Request) -> Options {

@@ -28,6 +28,7 @@ mod images;
 mod inventory;
 mod journaling;
 mod locks;
+mod nothing;
 mod options;
 mod output;
 mod password;
