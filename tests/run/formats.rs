@@ -87,7 +87,7 @@ fn one_run_goes_everywhere_at_once() {
     }
     let line = site.read("out.nagios");
     assert!(
-        line.starts_with("FLEET CRITICAL - Drift: 3 differences"),
+        line.starts_with("FLEET CRITICAL - Drift: 3 resources"),
         "{line}"
     );
     assert!(site.read("out.html").contains("<h1"));

@@ -54,7 +54,7 @@ fn only_what_no_check_has_seen_is_news() {
     let site = site();
     let first = quiet(&site, &["--only-new"]);
     assert_eq!(first.code, 2, "{}", first.all());
-    assert!(first.stdout.contains("2 differences"), "{}", first.all());
+    assert!(first.stdout.contains("2 resources"), "{}", first.all());
 
     let again = quiet(&site, &["--only-new"]);
     assert_eq!(
@@ -75,7 +75,7 @@ fn only_what_no_check_has_seen_is_news() {
     fs::remove_file(site.path("b")).unwrap();
     let broken = quiet(&site, &["--only-new"]);
     assert_eq!(broken.code, 2, "{}", broken.all());
-    assert!(broken.stdout.contains("1 difference "), "{}", broken.all());
+    assert!(broken.stdout.contains("1 resource "), "{}", broken.all());
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_store_that_cannot_be_used_costs_a_warning_and_nothing_else() {
     let site = site().file(".fleet", "not a directory");
     let ended = site.check();
     assert_eq!(ended.code, 2);
-    assert!(ended.stdout.contains("2 differences"), "{}", ended.all());
+    assert!(ended.stdout.contains("2 resources"), "{}", ended.all());
     assert_eq!(
         ended.stderr.lines().take(2).collect::<Vec<_>>(),
         [
