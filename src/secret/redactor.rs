@@ -53,7 +53,7 @@ impl Redactor {
             return self.add(text);
         }
         let pieces = text.lines().flat_map(pieces);
-        pieces.fold(false, |any, piece| self.add(piece) || any)
+        pieces.filter(|piece| self.add(piece)).count() > 0
     }
 
     /// Remembers a text of which some part is secret, so that it is found in a declaration.

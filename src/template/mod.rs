@@ -6,8 +6,8 @@
 //! - [`Scope`] resolves names for one task on one host, lazily, and tells what cannot be known
 //!   before the host was contacted.
 //!
-//! Undefined is an error wherever it is read, not only where it is printed; see `scan.rs`.
-//! What a template may cost is bounded, and what it makes of a secret is a secret; see `work.rs`.
+//! Undefined is an error wherever it is read, not only where it is printed; see `scan`.
+//! What a template may cost is bounded, and what it makes of a secret is a secret; see `work`.
 //! Deliberately absent: `include` and `extends` (a template is one file), and any access to
 //! files, environment, time or chance.
 

@@ -144,7 +144,7 @@ pub fn check_own(directory: &Path) -> Result<(), Distrust> {
             )
         } else {
             if found.is_dir() {
-                closed |= path == directory && found.mode() & 0o077 == 0;
+                closed |= path == directory && found.mode() & 0o777 & !0o700 == 0;
                 for entry in fs::read_dir(&path).map_err(unreadable)?.flatten() {
                     left.push(entry.path());
                 }

@@ -6,6 +6,7 @@
 //! `x?.y`. Short-circuits stay lazy, since the filter runs only where the variable is read.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use self::shape::{chain, deciding, is_plain, slice};
@@ -130,7 +131,7 @@ impl Strict {
                 let alone = alone == Whole::Typed && open == 0 && end == text.len();
                 if alone && ended {
                     strict.typed = true;
-                    after += &format!(" | {JSON}");
+                    _ = write!(after, " | {JSON}");
                 }
                 insertions.push((first.start, "(".to_owned(), 0));
                 insertions.push((last.end(), format!("){after} "), 2));
@@ -270,10 +271,10 @@ impl Strict {
     fn noted(&self, expression: usize, target: Option<usize>, plain: bool) -> String {
         let mut after = format!("|{SHOWN}(e={expression}");
         if let Some(target) = target {
-            after += &format!(", t={target}");
+            _ = write!(after, ", t={target}");
         }
         if let Some(around) = self.blocks.last() {
-            after += &format!(", p={around}");
+            _ = write!(after, ", p={around}");
         }
         if plain {
             after += ", x=1";
@@ -375,12 +376,12 @@ impl Strict {
             if let Some(expression) = expression.filter(|_| !decides[index]) {
                 noted = format!("e={expression}");
                 if let Some(name) = self.made.get(token.text) {
-                    noted += &format!(", s={name}");
+                    _ = write!(noted, ", s={name}");
                 }
                 // A part of a secret does not show that it is one.
                 if let Some(slice) = slice(&tokens[index..index + length]) {
                     let whole = &text[token.start..tokens[index + slice - 1].end()];
-                    noted += &format!(", o={whole}");
+                    _ = write!(noted, ", o={whole}");
                 }
             }
             debug_assert!(text.get(token.start..end).is_some());

@@ -181,12 +181,10 @@ impl Work {
     /// Makes a secret of every text in a value; false if one is too short for that.
     fn hide(&self, value: &Value) -> bool {
         if let Some(items) = value.as_array() {
-            return items.iter().fold(true, |all, item| self.hide(item) && all);
+            return all(items.iter().map(|item| self.hide(item)));
         }
         if let Some(map) = value.as_map() {
-            return map
-                .values()
-                .fold(true, |all, value| self.hide(value) && all);
+            return all(map.values().map(|value| self.hide(value)));
         }
         match text(value) {
             // Few digits have nothing to hide, as in the files that secrets come from.
@@ -194,6 +192,11 @@ impl Work {
             None => true,
         }
     }
+}
+
+/// Whether all are true, having looked at each.
+fn all(hidden: impl Iterator<Item = bool>) -> bool {
+    hidden.filter(|hidden| !hidden).count() == 0
 }
 
 /// The text of a scalar that can hold something secret.
