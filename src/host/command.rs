@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Failure, programs};
+use super::{Failure, start_failure};
 use crate::protocol::Output;
 
 /// How long a program may run unless told otherwise.
@@ -99,8 +99,7 @@ impl fmt::Display for CommandFailure {
 }
 
 impl Command {
-    /// A program by name (looked up in PATH, and in `/usr/sbin` and `/sbin` where that lacks them) or
-    /// path, and its arguments.
+    /// A program by name (looked up in PATH) or path, and its arguments.
     pub fn new<I>(argv: I) -> Self
     where
         I: IntoIterator,
@@ -281,11 +280,7 @@ impl Command {
             clippy::disallowed_methods,
             reason = "the one place that starts programs"
         )]
-        let mut command = process::Command::new(program);
-        if let Some(path) = programs::search_path() {
-            command.env("PATH", path);
-        }
-        command
+        process::Command::new(program)
             .args(&self.argv[1..])
             .current_dir(self.directory.as_deref().unwrap_or("/".as_ref()))
             .env("LC_ALL", "C")
@@ -301,7 +296,7 @@ impl Command {
             .process_group(0)
             .spawn()
             .map_err(|error| {
-                if let Some(cause) = programs::cause(program, &error) {
+                if let Some(cause) = start_failure::cause(program, &error) {
                     return cause;
                 }
                 if error.kind() == io::ErrorKind::NotFound && self.directory.is_none() {
@@ -433,17 +428,6 @@ mod tests {
             "the program `id -un` is not installed: the name has a blank in it; write the program \
              and each argument as a word of its own"
         );
-    }
-
-    #[test]
-    fn finds_programs_of_administrators_and_leaves_a_declared_path_alone() {
-        let path = |command: Command| command.run().unwrap().stdout;
-        let inherited = path(Command::new(["sh", "-c", "echo :$PATH:"]));
-        for directory in ["/usr/sbin", "/sbin"] {
-            assert!(inherited.contains(&format!("{directory}:")), "{inherited}");
-        }
-        let declared = Command::new(["/bin/sh", "-c", "echo $PATH"]);
-        assert_eq!(path(declared.environment("PATH", "/bin")), "/bin\n");
     }
 
     #[test]

@@ -9,6 +9,14 @@ die() { say error "$*"; exit 1; }
 # Tasks must not inherit our mask.
 mask=$(umask)
 umask 077
+# Logins other than root's often lack where the programs for administrators are.
+for sbin in /usr/local/sbin /usr/sbin /sbin; do
+  case :$PATH: in
+  *:$sbin:*) ;;
+  *) PATH=$PATH:$sbin ;;
+  esac
+done
+export PATH
 arch=$(uname -m) || die "uname is missing"
 case $arch in
 "@HELPERS@") sha256= ;;

@@ -34,6 +34,19 @@ async fn a_host_without_the_helper_gets_it_once() {
     );
 }
 
+/// `sshd` gives a login without a terminal little more than `/usr/bin`; the login's own shell may
+/// add to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_find_the_programs_for_administrators() {
+    let sshd = Sshd::with("SetEnv PATH=/usr/sbin:/usr/bin:/bin");
+    let transport = transport(sshd.options(), &reporting("echo $PATH"));
+    let path = converse(&transport, &sshd.target()).await.unwrap();
+    assert!(
+        path[0].ends_with("/usr/sbin:/usr/bin:/bin:/usr/local/sbin:/sbin"),
+        "{path:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_first_reaches_a_helper_that_is_there_and_one_that_is_brought() {
     let sshd = Sshd::start();

@@ -76,9 +76,10 @@ fn look(root: &Path, directory: &Path, name: &str) -> Option<UnitFile> {
             .and_then(|parent| fs::canonicalize(parent).ok())
             == known.ok()
     };
-    Some(match DIRECTORIES.iter().any(|known| is_looked_at(&known)) {
-        true => UnitFile::Own(target),
-        false => UnitFile::Linked(target),
+    Some(if DIRECTORIES.iter().any(is_looked_at) {
+        UnitFile::Own(target)
+    } else {
+        UnitFile::Linked(target)
     })
 }
 

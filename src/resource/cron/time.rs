@@ -86,7 +86,7 @@ impl Field {
 
     fn number(&self, text: &str) -> Result<u32, String> {
         let is_word = |word: &&str| word.eq_ignore_ascii_case(text);
-        let word = self.words.iter().position(|word| is_word(&word));
+        let word = self.words.iter().position(is_word);
         let word = word.and_then(|at| Some(self.least + u32::try_from(at).ok()?));
         digits(text)
             .or(word)

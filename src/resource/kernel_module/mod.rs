@@ -150,9 +150,10 @@ impl KernelModule {
         let module = Path::new("/sys/module").join(&name);
         if module.is_dir() {
             // Only a module that was loaded has a state; one built in is there for its parameters.
-            return Ok(match module.join("initstate").exists() {
-                true => Live::Loaded,
-                false => Live::BuiltIn,
+            return Ok(if module.join("initstate").exists() {
+                Live::Loaded
+            } else {
+                Live::BuiltIn
             });
         }
         let loaded = text(host, Path::new("/proc/modules"))?;

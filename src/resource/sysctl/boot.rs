@@ -62,13 +62,12 @@ impl Boot {
             (Some(_), _) => None,
             (None, _) => Some("nothing in /etc/sysctl.d links to it".to_owned()),
         };
-        let after = match unread {
+        let after = if unread.is_none() {
+            let after = files.partition_point(|file| file.path.file_name() <= own.file_name());
+            &files[after..]
+        } else {
             // Whatever any file says is what boot does.
-            Some(_) => files,
-            None => {
-                let after = files.partition_point(|file| file.path.file_name() <= own.file_name());
-                &files[after..]
-            }
+            files
         };
         Self {
             later: last_word(after),
@@ -127,12 +126,14 @@ pub(super) fn is_about(line: &[u8], path: &str) -> bool {
 }
 
 /// The last word of a text about the parameter.
+#[expect(
+    clippy::option_option,
+    reason = "nothing said, and said not to be set, are two things"
+)]
 pub(super) fn value_in(text: &[u8], path: &str) -> Option<Option<String>> {
-    text.split(|byte| *byte == b'\n')
-        .filter_map(assignment)
-        .filter(|(key, _)| key == path)
-        .map(|(_, value)| value)
-        .last()
+    let lines = text.split(|byte| *byte == b'\n');
+    let (_, value) = lines.filter_map(assignment).rfind(|(key, _)| key == path)?;
+    Some(value)
 }
 
 #[cfg(test)]
@@ -147,8 +148,8 @@ mod tests {
         }
     }
 
-    fn later(path: &str, value: &str) -> Option<Word> {
-        Some((path.into(), Some(value.to_owned())))
+    fn word(path: &str, value: &str) -> Word {
+        (path.into(), Some(value.to_owned()))
     }
 
     #[test]
@@ -192,8 +193,8 @@ mod tests {
         // Not there yet, but its place in the order is known.
         assert_eq!(of(&[&default]), Boot::default());
         for files in [&[&default, &own, &last][..], &[&last]] {
-            let word = later("/etc/sysctl.d/99-last.conf", "60");
-            assert_eq!(of(files).later, word);
+            let word = word("/etc/sysctl.d/99-last.conf", "60");
+            assert_eq!(of(files).later, Some(word));
         }
         let word = Some((excluding.path.clone(), None));
         assert_eq!(of(&[&own, &excluding]).later, word);
@@ -210,7 +211,10 @@ mod tests {
         // By the name of the link, not by its own.
         assert_eq!(of(&[other.clone(), linked], LINKED), Boot::default());
         let alone = of(std::slice::from_ref(&other), LINKED);
-        assert_eq!(alone.later, later("/etc/sysctl.d/97-other.conf", "111"));
+        assert_eq!(
+            alone.later,
+            Some(word("/etc/sysctl.d/97-other.conf", "111"))
+        );
         assert!(alone.unread.unwrap().contains("links to it"));
 
         let hidden = of(

@@ -116,11 +116,7 @@ fn a_helper_killed_at_every_step_of_a_change_leads_to_the_same_daemon() {
 
     // By a restart: there, back, and there again, each time killed one step later.
     let calls = killed_at_every_call(&machine, [&one, &other]);
-    for step in [
-        "\"docker_daemon.json\"",
-        "\"daemon.json\"",
-        "-hosts.conf\"",
-    ] {
+    for step in ["\"docker_daemon.json\"", "\"daemon.json\"", "-hosts.conf\""] {
         assert!(calls.contains(step), "{step}: {calls}");
     }
     let removes = |call: &str| {

@@ -1,48 +1,17 @@
-//! Where programs are found, and why one that is there does not start.
+//! Why a program that is there does not start.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
 
 use super::Failure;
 
-/// Where the programs of administrators are: `useradd`, `modprobe`. The PATH of some logins, and
-/// sudo's `secure_path` on some hosts, lack them.
-const FOR_ADMINISTRATORS: [&str; 2] = ["/usr/sbin", "/sbin"];
-
-/// Where a shell looks without a PATH.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-
 /// No line that names an interpreter is longer.
 const LONGEST_LINE: u64 = 256;
-
-/// The PATH for programs, if that of the helper lacks something; looked at once.
-pub(super) fn search_path() -> Option<&'static OsStr> {
-    static PATH: OnceLock<Option<OsString>> = OnceLock::new();
-    PATH.get_or_init(|| completed(env::var_os("PATH").as_deref()))
-        .as_deref()
-}
-
-fn completed(path: Option<&OsStr>) -> Option<OsString> {
-    let path = path.unwrap_or_else(|| DEFAULT_PATH.as_ref());
-    let mut directories: Vec<_> = env::split_paths(path).collect();
-    let before = directories.len();
-    for directory in FOR_ADMINISTRATORS.map(PathBuf::from) {
-        if !directories.contains(&directory) {
-            directories.push(directory);
-        }
-    }
-    if directories.len() == before {
-        return None;
-    }
-    env::join_paths(directories).ok()
-}
 
 /// The true cause behind what the kernel says of a program given by its path, where that leads
 /// astray.
@@ -92,18 +61,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn programs_of_administrators_are_found_whatever_the_path() {
-        for (path, expected) in [
-            (Some("/usr/bin:/bin"), Some("/usr/bin:/bin:/usr/sbin:/sbin")),
-            (Some("/sbin:/bin"), Some("/sbin:/bin:/usr/sbin")),
-            (Some("/usr/sbin:/usr/bin:/sbin:/bin"), None),
-            (None, Some("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")),
-        ] {
-            let path = path.map(OsStr::new);
-            assert_eq!(completed(path).as_deref(), expected.map(OsStr::new));
-        }
-    }
+    const NOENT: i32 = 2;
+    const ACCES: i32 = 13;
 
     #[test]
     fn a_script_tells_which_program_it_lacks() {
@@ -115,8 +74,6 @@ mod tests {
             let error = io::Error::from_raw_os_error(errno);
             cause(script.as_os_str(), &error).map(|failure| failure.to_string())
         };
-        const NOENT: i32 = 2;
-        const ACCES: i32 = 13;
         for (text, expected) in [
             ("#!/no/such/sh -e\n", "the program `/no/such/sh`, which "),
             ("#! /bin/sh\r\necho\r\n", "the program `/bin/sh\\r`, which "),
