@@ -156,7 +156,7 @@ fn what_is_only_reported_is_drift_in_apply_too_and_no_failure() {
 }
 
 /// What came of tasks in a check, with what they would do.
-fn check(base: &std::path::Path, tasks: serde_json::Value) -> Vec<Outcome> {
+fn check(base: &std::path::Path, tasks: &serde_json::Value) -> Vec<Outcome> {
     let mut delivery = Delivery::default();
     let pending = Pending::load(base, None).unwrap();
     let host = Host::offline_in(base, Mode::Check);
@@ -210,7 +210,7 @@ fn a_check_refuses_what_apply_would_refuse() {
         file("directory", "touch"),
         file("file/x/y", "directory"),
     ]);
-    for (outcome, task) in check(base.path(), tasks.clone())
+    for (outcome, task) in check(base.path(), &tasks)
         .iter()
         .zip(tasks.as_array().unwrap())
     {
@@ -232,7 +232,7 @@ fn a_check_refuses_what_apply_would_refuse() {
     // What an earlier task takes out of the way is in nobody's way.
     let cleared = check(
         base.path(),
-        serde_json::json!([file("link", "absent"), copy("link")]),
+        &serde_json::json!([file("link", "absent"), copy("link")]),
     );
     assert_eq!(cleared[1].status, Status::Drift, "{cleared:?}");
 }
@@ -244,7 +244,7 @@ fn a_check_knows_the_directories_that_its_own_tasks_will_have_made() {
     let path = |name: &str| base.path().join(name);
     let outcomes = check(
         base.path(),
-        serde_json::json!([
+        &serde_json::json!([
             { "kind": "file", "declared": { "path": path("a/b"), "state": "directory" } },
             { "kind": "copy", "declared": { "dest": path("a/b/x"), "content": "new\n" } },
             { "kind": "copy", "declared": { "dest": path("a/y"), "content": "new\n" } },

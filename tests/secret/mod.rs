@@ -1,5 +1,6 @@
 //! Encrypted variables: made, used and never shown.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -329,8 +330,9 @@ fn what_is_made_of_a_secret_is_shown_by_no_format() {
     let mut tasks = String::from("- hosts: web01\n  tasks:\n");
     for (at, (text, _)) in MADE.iter().enumerate() {
         let text = serde_json::Value::from(*text);
-        tasks += &format!("    - debug: {{msg: {text}}}\n");
-        tasks += &format!("    - copy: {{dest: \"{{{{ dir }}}}/{at}\", content: {text}}}\n");
+        writeln!(tasks, "    - debug: {{msg: {text}}}").unwrap();
+        let dest = format!("{{{{ dir }}}}/{at}");
+        writeln!(tasks, "    - copy: {{dest: \"{dest}\", content: {text}}}").unwrap();
     }
     tasks += "    - template: {src: all.j2, dest: \"{{ dir }}/all\"}\n";
     let lines: Vec<_> = MADE.iter().map(|(text, _)| *text).collect();
