@@ -308,8 +308,20 @@ const BY_TEXT: &[(&str, &str)] = &[
     ),
     ("resource/mount/mounted.rs", "/proc/self/mountinfo"),
     (
+        "resource/mount/source.rs",
+        "which device or image a name is, in /dev and /sys, to compare",
+    ),
+    (
+        "resource/mount/unit.rs",
+        "which of systemd's directories has a unit",
+    ),
+    (
         "resource/service/current.rs",
         "/proc, and when root's unit was written",
+    ),
+    (
+        "resource/service/mod.rs",
+        "which of systemd's directories has a unit",
     ),
     ("resource/sysctl/mod.rs", "the kernel's own /proc/sys"),
 ];
