@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Paint, TextOptions, Verbosity};
+use crate::harmless::{self, single_line};
 use crate::protocol::{Change, Holder, Output, Severity, Status};
-use crate::report::harmless::{self, single_line};
 use crate::report::{
     Command, Counts, Difference, ErrorClass, HostError, HostStatus, ResourceReport, RunReport,
     Waived, apply_by, diff,
@@ -163,7 +163,12 @@ fn describe(
 ) -> Vec<Finding> {
     let verbose = options.verbosity == Verbosity::Verbose;
     let remarks = verbose || command == Command::Plan;
-    let subject = format!("{} {}", resource.kind, single_line(&resource.id));
+    // Of what has no owner any more the host says all of it.
+    let subject = format!(
+        "{} {}",
+        single_line(&resource.kind),
+        single_line(&resource.id)
+    );
     let message = resource.message.as_deref().unwrap_or_default();
     let mut findings = match resource.status {
         Status::Drift | Status::Changed if !resource.drift.is_empty() => resource
@@ -300,7 +305,7 @@ fn failure(
     let role = resource
         .role
         .as_ref()
-        .map(|role| format!("{role} : "))
+        .map(|role| format!("{} : ", single_line(role)))
         .unwrap_or_default();
     let task = single_line(&resource.task).into_owned();
     let verdict = if resource.ignored {
