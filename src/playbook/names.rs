@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Contents, Play, Task};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
+use crate::secret::Redactor;
 use crate::template::{
     Binding, Data, Engine, Errors, Rendered, Scope, Secrets, Source, Template, data,
 };
@@ -29,6 +30,8 @@ pub struct Globals<'i> {
     pub engine: Engine,
     /// The files hosts may ask for.
     pub contents: Contents,
+    /// Knows what must not be seen by everybody.
+    pub secrets: Redactor,
     inventory: &'i Inventory,
     extra: Arc<VarMap>,
     groups: Data,
@@ -112,6 +115,7 @@ impl<'i> Globals<'i> {
         Self {
             engine: Engine::new(Secrets::Later),
             contents: Contents::default(),
+            secrets: Redactor::default(),
             inventory,
             extra: Arc::new(extra),
             groups: data(&groups.into()),
