@@ -19,6 +19,8 @@ pub mod cli;
 pub mod diagnostic;
 #[cfg(feature = "control")]
 pub mod error;
+#[cfg(feature = "control")]
+pub mod harmless;
 pub mod host;
 #[cfg(feature = "control")]
 pub mod http;

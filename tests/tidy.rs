@@ -19,8 +19,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["diagnostic", "http", "protocol", "secret", "yaml"],
     ),
     ("artifact", &["diagnostic", "http", "protocol", "yaml"]),
+    ("harmless", &[]),
     ("yaml", &["diagnostic", "trust"]),
-    ("diagnostic", &["yaml"]),
+    ("diagnostic", &["harmless", "yaml"]),
     ("error", &["diagnostic"]),
     (
         "inventory",
@@ -40,8 +41,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "yaml",
         ],
     ),
-    ("transport", &["protocol", "secret", "trust"]),
-    ("report", &["protocol", "secret"]),
+    ("transport", &["harmless", "protocol", "secret", "trust"]),
+    ("report", &["harmless", "protocol", "secret"]),
     (
         "memory",
         &[
@@ -79,6 +80,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "swap",
         &[
             "diagnostic",
+            "harmless",
             "host",
             "inventory",
             "playbook",
@@ -95,6 +97,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "artifact",
             "diagnostic",
             "error",
+            "harmless",
             "http",
             "image",
             "inventory",

@@ -43,6 +43,7 @@ fn serve(first: Option<Message>) -> Result<ExitCode, Box<dyn std::error::Error>>
     // prints by mistake can break the stream.
     let reader = own(stdin())?;
     let writer = own(stdout())?;
+    fleet::host::end_when_alone(writer.try_clone()?.into())?;
     dup2_stdout(stderr())?;
     // Programs that kinds start inherit this. fleet's own files get their mode explicitly.
     rustix::process::umask(Mode::WGRP | Mode::WOTH);

@@ -16,6 +16,7 @@ use super::resume::{self, GoingOn, NAMED_BY_JOURNAL, RolloutArgs};
 use super::session::Session;
 use super::settings::Answers;
 use crate::error::{Error, ErrorKind};
+use crate::harmless;
 use crate::report::{self, Command, HostStatus, ResourceReport, RunReport};
 use crate::run::{Interrupt, Rollout};
 
@@ -208,7 +209,7 @@ fn ask(session: &Session, plan: &RunReport, args: &ApplyArgs) -> Result<(), Erro
 /// Asks on the terminal. Whatever is not yes is no. The terminal stays as it is, so that Ctrl-C
 /// comes as a signal.
 fn consents(question: &str) -> io::Result<bool> {
-    console::Term::stderr().write_str(question)?;
+    console::Term::stderr().write_str(&harmless::written(question))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     let answer = answer.trim().to_ascii_lowercase();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::options::{Format, PlaybookArgs, TaskSelection};
+use super::output;
 use super::request::Work;
 use super::session::Session;
 use crate::error::{Error, ErrorKind};
@@ -47,7 +48,7 @@ pub(super) fn run(
             verbosity: Verbosity::Quiet,
             diff: false,
         };
-        let _ = console::Term::stderr().write_str(&report::render(&heard, options));
+        output::say(&report::render(&heard, options));
     }
     Ok(exit_code(&heard, &comparison))
 }

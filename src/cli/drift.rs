@@ -9,6 +9,7 @@ use super::remember::as_error;
 use super::session::Session;
 use super::table::{age, table, time};
 use crate::error::Error;
+use crate::harmless;
 use crate::inventory::Glob;
 use crate::memory::{Finding, Project, Query, Seen, Sighting, Store as _};
 use crate::protocol::Severity;
@@ -218,5 +219,5 @@ fn json(findings: &[Finding]) -> String {
         findings: findings.iter().map(Entry::new).collect(),
     };
     let text = serde_json::to_string_pretty(&document).expect("plain structs always serialize");
-    text + "\n"
+    harmless::json(text + "\n")
 }

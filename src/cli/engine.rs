@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use super::journaling::Declared;
 use super::locks::{self, Locks};
 use super::nothing;
+use super::output;
 use super::project;
 use super::request::{Connection, Listing, Request, Work};
 use crate::diagnostic::{self, Diagnostic, Diagnostics};
@@ -232,6 +232,7 @@ fn ask_nobody(vault: &Vault) -> Secrets {
 /// Whoever only compares needs no artifact at hand: what is in it is in its lock file.
 fn globals<'l>(request: &Request, loaded: &'l Loaded) -> Globals<'l> {
     let mut globals = Globals::new(&loaded.inventory, loaded.extra.clone());
+    globals.secrets = request.vault.redactor().clone();
     if request.command != Command::Apply {
         globals.contents = Contents::believing(loaded.locks.files.clone());
     }
@@ -428,6 +429,7 @@ fn options(request: &Request) -> Options {
         diff: request.diff,
         keep: request.keep,
         silence: SILENCE,
+        host_timeout: request.connection.host_timeout,
         redactor: request.vault.redactor().clone(),
         login: login(&request.connection),
     }
@@ -490,6 +492,5 @@ fn task_line(task: &Task) -> String {
 fn warn(request: &Request, warnings: &[Diagnostic]) {
     let text = diagnostic::render(warnings, request.color);
     let text = request.vault.redactor().redact(&text);
-    // If stderr is closed, nobody wants to be warned.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    output::say(&text);
 }

@@ -3,9 +3,11 @@
 use clap::{Args, builder::NonEmptyStringValueParser};
 
 use super::options::{Targets, TaskSelection};
+use super::output;
 use super::request::Work;
 use super::session::Session;
 use crate::error::{Error, ErrorKind};
+use crate::harmless;
 use crate::report::{self, Command, ExitCode, RunReport, TextOptions, Verbosity};
 
 /// Arguments of `fleet facts`.
@@ -37,7 +39,7 @@ pub(super) fn run(session: &mut Session, args: &FactsArgs) -> Result<ExitCode, E
             verbosity: Verbosity::Quiet,
             diff: false,
         };
-        let _ = console::Term::stderr().write_str(&report::render(&report, options));
+        output::say(&report::render(&report, options));
     }
     Ok(report.exit_code())
 }
@@ -50,7 +52,8 @@ fn by_host(report: &RunReport) -> Result<String, Error> {
             hosts.insert(host.host.clone(), to_value(facts)?);
         }
     }
-    Ok(format!("{:#}\n", serde_json::Value::Object(hosts)))
+    let text = format!("{:#}\n", serde_json::Value::Object(hosts));
+    Ok(harmless::json(text))
 }
 
 fn to_value(facts: &crate::protocol::Facts) -> Result<serde_json::Value, Error> {

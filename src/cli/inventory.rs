@@ -1,15 +1,16 @@
 //! `fleet inventory`: which hosts there are, what is defined for them, and where.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 
 use super::options::Sources;
+use super::output;
 use super::session::Session;
 use crate::diagnostic::{self, Diagnostic, Diagnostics};
 use crate::error::{Error, ErrorKind};
+use crate::harmless;
 use crate::inventory::{Definition, HostName, Inventory, Layer, VarMap, Variables, extra_vars};
 use crate::report::{ExitCode, single_line};
 use crate::secret::Vault;
@@ -53,7 +54,7 @@ pub(super) fn run(session: &mut Session, args: &InventoryArgs) -> Result<ExitCod
     let (inventory, warnings) = load(&args.sources.inventory, &vault)?;
     let warnings = diagnostic::render(&warnings, session.settings.stderr_color);
     let warnings = vault.redactor().redact(&warnings);
-    let _ = std::io::stderr().write_all(warnings.as_bytes());
+    output::say(&warnings);
     let extra = extra_vars(&args.sources.extra_vars, &vault).map_err(Error::config)?;
     let extra = Arc::new(extra);
     let text = match &args.what.host {
@@ -66,7 +67,7 @@ pub(super) fn run(session: &mut Session, args: &InventoryArgs) -> Result<ExitCod
             }
         }
         None if args.what.graph => inventory.graph(),
-        None => format!("{:#}\n", inventory.to_json()),
+        None => harmless::json(format!("{:#}\n", inventory.to_json())),
     };
     session.output.write(&text)?;
     Ok(ExitCode::AsDeclared)
@@ -106,7 +107,7 @@ fn json(variables: &Variables) -> String {
     let object: serde_json::Map<_, _> = effective
         .map(|(name, node)| (name.to_owned(), node.to_json()))
         .collect();
-    format!("{:#}\n", serde_json::Value::Object(object))
+    harmless::json(format!("{:#}\n", serde_json::Value::Object(object)))
 }
 
 /// Each variable by name: the value that holds and where it is written, then what it overrides,

@@ -77,6 +77,13 @@ pub(super) struct Targets {
     pub connection: Connection,
 }
 
+/// Longer than a host takes that is made from nothing.
+const HOST_TIMEOUT: u32 = 7200;
+
+const fn host_timeout() -> u32 {
+    HOST_TIMEOUT
+}
+
 /// How to reach hosts; the inventory's own variables win over these.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 #[command(next_help_heading = "Connection")]
@@ -105,6 +112,20 @@ pub(super) struct Connection {
         value_parser = clap::value_parser!(u16).range(1..=3600)
     )]
     pub connect_timeout: u16,
+
+    /// Give a host up that takes more than so many seconds in all
+    ///
+    /// What its tasks declare for themselves (`timeout`) beyond 15 minutes is added, and so is the
+    /// time to send what they need. Waiting for another run (`--lock-timeout`), or for another host
+    /// that is the same machine, does not count.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = HOST_TIMEOUT,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    #[serde(default = "host_timeout")]
+    pub host_timeout: u32,
 
     /// Become root on the hosts, through sudo
     #[arg(short, long)]

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind as IoErrorKind, Write};
 
 use crate::diagnostic;
 use crate::error::{Error, ErrorKind};
+use crate::harmless;
 use crate::report::{ExitCode, lines};
 use crate::secret::Redactor;
 
@@ -46,7 +47,7 @@ impl<W: Write> Output<W> {
         }
         match self
             .out
-            .write_all(self.redactor.redact(text).as_bytes())
+            .write_all(harmless::written(&self.redactor.redact(text)).as_bytes())
             .and_then(|()| self.out.flush())
         {
             Err(error) if error.kind() == IoErrorKind::BrokenPipe => {
@@ -61,11 +62,16 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// Writes to stderr. If it is closed, nobody wants to know.
+pub(super) fn say(text: &str) {
+    let _ = io::stderr().write_all(harmless::written(text).as_bytes());
+}
+
 /// Says an error on stderr, and with what the process is to exit.
 pub(super) fn report(error: &Error, color: bool, redactor: &Redactor) -> ExitCode {
     let text = render(error, color);
     // With stderr gone there is nobody left to tell; the exit code remains.
-    let _ = io::stderr().write_all(redactor.redact(&text).as_bytes());
+    say(&redactor.redact(&text));
     match error.kind {
         ErrorKind::Usage | ErrorKind::Config | ErrorKind::Internal => ExitCode::Usage,
         ErrorKind::Locked => ExitCode::Locked,

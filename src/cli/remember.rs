@@ -3,7 +3,6 @@
 //! A store that cannot be used is told on stderr and changes nothing else: the report is what
 //! the user asked for, and the exit code is about hosts.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -116,8 +115,7 @@ fn forgetful(session: &Session, error: MemoryError) {
         &as_error(error, "this run is not remembered"),
         session.settings.stderr_color,
     );
-    // With stderr gone there is nobody left to tell.
-    let _ = std::io::stderr().write_all(session.redactor.redact(&text).as_bytes());
+    output::say(&session.redactor.redact(&text));
 }
 
 /// An error of the memory, as a command ends with it.

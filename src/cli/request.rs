@@ -95,6 +95,8 @@ pub(super) struct Connection {
     pub ssh_config: Option<PathBuf>,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How long a host may take, beyond what its plan declares to take longer.
+    pub host_timeout: Duration,
     /// Become root.
     pub r#become: bool,
     /// What sudo will ask for.

@@ -20,7 +20,7 @@ use crate::run::Rollout;
 pub(super) const NAMED_BY_JOURNAL: &str = "-";
 
 /// What a run that goes on with another takes from that one's journal.
-const FROM_JOURNAL: [&str; 14] = [
+const FROM_JOURNAL: [&str; 15] = [
     "inventory",
     "limit",
     "tags",
@@ -30,6 +30,7 @@ const FROM_JOURNAL: [&str; 14] = [
     "private_key",
     "ssh_config",
     "connect_timeout",
+    "host_timeout",
     "become",
     "prune",
     "lock_timeout",

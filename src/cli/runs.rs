@@ -13,6 +13,7 @@ use super::remember::as_error;
 use super::session::Session;
 use super::table::{age, table, time};
 use crate::error::{Error, ErrorKind};
+use crate::harmless;
 use crate::journal::{Asked, Outcome, Past, latest, unfinished};
 use crate::memory::{Project, RunEntry, Store as _};
 use crate::report::{Batches, Command, ExitCode, single_line};
@@ -275,5 +276,5 @@ fn json(runs: &[RunEntry]) -> String {
         runs: runs.iter().map(Entry::new).collect(),
     };
     let text = serde_json::to_string_pretty(&document).expect("plain structs always serialize");
-    text + "\n"
+    harmless::json(text + "\n")
 }

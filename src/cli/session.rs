@@ -134,6 +134,7 @@ impl Session {
             private_key: args.private_key.clone(),
             ssh_config: args.ssh_config.clone(),
             connect_timeout: Duration::from_secs(args.connect_timeout.into()),
+            host_timeout: Duration::from_secs(args.host_timeout.into()),
             r#become: args.r#become,
             become_password: args
                 .ask_become_pass

@@ -5,7 +5,7 @@
 
 mod render;
 
-pub use render::{render, visible};
+pub use render::render;
 
 use crate::yaml::Span;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Group, Level as Title, Origin, Renderer, Snippet};
 
 use super::{Diagnostic, Level};
+use crate::harmless::visible;
 use crate::yaml::Span;
 
 /// Lines longer than this (bytes) are not shown: the layout would cost more than it tells.
@@ -90,26 +91,6 @@ fn excerpt(span: &Span, line: &str) -> (String, Range<usize>) {
     let end = out.len();
     out.push_str(&visible(&line[to..]));
     (out, start..end)
-}
-
-/// Replaces control characters and those that reorder text by visible ones, one for one, so
-/// that columns stay; line breaks and tabs pass. For every text that comes from a host or a file
-/// and goes to a terminal.
-#[must_use]
-pub fn visible(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
-            '\u{7f}' => '␡',
-            '\u{80}'..='\u{9f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => '\u{fffd}',
-            _ => c,
-        })
-        .collect()
 }
 
 #[cfg(test)]

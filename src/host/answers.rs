@@ -13,6 +13,7 @@ use std::ffi::OsString;
 
 use serde_json::Value;
 
+use super::alone::UnderWay;
 use super::rpm::Nevra;
 use super::systemctl::Unit;
 use super::{Command, Failure, Host};
@@ -41,7 +42,9 @@ impl Host {
     /// nothing that is heard during it holds after: whoever looks then, looks anew.
     pub(crate) fn changing<T>(&self, change: impl FnOnce() -> T) -> T {
         self.answers.replace(None);
+        let under_way = UnderWay::new();
         let done = change();
+        drop(under_way);
         self.answers.replace(Some(Answers::default()));
         // A package or a command may have brought users, too.
         self.forget_accounts();

@@ -156,8 +156,14 @@ impl Command {
 
     /// How long the program may run before it and its children are ended; at most 30 days.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit.min(LONGEST_TIMEOUT);
+        self.timeout = Self::longest(limit);
         self
+    }
+
+    /// As long as this, or as long as a program may run at all.
+    #[must_use]
+    pub fn longest(limit: Duration) -> Duration {
+        limit.min(LONGEST_TIMEOUT)
     }
 
     /// How many bytes of each stream are kept, if not [`Output::LIMIT`].

@@ -86,7 +86,12 @@ impl Link {
 
     /// Sends one event and flushes.
     pub fn send(&mut self, event: &Event) -> Result<(), WireError> {
-        self.writer.write_all(&wire::encode(event))?;
+        let line = wire::encode(event);
+        // The controller would not hear it out.
+        if line.len() > wire::EVENT_LIMIT {
+            return Err(WireError::TooLong(wire::EVENT_LIMIT));
+        }
+        self.writer.write_all(&line)?;
         Ok(self.writer.flush()?)
     }
 
@@ -193,7 +198,7 @@ impl Link {
             }
             self.keep(line.len(), message)?;
             if self.queued > QUEUE_LIMIT {
-                return Err(WireError::TooLong);
+                return Err(WireError::TooLong(QUEUE_LIMIT));
             }
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 mod accounts;
 mod addresses;
+mod alone;
 mod answers;
 mod attributes;
 pub(crate) mod block_device;
@@ -44,6 +45,8 @@ pub mod systemctl;
 mod tree;
 mod unheard;
 
+pub use alone::end_when_alone;
+pub(crate) use alone::hold_results;
 pub use command::{Command, CommandEnd, CommandFailure};
 pub use confirmation::{Watched, WayBack, check_confirm_timeout, confirm_within, watch};
 pub(crate) use confirmation::{confirm, require as require_confirmation};

@@ -8,6 +8,7 @@ use super::{Contents, Play, Task};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::{HostName, Inventory, Layer, VarMap, Variables};
 use crate::protocol::Facts;
+use crate::secret::Redactor;
 use crate::template::{
     Binding, Data, Engine, Errors, Rendered, Scope, Secrets, Source, Template, data,
 };
@@ -36,6 +37,8 @@ pub struct Globals<'i> {
     pub engine: Engine,
     /// The files hosts may ask for.
     pub contents: Contents,
+    /// Knows what must not be seen by everybody.
+    pub secrets: Redactor,
     inventory: &'i Inventory,
     extra: Arc<VarMap>,
     groups: Data,
@@ -119,6 +122,7 @@ impl<'i> Globals<'i> {
         Self {
             engine: Engine::new(Secrets::Later).telling(inventory.redactor().clone()),
             contents: Contents::default(),
+            secrets: Redactor::default(),
             inventory,
             extra: Arc::new(extra),
             groups: data(&groups.into()),

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::inventory::{HostName, Inventory, Pattern};
+use crate::resource::AnyResource;
+use crate::secret::Redactor;
 use crate::template::{Errors, Rendered, Scope};
 use crate::yaml::Node;
 
@@ -192,6 +194,7 @@ fn check_once(task: &Task, globals: &Globals<'_>, scope: &Scope<'_>) -> Result<(
     }
     match prepare(task, scope, &globals.contents) {
         Ok(Rendered::Value(Prepared::Resource(resource))) => {
+            errors.extend(exposed(&resource, task, &globals.secrets));
             if let Err(problems) = globals.contents.lower(*resource) {
                 errors.extend(refused(&problems, &task.arguments, task, |_| None));
             }
@@ -204,6 +207,45 @@ fn check_once(task: &Task, globals: &Globals<'_>, scope: &Scope<'_>) -> Result<(
     } else {
         Err(errors)
     }
+}
+
+/// What is wrong with a command line that has a secret in it: every process of the host may read it.
+fn exposed(resource: &AnyResource, task: &Task, secrets: &Redactor) -> Vec<Diagnostic> {
+    let (lines, instead) = match resource {
+        AnyResource::Command(command) => (
+            vec![
+                ("cmd", command.cmd.clone().into_iter().collect()),
+                ("argv", command.argv.clone().unwrap_or_default()),
+                ("unless", command.unless.clone().into_iter().collect()),
+            ],
+            "let it read the secret from standard input (`stdin:`), or from a file with `mode: \
+             \"0600\"` that a `copy` before it makes",
+        ),
+        AnyResource::Shell(shell) => (
+            vec![
+                ("cmd", vec![shell.cmd.clone()]),
+                ("unless", shell.unless.clone().into_iter().collect()),
+            ],
+            "let it read the secret from a file with `mode: \"0600\"` that a `copy` before it \
+             makes, or use `command` with `stdin:`",
+        ),
+        _ => return Vec::new(),
+    };
+    let found = lines
+        .into_iter()
+        .filter(|(_, words): &(_, Vec<String>)| words.iter().any(|word| secrets.finds(word)));
+    found
+        .map(|(field, _)| {
+            let kind = task.kind.name;
+            let place = task.arguments.get(field).unwrap_or(&task.arguments);
+            Diagnostic::warning(format!(
+                "`{field}` of `{kind}` has a secret in it: while it runs, whoever is on the host \
+                 can read it in the list of processes"
+            ))
+            .at(place.span.clone())
+            .help(instead)
+        })
+        .collect()
 }
 
 /// The names that conditions ask about: with them not decided, what follows may be skipped.

@@ -12,6 +12,14 @@ use serde::{Serialize, de::DeserializeOwned};
 /// raw bytes, so a longer line is a mistake or an attack.
 pub const LINE_LIMIT: usize = 64 * 1024 * 1024;
 
+/// The longest line of a host, in bytes without the line feed: the longest outcome that a helper
+/// does not cut (see [`Outcome::fit`](super::Outcome::fit)), with each byte written as an escape.
+pub const EVENT_LIMIT: usize = 24 * 1024 * 1024;
+
+/// The most values in one line, whatever they are: a short line of many costs more memory than a
+/// long one of few.
+pub const VALUES_LIMIT: usize = 250_000;
+
 /// Raw bytes are moved in pieces of this size, whatever the size of a content.
 pub const PIECE: usize = 64 * 1024;
 
@@ -24,9 +32,12 @@ pub enum WireError {
     /// The stream ended inside a line or inside a content.
     #[error("the stream ended in the middle of {0}")]
     CutOff(&'static str),
-    /// A line is longer than [`LINE_LIMIT`].
-    #[error("a line is longer than {LINE_LIMIT} bytes")]
-    TooLong,
+    /// A line is longer than allowed: [`LINE_LIMIT`], or [`EVENT_LIMIT`] for what a host says.
+    #[error("a line is longer than {0} bytes")]
+    TooLong(usize),
+    /// A line has more than [`VALUES_LIMIT`] values.
+    #[error("a line has more than {VALUES_LIMIT} values")]
+    TooMany,
     /// The other end said something out of turn.
     #[error("the other end sent {0}")]
     Unexpected(&'static str),
@@ -49,7 +60,30 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// Reads back what [`encode`] wrote; the line feed may be there or not.
 pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, WireError> {
+    if has_too_many_values(line) {
+        return Err(WireError::TooMany);
+    }
     Ok(serde_json::from_slice(line)?)
+}
+
+/// Looks before anything is made of it. Every value but the first of a list or map comes after a
+/// comma, and every list or map begins with a bracket.
+fn has_too_many_values(line: &[u8]) -> bool {
+    // Most lines are shorter than that.
+    if line.len() <= VALUES_LIMIT {
+        return false;
+    }
+    let (mut values, mut in_text, mut escaped) = (0, false, false);
+    for byte in line {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values > VALUES_LIMIT
 }
 
 /// The next line without its line feed; `None` if the stream ends before it begins.
@@ -61,7 +95,7 @@ pub fn read_line(reader: &mut impl BufRead) -> Result<Option<Vec<u8>>, WireError
     match line.pop() {
         None => Ok(None),
         Some(b'\n') => Ok(Some(line)),
-        Some(_) if line.len() >= LINE_LIMIT => Err(WireError::TooLong),
+        Some(_) if line.len() >= LINE_LIMIT => Err(WireError::TooLong(LINE_LIMIT)),
         Some(_) => Err(WireError::CutOff("a line")),
     }
 }
@@ -102,7 +136,24 @@ mod tests {
     #[test]
     fn refuses_an_endless_line_without_reading_it_all() {
         let mut endless = BufReader::new(io::repeat(b'x'));
-        assert!(matches!(read_line(&mut endless), Err(WireError::TooLong)));
+        assert!(matches!(
+            read_line(&mut endless),
+            Err(WireError::TooLong(LINE_LIMIT))
+        ));
+    }
+
+    #[test]
+    fn a_short_line_of_many_values_is_refused_before_anything_is_made_of_it() {
+        for value in ["\"\"", "{}", "[]", "0"] {
+            let values = vec![value; VALUES_LIMIT + 1].join(",");
+            let line = format!(r#"{{"event":"begun","pending":[{values}],"running":null}}"#);
+            let refused = decode::<Event>(line.as_bytes());
+            assert!(matches!(refused, Err(WireError::TooMany)), "{value}");
+        }
+        // Text is text, whatever is in it.
+        let text = r#"[{,\\\"[{,"#.repeat(VALUES_LIMIT / 4);
+        let line = format!(r#"{{"event":"fatal","message":"{text}"}}"#);
+        assert!(decode::<Event>(line.as_bytes()).is_ok());
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Work;
-use crate::host::{Failure, Host, Place, Unheard, UnheardResult, now};
+use crate::host::{Failure, Host, Place, Unheard, UnheardResult, hold_results, now};
 use crate::protocol::{Begin, Drift, Message, Mode, Outcome, Output, Sha256, Status, Task, TaskId};
 use crate::resource::{Resource, dispatch};
 
@@ -98,6 +98,7 @@ impl Delivery {
             ended: now(),
         };
         self.under_way.push((task.id, result));
+        hold_results(true);
     }
 
     pub(super) fn heard(&mut self, id: TaskId) -> Result<(), Failure> {
@@ -105,6 +106,7 @@ impl Delivery {
             return Ok(());
         };
         let (_, result) = self.under_way.remove(at);
+        hold_results(!self.is_over());
         self.earlier.forget(&result.place)
     }
 

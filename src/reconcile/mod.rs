@@ -122,6 +122,7 @@ impl<'r> Run<'r> {
         } else if task.sensitive {
             outcome.drift.iter_mut().for_each(Drift::conceal);
         }
+        outcome.fit();
         let status = outcome.status;
         self.host.send(&Event::Finished {
             id: task.id,

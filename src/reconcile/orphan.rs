@@ -57,7 +57,8 @@ impl Run<'_> {
             } else {
                 self.orphan(&made, declared.counted)
             };
-            if let Some(outcome) = outcome {
+            if let Some(mut outcome) = outcome {
+                outcome.fit();
                 let hidden = made.origin.hidden;
                 self.host.send(&Event::Orphan(Box::new(Orphan {
                     kind: made.kind,

@@ -1,7 +1,7 @@
 //! Unified diffs for a terminal.
 
-use super::harmless;
 use super::text::Paint;
+use crate::harmless;
 
 /// The lines of a unified diff, safe to print and coloured as `git diff` does.
 pub(super) fn body(diff: &str, paint: Paint) -> Vec<String> {

@@ -7,6 +7,7 @@ use super::{
     Batches, Counts, CutShort, Difference, ErrorClass, HostReport, HostStatus, ResourceReport,
     RunReport, Waived, WaiverIssue, WaiverRemark, lock,
 };
+use crate::harmless;
 use crate::protocol::{Change, Output, Severity, Status};
 
 /// Raised when a key changes its meaning or goes away; new keys do not raise it.
@@ -25,7 +26,7 @@ pub fn to_json(report: &RunReport) -> String {
     let mut text = serde_json::to_string_pretty(&Document::new(report))
         .expect("no map of the document has a key that is not text");
     text.push('\n');
-    text
+    harmless::json(text)
 }
 
 #[derive(Serialize)]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::json::{Document, Host};
 use super::{HostReport, RunReport};
+use crate::harmless;
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -35,7 +36,7 @@ fn written(line: &Line<'_>) -> String {
     let mut text =
         serde_json::to_string(line).expect("no map of the line has a key that is not text");
     text.push('\n');
-    text
+    harmless::json(text)
 }
 
 #[cfg(test)]

@@ -8,9 +8,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::text::counted;
-use super::{
-    Difference, ErrorClass, HostReport, HostStatus, ResourceReport, RunReport, harmless, json,
-};
+use super::{Difference, ErrorClass, HostReport, HostStatus, ResourceReport, RunReport, json};
+use crate::harmless;
 use crate::protocol::Status;
 
 /// Longest attribute value; the whole of it is in the element's text.

@@ -17,7 +17,6 @@ mod diff;
 mod difference;
 mod error;
 mod exit;
-mod harmless;
 mod html;
 mod json;
 mod jsonl;
@@ -30,13 +29,13 @@ mod redact;
 mod review;
 mod text;
 
+pub use crate::harmless::{lines, single_line};
 pub use batches::Batches;
 pub use comparison::{Comparison, Gathering};
 pub use cut_short::CutShort;
 pub use difference::{Difference, Waived, WaiverIssue, WaiverRemark};
 pub use error::{ErrorClass, HostError};
 pub use exit::ExitCode;
-pub use harmless::{lines, single_line};
 pub use html::to_html;
 pub use json::to_json;
 pub use jsonl::{host_line, summary_line};
@@ -269,9 +268,26 @@ impl HostReport {
 }
 
 impl ResourceReport {
-    fn is_kept(&self, keep: Keep) -> bool {
+    pub(crate) fn is_kept(&self, keep: Keep) -> bool {
         let plain = self.status == Status::Ok && self.message.is_none();
         keep == Keep::All || !plain
+    }
+
+    /// How many bytes it takes, about: its texts, and what holds them.
+    #[must_use]
+    pub(crate) fn size(&self) -> usize {
+        let texts = [&self.play, &self.task, &self.kind, &self.id];
+        let texts = texts.into_iter().chain(&self.role).chain(&self.message);
+        let output = self.output.iter();
+        let output = output.map(|output| output.stdout.len() + output.stderr.len());
+        let drift = self.drift.iter();
+        let drift = drift.map(|found| size_of::<Difference>() + found.drift.size());
+        size_of::<Self>()
+            + texts
+                .map(String::len)
+                .chain(output)
+                .chain(drift)
+                .sum::<usize>()
     }
 
     /// The differences that no waiver covers.
@@ -366,6 +382,44 @@ pub(crate) mod fixture;
 mod tests {
     use super::fixture::resource;
     use super::*;
+
+    /// Everything that is harmful, in every text that a report has.
+    #[test]
+    fn nothing_harmful_is_left_in_any_format() {
+        let harmful: String = ('\0'..=char::MAX)
+            .filter(|char| crate::harmless::is_harmful(*char))
+            .collect();
+        for harmful in [harmful.as_str(), "a\u{202e}b\u{9b}31m\u{61c}\u{2066}c\x7f"] {
+            let mut report = fixture::full_of(harmful);
+            let found = &mut report.hosts[0].resources;
+            found
+                .iter_mut()
+                .for_each(|found| found.kind = harmful.to_owned());
+            let options = TextOptions {
+                color: false,
+                verbosity: Verbosity::Verbose,
+                diff: true,
+            };
+            for (format, text) in [
+                ("text", render(&report, options)),
+                ("json", to_json(&report)),
+                (
+                    "jsonl",
+                    host_line("r", &report.hosts[0]) + &summary_line(&report),
+                ),
+                ("junit", to_junit(&report)),
+                ("prometheus", to_prometheus(&report)),
+                ("nagios", to_nagios(&report)),
+                ("html", to_html(&report)),
+            ] {
+                let left = text
+                    .chars()
+                    .filter(|char| crate::harmless::is_harmful(*char) && !"\n\t".contains(*char));
+                let left: Vec<_> = left.map(u32::from).collect();
+                assert_eq!(left, [0; 0], "{format}");
+            }
+        }
+    }
 
     #[test]
     fn a_host_is_as_bad_as_the_worst_thing_found_on_it() {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use super::{HostReport, HostStatus, RunReport};
+use crate::harmless;
 use crate::protocol::{Severity, Status};
 
 fn was_reached(host: &HostReport) -> bool {
@@ -143,7 +144,7 @@ impl Metrics {
 
 /// `name="value"`, in which `\`, `"` and line breaks are escaped.
 fn label(name: &str, value: &str) -> String {
-    let value = value
+    let value = harmless::visible(value)
         .replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n");

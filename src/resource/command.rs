@@ -173,6 +173,13 @@ pub(super) fn validate_timeout(timeout: Option<u64>) -> Result<(), String> {
     }
 }
 
+/// How long a declared timeout lets the task take: a guard is a program too, and is asked before
+/// and after.
+pub(super) fn time_limit(timeout: Option<u64>, guarded: bool) -> Option<Duration> {
+    let limit = Program::longest(Duration::from_secs(timeout?));
+    Some(if guarded { limit * 3 } else { limit })
+}
+
 impl Command {
     fn words(&self) -> Result<Vec<String>, String> {
         match (&self.cmd, &self.argv) {
@@ -238,6 +245,10 @@ impl Resource for Command {
     fn validate(&self) -> Result<(), String> {
         validate_timeout(self.timeout)?;
         self.invocation().map(drop)
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        time_limit(self.timeout, self.unless.is_some())
     }
 
     fn runs_every_time(&self) -> bool {

@@ -98,6 +98,11 @@ pub trait Resource: Serialize + DeserializeOwned {
         None
     }
 
+    /// Whether a change of it may cut the host off, so that a way back may be needed.
+    fn may_cut_off(&self) -> bool {
+        false
+    }
+
     /// How the host was before the change that [`apply`](Self::apply) would make of what was
     /// found, if it may cut the host off. It is gone back to unless a new connection shows that
     /// it has not.
@@ -229,6 +234,18 @@ impl AnyResource {
     #[must_use]
     pub fn time_limit(&self) -> Option<Duration> {
         dispatch!(self, resource => resource.time_limit())
+    }
+
+    /// How long the host may wait for a new connection after a change of it, if it may wait at all.
+    #[must_use]
+    pub fn confirm_within(&self) -> Option<Duration> {
+        dispatch!(self, resource => resource.may_cut_off().then(|| resource.confirm_within()))
+    }
+
+    /// See [`Resource::runs_every_time`].
+    #[must_use]
+    pub fn runs_every_time(&self) -> bool {
+        dispatch!(self, resource => resource.runs_every_time())
     }
 
     /// See [`Resource::footprint`].

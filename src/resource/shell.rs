@@ -3,10 +3,12 @@
 //! Guards, `check`, "runs every time" and what `register` gives are as for `command`; `unless` is a command line for
 //! the same shell. Values put into `cmd` by a template are read by the shell: quote them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Resource;
-use super::command::{Guards, Invocation, validate_timeout};
+use super::command::{Guards, Invocation, time_limit, validate_timeout};
 use crate::host::{Failure, Host, HostPath};
 use crate::protocol::{Drift, Output};
 
@@ -97,6 +99,10 @@ impl Resource for Shell {
             }
         }
         validate_timeout(self.timeout)
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        time_limit(self.timeout, self.unless.is_some())
     }
 
     fn runs_every_time(&self) -> bool {

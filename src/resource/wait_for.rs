@@ -161,6 +161,10 @@ impl Resource for WaitFor {
         }
     }
 
+    fn time_limit(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.timeout))
+    }
+
     fn observe(&self, host: &Host) -> Result<Seen, Failure> {
         self.look(host, CONNECT)
     }

@@ -8,12 +8,16 @@ use crate::protocol::Declared;
 use crate::report::{Command, CutShort, ErrorClass, HostError, HostReport, HostStatus, Progress};
 
 use super::HostSoFar;
+use super::conversation::Patience;
 use super::host::Paused;
+use super::room::Room;
 use super::stage::{Limits, Stage};
 
 /// How far a run has come.
 pub(super) struct Course<'c> {
     command: Command,
+    /// What each host has for the whole run.
+    patience: Patience,
     /// How many hosts the failure budget is a part of.
     selected: usize,
     failed: usize,
@@ -31,6 +35,7 @@ pub(super) struct Course<'c> {
 impl<'c> Course<'c> {
     pub(super) fn new(
         command: Command,
+        patience: Patience,
         selected: usize,
         stages: &'c [Stage<'_>],
         journal: Option<&'c mut Journal>,
@@ -43,6 +48,7 @@ impl<'c> Course<'c> {
         }
         Self {
             command,
+            patience,
             selected,
             failed: 0,
             reports: BTreeMap::new(),
@@ -90,6 +96,8 @@ impl<'c> Course<'c> {
             report: HostReport::new(host),
             declared: Declared::default(),
             paused: Paused::default(),
+            patience: self.patience,
+            room: Room::default(),
         })
     }
 

@@ -14,12 +14,13 @@ use crate::resource::AnyResource;
 use crate::transport::{Channel, Class, Ending, Exit, Target, Transport, Unreachable};
 
 use super::confirm::NewConnection;
-use super::conversation::{Conversation, Lost};
+use super::conversation::{Clock, Conversation, Lost, Patience};
 use super::course::untouched;
 use super::drive::Drive;
 use super::interrupt::{Urgency, reaches};
-use super::lock::Waiting;
+use super::lock::{Machines, Waiting};
 use super::record::{Record, Sent};
+use super::room::RunRoom;
 use super::{HostSoFar, Options};
 
 /// What one conversation is about.
@@ -54,10 +55,18 @@ pub(super) enum Job<'j> {
     Census(&'j Gathering),
 }
 
+/// What hosts that are worked on at once have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Others<'o> {
+    pub waiting: &'o Waiting,
+    pub machines: &'o Machines,
+    pub room: &'o RunRoom,
+}
+
 /// Who hears of a conversation, and who ends it.
 pub(super) struct Listening<'l> {
     pub progress: &'l dyn Progress,
-    pub waiting: &'l Waiting,
+    pub others: Others<'l>,
     pub urgency: watch::Receiver<Urgency>,
 }
 
@@ -72,24 +81,27 @@ pub(super) async fn converse(
 ) -> HostSoFar {
     let Listening {
         progress,
-        waiting,
+        others,
         urgency,
     } = listening;
     let started = Instant::now();
     progress.host_started(&so_far.report.host);
     let mut paused = std::mem::take(&mut so_far.paused);
+    let mut patience = so_far.patience;
     let begun = Cell::new(false);
     let new_connection = NewConnection { transport, target };
     let mut record = Record::new(
         so_far,
         context.options.keep,
         progress,
-        waiting,
+        others,
         &begun,
         new_connection,
     );
     let done = tokio::select! {
-        done = attempt(context, target, job, &mut record, &mut paused, transport, &urgency) => done,
+        done = attempt(
+            context, target, job, &mut record, &mut patience, &mut paused, transport, &urgency,
+        ) => done,
         error = given_up(urgency.clone(), &begun) => Err(error),
     };
     if let Some(how_far) = record.interrupted.take().filter(|_| done.is_ok()) {
@@ -112,6 +124,7 @@ pub(super) async fn converse(
         }
         record.report.error.get_or_insert(error);
     }
+    record.patience = patience;
     record.report.duration += started.elapsed();
     // A host that failed takes no part in later plays, and is free for others.
     if record.report.error.is_some() || record.stopped() {
@@ -123,11 +136,16 @@ pub(super) async fn converse(
     }
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a conversation needs and what it leaves, once"
+)]
 async fn attempt(
     context: &Context<'_>,
     target: &Target,
     job: Job<'_>,
     record: &mut Record<'_>,
+    patience: &mut Patience,
     paused: &mut Paused,
     transport: &Transport,
     urgency: &watch::Receiver<Urgency>,
@@ -139,13 +157,16 @@ async fn attempt(
         let _ = timeout(context.options.silence, channel.send(&first)).await;
         channel
     } else {
-        let opened = transport.open(target, Some(&first)).await;
+        let begin = Instant::now();
+        let opened = timeout(patience.left(), transport.open(target, Some(&first))).await;
+        patience.spend(begin.elapsed());
+        let opened = opened.map_err(|_| no_time())?;
         opened.map_err(unreachable)?
     };
     let conversation = Conversation::begin(
         channel,
         record,
-        context.options.silence,
+        Clock::new(context.options.silence, patience),
         &context.begin,
         urgency.clone(),
     );
@@ -235,6 +256,14 @@ async fn given_up(mut urgency: watch::Receiver<Urgency>, begun: &Cell<bool>) -> 
     HostError {
         class: ErrorClass::Abandoned,
         message: "interrupted: what the host was doing it ends, and what came after was not done"
+            .to_owned(),
+    }
+}
+
+fn no_time() -> HostError {
+    HostError {
+        class: ErrorClass::Timeout,
+        message: "no time was left to connect to it once more; `--host-timeout` gives it more"
             .to_owned(),
     }
 }

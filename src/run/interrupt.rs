@@ -6,9 +6,15 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// How long what is under way may take to end after SIGTERM: a service manager says it once, and
+/// kills soon after. By then there is to be a report.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// How soon the work under way is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,8 +33,10 @@ pub enum Urgency {
 /// Being told to stop.
 #[derive(Debug)]
 pub struct Interrupt {
-    signals: Vec<Signal>,
+    signals: Vec<(SignalKind, Signal)>,
     urgency: Urgency,
+    /// When a SIGTERM counts twice.
+    ends: Option<Instant>,
 }
 
 impl Interrupt {
@@ -39,28 +47,45 @@ impl Interrupt {
         Self {
             signals: kinds
                 .into_iter()
-                .filter_map(|kind| signal(kind).ok())
+                .filter_map(|kind| Some((kind, signal(kind).ok()?)))
                 .collect(),
             urgency: Urgency::None,
+            ends: None,
         }
     }
 
     /// Waits until one comes, and says how urgent it is by now.
     pub async fn wait(&mut self) -> Urgency {
-        poll_fn(|context| {
+        let came = poll_fn(|context| {
             let mut signals = self.signals.iter_mut();
-            if signals.any(|signal| signal.poll_recv(context).is_ready()) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            let came = signals
+                .find_map(|(kind, signal)| signal.poll_recv(context).is_ready().then_some(*kind));
+            came.map_or(Poll::Pending, Poll::Ready)
         })
         .await;
+        if came == SignalKind::terminate() {
+            self.ends.get_or_insert(Instant::now() + GRACE);
+        }
         self.urgency = match self.urgency {
             Urgency::None | Urgency::Hosts => Urgency::Tasks,
             Urgency::Tasks | Urgency::Now => Urgency::Now,
         };
         self.urgency
+    }
+
+    /// The same for what leaves nothing to be put back in order: some time after a SIGTERM it comes
+    /// as if it had come twice.
+    pub(super) async fn wait_as_killed(&mut self) -> Urgency {
+        let Some(ends) = self.ends.filter(|_| self.urgency < Urgency::Now) else {
+            return self.wait().await;
+        };
+        tokio::select! {
+            urgency = self.wait() => urgency,
+            () = sleep_until(ends) => {
+                self.urgency = Urgency::Now;
+                Urgency::Now
+            }
+        }
     }
 
     /// Waits for something that blocks, such as an answer of the user, unless a signal comes first.

@@ -37,14 +37,17 @@ mod lock;
 mod ownership;
 mod record;
 mod results;
+mod room;
 mod stage;
 mod target;
 
+use conversation::Patience;
 use course::Course;
-use host::{Context, Listening, Paused};
+use host::{Context, Listening, Others, Paused};
 pub use interrupt::{Interrupt, Urgency};
-use lock::Waiting;
 pub use lock::who;
+use lock::{Machines, Waiting};
+use room::{Room, RunRoom};
 use stage::{Assignment, Stage};
 
 /// What to do, and where.
@@ -93,6 +96,8 @@ pub struct Options {
     pub keep: Keep,
     /// How long a helper may say nothing, the time a task declares for itself aside.
     pub silence: Duration,
+    /// How long a host may take for the whole run, beyond what its plan declares to take longer.
+    pub host_timeout: Duration,
     /// Whose the declared things are, if a playbook is run.
     pub ownership: Option<Ownership>,
     /// How long to wait for another run that changes the same host.
@@ -157,6 +162,8 @@ struct HostSoFar {
     report: HostReport,
     declared: Declared,
     paused: Paused,
+    patience: Patience,
+    room: Room,
 }
 
 /// Hears of hosts that are done, each in a report of its own.
@@ -172,6 +179,9 @@ pub struct Run<'w> {
     handlers: BTreeSet<HandlerName>,
     /// What tasks come to, for all hosts on which it is the same.
     shared: Shared,
+    machines: Machines,
+    /// What is left of what is kept of all hosts.
+    room: RunRoom,
     id: String,
 }
 
@@ -203,6 +213,8 @@ impl<'w> Run<'w> {
             stages,
             handlers,
             shared: Shared::default(),
+            machines: Machines::new(work.hosts.len()),
+            room: RunRoom::default(),
             id,
         })
     }
@@ -245,6 +257,7 @@ impl<'w> Run<'w> {
         };
         let mut course = Course::new(
             self.options.command,
+            Patience::new(self.options.host_timeout),
             self.work.hosts.len(),
             &self.stages,
             journal,
@@ -352,7 +365,11 @@ impl<'w> Run<'w> {
                     let so_far = course.take(next.names.name().as_str());
                     let listening = Listening {
                         progress,
-                        waiting: &waiting,
+                        others: Others {
+                            waiting: &waiting,
+                            machines: &self.machines,
+                            room: &self.room,
+                        },
                         urgency: urgency.clone(),
                     };
                     running.push(self.one(next, so_far, transport, listening));
@@ -372,7 +389,7 @@ impl<'w> Run<'w> {
             }
             tokio::select! {
                 Some(so_far) = running.next() => course.conversed(so_far, stage.limits),
-                asked = interrupt.wait() => {
+                asked = interrupt.wait_as_killed() => {
                     course.stop(CutShort::Interrupted);
                     // Whoever only looks leaves nothing half done.
                     let changes = self.options.command.changes();

@@ -5,16 +5,17 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::protocol::{
-    AFTER_FAILURE, AFTER_INTERRUPTION, Advance, Declared, HandlerName, Holder, Orphan, Outcome,
-    Status, TaskId,
+    AFTER_FAILURE, AFTER_INTERRUPTION, Advance, Declared, Facts, HandlerName, Holder, Orphan,
+    Outcome, Status, TaskId,
 };
 use crate::report::{Difference, HostReport, Keep, Progress, ResourceReport};
 
 use super::HostSoFar;
 use super::confirm::NewConnection;
-use super::conversation::Listener;
-use super::host::Paused;
-use super::lock::{self, Place, Waiting};
+use super::conversation::{Listener, Neighbours, Patience};
+use super::host::{Others, Paused};
+use super::lock::{self, AtWork, Place};
+use super::room::Room;
 
 /// A task that was sent: what its report says before its outcome is known.
 pub(super) struct Sent {
@@ -72,7 +73,13 @@ pub(super) struct Record<'p> {
     last: Option<String>,
     /// How far it came, if the user did not want more.
     pub interrupted: Option<String>,
-    waiting: &'p Waiting,
+    others: Others<'p>,
+    /// What is left of the host's time; the conversation has it while it lasts.
+    pub patience: Patience,
+    /// What is left of what is kept of this host.
+    room: Room,
+    /// While the host is worked on.
+    at_work: Option<AtWork<'p>>,
     /// For what is to be confirmed.
     new_connection: NewConnection<'p>,
     /// Why that did not come about, the last time it was needed.
@@ -88,7 +95,7 @@ impl<'p> Record<'p> {
         so_far: HostSoFar,
         keep: Keep,
         progress: &'p dyn Progress,
-        waiting: &'p Waiting,
+        others: Others<'p>,
         begun: &'p Cell<bool>,
         new_connection: NewConnection<'p>,
     ) -> Self {
@@ -105,7 +112,10 @@ impl<'p> Record<'p> {
             stopped: false,
             last: None,
             interrupted: None,
-            waiting,
+            others,
+            patience: so_far.patience,
+            room: so_far.room,
+            at_work: None,
             new_connection,
             unconfirmed: None,
             in_line: None,
@@ -119,6 +129,8 @@ impl<'p> Record<'p> {
             report: self.report,
             declared: self.declared,
             paused: Paused::default(),
+            room: self.room,
+            patience: self.patience,
         }
     }
 
@@ -133,13 +145,16 @@ impl<'p> Record<'p> {
     }
 
     /// Records a resource.
-    pub(super) fn record(&mut self, report: ResourceReport) {
+    pub(super) fn record(&mut self, mut report: ResourceReport) {
         self.stopped |= report.status == Status::Failed && !report.ignored;
         if matches!(report.status, Status::Changed | Status::Failed) {
             self.notified.extend(report.notifies.iter().cloned());
         }
         if report.status != Status::Skipped {
             self.last = Some(report.task.clone());
+        }
+        if report.is_kept(self.keep) {
+            self.room.take(&mut report, self.others.room);
         }
         self.report.record(report, self.keep);
     }
@@ -256,7 +271,11 @@ impl Listener for Record<'_> {
         let holder = lock::named(holder);
         self.progress
             .note(&format!("{host}: waits for the end of {holder}"));
-        self.in_line = Some(self.waiting.take_place());
+        self.in_line = Some(self.others.waiting.take_place());
+    }
+
+    fn neighbours(&self, facts: &Facts) -> Neighbours {
+        self.others.machines.neighbours(facts)
     }
 
     fn awaits_turn(&mut self) {
@@ -264,11 +283,12 @@ impl Listener for Record<'_> {
         self.progress.note(&format!(
             "{host}: waits for another host of this run that is the same machine"
         ));
-        self.in_line = Some(self.waiting.take_place());
+        self.in_line = Some(self.others.waiting.take_place());
     }
 
-    fn begun(&mut self) {
+    fn begun(&mut self, facts: &Facts) {
         self.in_line = None;
+        self.at_work = Some(self.others.machines.begin(facts));
         self.begun.set(true);
     }
 

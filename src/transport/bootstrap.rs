@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::channel::{Channel, Ending, Exit, Sender, TransportError};
 use super::helper::Helpers;
 use super::process::Process;
-use super::unreachable::{Class, Unreachable, printable};
+use super::unreachable::{Class, Unreachable};
 use super::{Become, sudo};
+use crate::harmless::printable;
 use crate::protocol::wire::PIECE;
 use crate::secret::Secret;
 
@@ -347,7 +348,7 @@ mod tests {
         );
         assert_eq!(
             marker(&format!("fleet:{nonce}:error a \x1b[1m b\n")),
-            Some(Marker::Error("a \\u{1b}[1m b".to_owned()))
+            Some(Marker::Error("a \\x1b[1m b".to_owned()))
         );
         assert_eq!(
             marker(&format!("fleet:{nonce}:need x86_64\n")),

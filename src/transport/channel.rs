@@ -6,12 +6,15 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::process::Process;
-use super::unreachable::printable;
-use crate::protocol::wire::{self, LINE_LIMIT, PIECE, WireError};
+use crate::harmless::printable;
+use crate::protocol::wire::{self, EVENT_LIMIT, PIECE, WireError};
 use crate::protocol::{Event, Message, Sha256};
 
 /// How long a helper that was told to end may take before it is left to itself.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// How much memory is kept for the next line, in bytes: what one long line took goes back.
+const KEPT: usize = 64 * 1024;
 
 /// A helper that is running on a host. Dropping it ends the helper's input, on which the
 /// helper ends by itself; [`close`](Channel::close) also says how that went.
@@ -32,7 +35,7 @@ pub enum TransportError {
     #[error("the helper's answer ended in the middle of a line")]
     CutOff,
     /// An endless line.
-    #[error("the helper sent a line longer than {LINE_LIMIT} bytes")]
+    #[error("the helper sent a line longer than {EVENT_LIMIT} bytes")]
     TooLong,
     /// A line that is no event.
     #[error("the helper sent something that is no event: `{line}` ({reason})")]
@@ -212,7 +215,7 @@ impl Receiver {
 
     /// As [`next_event`](Self::next_event), with the length of its line in bytes.
     pub async fn next_sized_event(&mut self) -> Result<Option<(usize, Event)>, TransportError> {
-        if !self.read_line(LINE_LIMIT).await? {
+        if !self.read_line(EVENT_LIMIT).await? {
             return Ok(None);
         }
         let size = self.line.len();
@@ -227,6 +230,7 @@ impl Receiver {
             }
         });
         self.line.clear();
+        self.line.shrink_to(KEPT);
         event.map(|event| Some((size, event)))
     }
 
@@ -304,7 +308,7 @@ mod tests {
         let mut channel = receiving(b"\x1b[2J\xff boom\n{\"event\":\"done\",\"cpu_ms\":2}\n");
         let error = channel.next_event().await.unwrap_err().to_string();
         assert!(
-            error.starts_with("the helper sent something that is no event: `\\u{1b}[2J"),
+            error.starts_with("the helper sent something that is no event: `\\x1b[2J"),
             "{error}"
         );
         assert!(!error.contains('\x1b'));

@@ -39,7 +39,7 @@ mod unreachable;
 pub use channel::{Channel, Ending, Exit, Receiver, Sender, TransportError};
 pub use helper::{Helper, HelperError, Helpers};
 pub use ssh_arguments::SshArguments;
-pub use unreachable::{Class, Unreachable, printable};
+pub use unreachable::{Class, Unreachable};
 
 use bootstrap::Bootstrap;
 use process::{End, Process};

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::channel::{Ending, Exit};
 use super::ssh::Master;
 use super::stderr::Stderr;
-use super::unreachable::printable;
+use crate::harmless::printable;
 
 /// What is left to wait for.
 #[derive(Debug)]

@@ -21,8 +21,9 @@ use tokio::time::timeout;
 use super::runtime_directory::RuntimeDirectory;
 use super::ssh_arguments::SshArguments;
 use super::ssh_log::{self, Verdict};
-use super::unreachable::{Class, Unreachable, printable};
+use super::unreachable::{Class, Unreachable};
 use super::{Options, Target};
+use crate::harmless::printable;
 
 /// How much of ssh's log is read; it is written by ssh, but partly in a hostile server's words.
 const LOG_LIMIT: u64 = 256 * 1024;

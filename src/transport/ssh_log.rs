@@ -5,7 +5,8 @@
 //! ssh's own words, never as a wrong guess. Most specific first: when a jump host refuses a key,
 //! ssh also reports that "the connection was closed", and only the first of the two helps.
 
-use super::unreachable::{Class, Unreachable, printable};
+use super::unreachable::{Class, Unreachable};
+use crate::harmless::printable;
 
 /// What the log of a failed `ssh` says.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::harmless::printable;
+
 /// A host that fleet could not start its helper on. Nothing was changed there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreachable {
@@ -94,42 +96,9 @@ impl fmt::Display for Class {
     }
 }
 
-/// One line of foreign text made harmless for a terminal: control characters (escape sequences
-/// among them) and characters that reverse the direction of text are shown as escapes, and a
-/// very long line is cut.
-#[must_use]
-pub fn printable(line: &str) -> String {
-    const LONGEST: usize = 400;
-    let mut shown = String::new();
-    for character in line.trim().chars() {
-        if shown.len() > LONGEST {
-            shown.push('…');
-            break;
-        }
-        match character {
-            '\t' => shown.push(' '),
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                shown.extend(character.escape_unicode());
-            }
-            character if character.is_control() => shown.extend(character.escape_default()),
-            character => shown.push(character),
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn foreign_text_cannot_move_the_cursor_or_turn_the_line_round() {
-        assert_eq!(
-            printable("a\x1b[2Jb\u{202e}c\td\u{7}\r"),
-            "a\\u{1b}[2Jb\\u{202e}c d\\u{7}"
-        );
-        assert!(printable(&"x".repeat(10_000)).len() < 500);
-    }
 
     #[test]
     fn only_the_last_lines_of_a_long_story_are_kept() {

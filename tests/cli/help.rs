@@ -100,6 +100,8 @@ fn apply_has_the_flags_an_ansible_user_types() {
           --private-key <FILE>         Log in with this private key
           --ssh-config <FILE>          Read this file instead of `~/.ssh/config`
           --connect-timeout <SECONDS>  Give up connecting after so many seconds [default: 10]
+          --host-timeout <SECONDS>     Give a host up that takes more than so many seconds in all
+                                       [default: 7200]
       -b, --become                     Become root on the hosts, through sudo
       -K, --ask-become-pass            Ask for the password of sudo, or read it from stdin
 

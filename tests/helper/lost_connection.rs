@@ -1,8 +1,9 @@
 //! What becomes of a step when nobody is left to hear of its end.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
-use fleet::protocol::{Begin, Event, Message, Mode, Status, Task};
+use fleet::protocol::{Begin, Claim, Event, Message, Mode, Status, Task};
 use serde_json::json;
 
 use super::*;
@@ -244,4 +245,72 @@ fn pending_handlers_stay_pending_and_the_lock_is_free() {
     let last = playing(&machine, Mode::Check, "a.yml");
     assert_eq!(last.pending(), [] as [&str; 0]);
     assert_eq!(machine.read("log"), "ran\nend\nran\nend\n");
+}
+
+/// Ends within some time, whatever it waits for.
+fn ends(mut helper: Helper) {
+    helper.hang_up();
+    helper.close_ears();
+    let until = Instant::now() + Duration::from_secs(15);
+    while helper.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "it goes on");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn claiming(who: &str, wait_ms: u64) -> Message {
+    let who = who.to_owned();
+    begin(Mode::Apply, Some(Claim { who, wait_ms }))
+}
+
+fn greeted(machine: &Machine, message: &Message) -> Helper {
+    let mut helper = Helper::start(&machine.state());
+    assert!(matches!(helper.next(), Some(Event::Hello { .. })));
+    helper.send(message);
+    helper
+}
+
+#[test]
+fn a_helper_that_waits_ends_with_its_controller() {
+    thread::scope(|scope| {
+        // For the lock of another run.
+        scope.spawn(|| {
+            let machine = Machine::new();
+            let mut other = greeted(&machine, &claiming("a@x", 0));
+            assert!(matches!(other.next(), Some(Event::Begun { .. })));
+            let mut helper = greeted(&machine, &claiming("b@x", 3_600_000));
+            assert!(matches!(helper.next(), Some(Event::Waiting { .. })));
+            ends(helper);
+        });
+        // For its turn.
+        scope.spawn(|| {
+            let machine = Machine::new();
+            let mut other = greeted(&machine, &claiming("a@x", 0));
+            assert!(matches!(other.next(), Some(Event::Begun { .. })));
+            let mut helper = greeted(&machine, &claiming("a@x", 0));
+            assert!(matches!(helper.next(), Some(Event::AwaitsTurn)));
+            ends(helper);
+        });
+        // For a program that only looks, and for what never comes out of a pipe.
+        scope.spawn(|| {
+            let machine = Machine::new();
+            machine.program("waits", "mkfifo pipe; exec cat pipe");
+            let mut helper = machine.helper(Mode::Check);
+            let looks = task(0, "command", json!({"cmd": "true", "unless": "waits"}));
+            helper.send(&Message::Task(Box::new(looks)));
+            assert!(matches!(helper.next(), Some(Event::Started { .. })));
+            ends(helper);
+        });
+        // A change is ended, however long it takes.
+        scope.spawn(|| {
+            let machine = Machine::new();
+            machine.program("changes", "sleep 7; echo changed > log");
+            let mut helper = machine.helper(Mode::Apply);
+            let changes = task(0, "command", json!({"cmd": "changes"}));
+            helper.send(&Message::Task(Box::new(changes)));
+            assert!(matches!(helper.next(), Some(Event::Started { .. })));
+            ends(helper);
+            assert_eq!(machine.read("log"), "changed\n");
+        });
+    });
 }

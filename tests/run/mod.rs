@@ -7,6 +7,7 @@ mod exec;
 mod exit_codes;
 mod formats;
 mod handlers;
+mod hostile;
 mod interrupt;
 mod killed;
 mod lock;

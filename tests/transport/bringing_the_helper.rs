@@ -217,7 +217,7 @@ async fn a_killed_helper_ends_the_stream_and_shows_its_last_words() {
     assert!(channel.next_event().await.unwrap().is_none());
     let ending = channel.close().await;
     assert_eq!(ending.exit, Exit::Killed);
-    assert_eq!(ending.stderr, ["the \\u{1b}[1mlast words"]);
+    assert_eq!(ending.stderr, ["the \\x1b[1mlast words"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

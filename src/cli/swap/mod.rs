@@ -1,6 +1,5 @@
 //! `fleet swap`: traffic from one pool of hosts to the other, or one pool's hosts replaced.
 
-use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,10 +9,12 @@ use clap::{ArgGroup, Args};
 use self::playbooks::Runs;
 use super::engine;
 use super::options::{Connection, ListFormat, Sources, Targets};
+use super::output;
 use super::request::{Request, Work};
 use super::session::Session;
 use super::settings::{Answers, ProgressStyle};
 use crate::error::{Error, ErrorKind};
+use crate::harmless;
 use crate::memory::Project;
 use crate::protocol::{Begin, Claim, Mode};
 use crate::report::{self, Command, ExitCode, Verbosity};
@@ -184,8 +185,7 @@ fn swap(
         number += 1;
         if shows_progress {
             let line = format!("[{number}] {}\n", report::single_line(text));
-            // If stderr is closed, nobody wants to know.
-            let _ = stderr().write_all(redactor.redact(&line).as_bytes());
+            output::say(&redactor.redact(&line));
         }
     };
     let question = match &file.work {
@@ -253,7 +253,7 @@ fn ask(session: &Session, plan: &str, question: &str) -> bool {
     let term = console::Term::stderr();
     let plan = session.redactor.redact(plan);
     let answer = term
-        .write_str(&format!("{plan}\n{question} [y/N] "))
+        .write_str(&harmless::written(&format!("{plan}\n{question} [y/N] ")))
         .and_then(|()| term.read_line());
     answer.is_ok_and(|answer| {
         let answer = answer.trim().to_ascii_lowercase();

@@ -1,12 +1,12 @@
 //! Gate and deployment: playbooks on the hosts that a swap has to do with.
 
-use std::io::{Write as _, stderr};
 use std::path::Path;
 
 use crate::cli::engine;
 use crate::cli::journaling::Journaling;
 use crate::cli::locks;
 use crate::cli::options::{ReportOptions, Targets};
+use crate::cli::output;
 use crate::cli::remember::Remembering;
 use crate::cli::request::{Request, Work};
 use crate::cli::resume;
@@ -119,7 +119,7 @@ impl Runs<'_> {
         );
         let text = report::render(&report, options);
         let text = self.session.redactor.redact(&text);
-        let _ = stderr().write_all(text.as_bytes());
+        output::say(&text);
         Err(Trouble::new(class, verdict(&report)))
     }
 }

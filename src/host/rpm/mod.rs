@@ -25,6 +25,9 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(30);
 /// How long looking at the files of a set may take: a slow disk, and nobody's patience.
 const LOOK_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// The longest that a set of packages may take: looked at, erased and installed, and looked at again.
+pub(crate) const LONGEST: Duration = Duration::from_mins(2 * 30 + 2 * 10);
+
 /// A package by all that tells it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Nevra {

@@ -57,6 +57,6 @@ impl Comparison {
             untold: &self.untold,
             missing: missing.collect(),
         };
-        serde_json::to_string_pretty(&document).map(|text| text + "\n")
+        serde_json::to_string_pretty(&document).map(|text| crate::harmless::json(text + "\n"))
     }
 }

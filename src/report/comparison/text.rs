@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Comparison;
-use crate::report::harmless::single_line;
+use crate::harmless::single_line;
 use crate::report::text::{Paint, TextOptions, Verbosity, counted, names};
 
 /// So many hosts are named in the last line.

@@ -9,8 +9,9 @@ use serde::{Serialize, Serializer};
 
 use super::super::{
     Command, Counts, Difference, HostError, HostReport, HostStatus, ResourceReport, RunReport,
-    WaiverRemark, harmless, json,
+    WaiverRemark, json,
 };
+use crate::harmless;
 use crate::protocol::{Change, Severity, Status};
 
 /// Longest value in a finding; JSON has the whole of it.

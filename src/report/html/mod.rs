@@ -12,7 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{Command, ExitCode, RunReport, harmless, text};
+use super::{Command, ExitCode, RunReport, text};
+use crate::harmless;
 use data::Data;
 
 mod data;
@@ -30,6 +31,7 @@ const SCRIPT: &str = include_str!("page.js");
 pub fn to_html(report: &RunReport) -> String {
     let data = serde_json::to_string(&Data::new(report))
         .expect("no map of the data has a key that is not text");
+    let data = harmless::json(data);
     let line = text::summary(report);
     // The first clause is what most readers came for.
     let (headline, rest) = line.split_once("; ").unwrap_or((&line, ""));

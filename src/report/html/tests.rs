@@ -127,3 +127,34 @@ proptest! {
         prop_assert_eq!(&value["findings"][0]["id"], &*shown);
     }
 }
+
+/// What the script shows is what the data has, whatever escapes it has.
+#[test]
+fn nothing_harmful_is_in_the_data() {
+    fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => found.push(text.clone()),
+            serde_json::Value::Array(values) => values.iter().for_each(|it| texts(it, found)),
+            serde_json::Value::Object(values) => {
+                for (name, value) in values {
+                    found.push(name.clone());
+                    texts(value, found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let harmful = "a\u{202e}b\u{9b}31m\u{61c}\u{2066}c\x7f";
+    let mut report = full_of(harmful);
+    let found = &mut report.hosts[0].resources;
+    found
+        .iter_mut()
+        .for_each(|found| found.kind = harmful.to_owned());
+    let data = serde_json::to_value(super::Data::new(&report)).unwrap();
+    let mut found = Vec::new();
+    texts(&data, &mut found);
+    for text in found {
+        let text = text.replace(['\n', '\t'], "");
+        assert!(!text.contains(harmless::is_harmful), "{text:?}");
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::DecimalBytes;
 
 use super::HostStatus;
-use super::harmless::single_line;
+use crate::harmless::single_line;
 use crate::protocol::{Advance, Step};
 
 mod live;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::counted;
+use crate::harmless::single_line;
 use crate::report::RunReport;
-use crate::report::harmless::single_line;
 
 /// One line, whatever the number of hosts; none if no helper came to its end.
 pub(super) fn render(report: &RunReport) -> Vec<String> {

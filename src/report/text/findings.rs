@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Paint, TextOptions, Verbosity};
+use crate::harmless::{self, single_line};
 use crate::protocol::{Change, Holder, Output, REFUSED, Severity, Status};
-use crate::report::harmless::{self, single_line};
 use crate::report::{
     Command, Counts, Difference, ErrorClass, HostError, HostStatus, ResourceReport, RunReport,
     Waived, apply_by, diff,
@@ -162,7 +162,12 @@ fn describe(
     paint: Paint,
 ) -> Vec<Finding> {
     let verbose = options.verbosity == Verbosity::Verbose;
-    let subject = format!("{} {}", resource.kind, single_line(&resource.id));
+    // Of what has no owner any more the host says all of it.
+    let subject = format!(
+        "{} {}",
+        single_line(&resource.kind),
+        single_line(&resource.id)
+    );
     let message = resource.message.as_deref().unwrap_or_default();
     // What no apply would remove is told to whoever only looks, too.
     let remarks = verbose || command == Command::Plan || message.starts_with(REFUSED);
@@ -301,7 +306,7 @@ fn failure(
     let role = resource
         .role
         .as_ref()
-        .map(|role| format!("{role} : "))
+        .map(|role| format!("{} : ", single_line(role)))
         .unwrap_or_default();
     let task = single_line(&resource.task).into_owned();
     let verdict = if resource.ignored {

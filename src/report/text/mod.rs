@@ -2,8 +2,8 @@
 //! line. Nothing in it needs colour or a certain width.
 
 use super::cut_short::HowFar;
-use super::harmless::single_line;
 use super::{Batches, Command, HostStatus, RunReport, WaiverIssue, WaiverRemark};
+use crate::harmless::single_line;
 
 mod cpu;
 mod findings;

@@ -191,6 +191,10 @@ impl Resource for DockerDaemon {
         Err(problems.join("\n"))
     }
 
+    fn may_cut_off(&self) -> bool {
+        true
+    }
+
     fn way_back(&self, host: &Host, found: &Found) -> Result<Option<WayBack>, Failure> {
         change::way_back(self, host, found)
     }

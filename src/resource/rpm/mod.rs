@@ -35,6 +35,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -386,6 +387,10 @@ impl Resource for Rpm {
                 .collect(),
             Presence::Absent => Vec::new(),
         }
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        Some(program::LONGEST)
     }
 
     fn observe(&self, host: &Host) -> Result<Found, Failure> {

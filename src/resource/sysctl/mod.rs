@@ -272,6 +272,10 @@ impl Resource for Sysctl {
         })
     }
 
+    fn may_cut_off(&self) -> bool {
+        self.is_of_network()
+    }
+
     fn way_back(&self, host: &Host, actual: &Found) -> Result<Option<WayBack>, Failure> {
         match &actual.live {
             Some(live) if !self.is_live(actual) && self.is_of_network() => Ok(Some(WayBack {

@@ -5,31 +5,47 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::playbook::Body;
 use crate::protocol::wire::LINE_LIMIT;
 use crate::protocol::{
-    Advance, Begin, CONFIRM_LIMIT, Census, Content, Declared, Event, Facts, HandlerName, Holder,
-    Judge, Message, Orphan, Outcome, Sha256, Task, TaskId,
+    Advance, Begin, Census, Content, Declared, Event, Facts, HandlerName, Holder, Judge, Message,
+    Mode, Orphan, Outcome, Sha256, Task, TaskId, cut,
 };
 use crate::transport::{Channel, Ending, TransportError};
 
 use super::interrupt::{Urgency, reaches};
 use super::lock;
 
+mod expected;
+mod patience;
 mod supply;
 
-/// How long a task may take to end once its time is up.
-const MARGIN: Duration = Duration::from_mins(1);
+use expected::Expected;
+use patience::MARGIN;
+pub(super) use patience::{Clock, Patience};
 
 /// How many bytes of events may wait while something is sent: as much as the helper lets wait.
 const INBOX_LIMIT: usize = LINE_LIMIT;
 
-/// How often a task may ask for contents: each is asked for once or twice, and none has so many.
-const NEEDS_LIMIT: u32 = 10_000;
+/// What an event takes in memory beside its texts, at least.
+const EVENT_SIZE: usize = size_of::<(usize, Event)>();
 
-/// How often a helper may say how far a task is: it does so once a second, and none takes a day.
-const ADVANCES_LIMIT: u32 = 24 * 60 * 60;
+/// More than all that a host is, in bytes.
+const FACTS_LIMIT: usize = 4 * 1024 * 1024;
+
+/// More than all that is counted on a host, in bytes.
+const CENSUS_LIMIT: usize = 8 * 1024 * 1024;
+
+/// More things without an owner than any host has.
+const ORPHANS_LIMIT: usize = 50_000;
+
+/// The longest name of another run, in bytes.
+const NAME_LIMIT: usize = 256;
+
+/// The longest words with which a helper ends, in bytes.
+const WORDS_LIMIT: usize = 64 * 1024;
 
 /// Why the conversation with a helper ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +62,24 @@ pub(super) enum Lost {
     /// The host does not read what it is sent.
     #[error("the helper did not take what was sent to it for {} s", .0.as_secs())]
     Deaf(Duration),
+    /// A task goes on without an end.
+    #[error(
+        "a task did not end in the time that it may take, although the helper went on talking: \
+         the host is not what it should be, or the task needs a `timeout`"
+    )]
+    Slow,
+    /// Everything together took too long.
+    #[error(
+        "the host took longer than the {} s that it has for this run; \
+         `--host-timeout` gives it more", .0.as_secs()
+    )]
+    OverTime(Duration),
+    /// Nothing of the run is in the way, and the host says so.
+    #[error(
+        "the helper waits for another host of this run that is the same machine, and there is none \
+         at work; is a helper of this run left over there?"
+    )]
+    NoTurn,
     /// The helper spoke out of turn: what it says about its tasks cannot be relied on.
     #[error("the helper said something out of turn: {0}")]
     OutOfTurn(&'static str),
@@ -82,10 +116,23 @@ pub(super) trait Listener {
     fn waiting(&mut self, holder: Option<&Holder>);
     /// Another host of this run is the same machine and has its turn: the host is waited for.
     fn awaits_turn(&mut self);
+    /// Which hosts of this run may be the same machine.
+    fn neighbours(&self, facts: &Facts) -> Neighbours;
     /// The wait is over.
-    fn begun(&mut self);
+    fn begun(&mut self, facts: &Facts);
     /// Something was left to do, and none of it is begun any more.
     fn interrupted(&mut self);
+}
+
+/// The other hosts of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Neighbours {
+    /// There are none.
+    None,
+    /// None that may be the same machine is worked on.
+    Idle,
+    /// One is.
+    AtWork,
 }
 
 /// A running helper and what may still be asked of the controller.
@@ -98,19 +145,15 @@ pub(super) struct Conversation<'a, L> {
     inbox: VecDeque<(usize, Event)>,
     waiting: usize,
     sent: TaskId,
-    /// The task the helper is at, if it has said so.
-    at: Option<TaskId>,
-    /// How often contents were asked for since the last task was over.
-    needs: u32,
-    /// How often the helper said how far it is since then.
-    advances: u32,
-    /// Whether the task it is at was confirmed.
-    confirmed: bool,
+    /// The tasks that were sent and are not over; the first is at hand.
+    expected: VecDeque<Expected>,
     /// How many tasks are over; the helper answers in order.
     finished: TaskId,
-    silence: Duration,
+    clock: Clock<'a>,
+    mode: Mode,
     /// The host was asked what nothing declares any more.
     asked_for_orphans: bool,
+    orphans: usize,
     /// How soon the work is to end.
     urgency: watch::Receiver<Urgency>,
     stopping: Stopping,
@@ -129,12 +172,10 @@ enum Stopping {
 
 impl<'a, L: Listener> Conversation<'a, L> {
     /// Hears the helper's first words; it has been told to `begin`.
-    ///
-    /// `silence` is how long the helper may say nothing before it is given up.
     pub(super) async fn begin(
         channel: Channel,
         listener: &'a mut L,
-        silence: Duration,
+        clock: Clock<'a>,
         begin: &Begin,
         urgency: watch::Receiver<Urgency>,
     ) -> Result<(Self, Hello), (Lost, Ending)> {
@@ -145,13 +186,12 @@ impl<'a, L: Listener> Conversation<'a, L> {
             inbox: VecDeque::new(),
             waiting: 0,
             sent: 0,
-            at: None,
-            needs: 0,
-            advances: 0,
-            confirmed: false,
+            expected: VecDeque::new(),
             finished: 0,
-            silence,
+            clock,
+            mode: begin.mode,
             asked_for_orphans: false,
+            orphans: 0,
             urgency,
             stopping: Stopping::No,
         };
@@ -162,46 +202,80 @@ impl<'a, L: Listener> Conversation<'a, L> {
     }
 
     async fn greet(&mut self, begin: &Begin) -> Result<Hello, Lost> {
-        let wait = begin.claim.as_ref().map_or(0, |claim| claim.wait_ms);
-        let facts = match self.hear().await? {
-            Event::Hello { facts } => *facts,
-            Event::Fatal { message } => return Err(Lost::Fatal(message)),
+        let facts = match self.hear_sized().await? {
+            (size, Event::Hello { .. }) if size > FACTS_LIMIT => {
+                return Err(Lost::OutOfTurn("more than a host can be"));
+            }
+            (_, Event::Hello { facts }) => *facts,
+            (_, Event::Fatal { message }) => return Err(fatal(message)),
             _ => return Err(Lost::OutOfTurn("no greeting")),
         };
         // Start files of a login shell that read stdin have taken what the helper waits for.
-        let mut event = self.hear_within(MARGIN.min(self.silence)).await?;
-        if let Event::Waiting { holder } = event {
-            self.listener.waiting(holder.as_ref());
-            let limit = Duration::from_millis(wait) + MARGIN;
-            event = self.hear_within(limit).await?;
-        }
-        if matches!(event, Event::AwaitsTurn) {
-            self.listener.awaits_turn();
-        }
-        while matches!(event, Event::AwaitsTurn) {
-            event = self.hear_within(MARGIN).await?;
+        let mut event = self.hear_within(MARGIN.min(self.clock.silence())).await?;
+        if let Some(claim) = &begin.claim {
+            if let Event::Waiting { holder } = event {
+                self.listener.waiting(holder.map(named).as_ref());
+                let limit = Duration::from_millis(claim.wait_ms).saturating_add(MARGIN);
+                event = self.hear_ungrudgingly(limit).await?;
+            }
+            if matches!(event, Event::AwaitsTurn) {
+                event = self.await_turn(&facts).await?;
+            }
         }
         match event {
             Event::Begun { pending, running } => {
-                self.listener.begun();
+                self.listener.begun(&facts);
                 Ok(Hello {
                     facts,
                     pending,
-                    running,
+                    running: running.map(named),
                 })
             }
-            Event::Locked { holder } => Err(Lost::Locked(holder)),
-            Event::Fatal { message } => Err(Lost::Fatal(message)),
+            Event::Locked { holder } if begin.claim.is_some() => {
+                Err(Lost::Locked(holder.map(named)))
+            }
+            Event::Fatal { message } => Err(fatal(message)),
             _ => Err(Lost::OutOfTurn("no beginning")),
         }
     }
 
-    /// Hears what may come later than usual.
+    /// Waits while another host of the run has its turn on the same machine, which ends in its time.
+    async fn await_turn(&mut self, facts: &Facts) -> Result<Event, Lost> {
+        if self.listener.neighbours(facts) == Neighbours::None {
+            return Err(Lost::OutOfTurn(
+                "that it waits for another host of this run",
+            ));
+        }
+        self.listener.awaits_turn();
+        let mut idle_since: Option<Instant> = None;
+        loop {
+            let event = self.hear_ungrudgingly(MARGIN).await?;
+            if !matches!(event, Event::AwaitsTurn) {
+                return Ok(event);
+            }
+            if self.clock.is_too_often() {
+                return Err(Lost::OutOfTurn("that it waits, again and again"));
+            }
+            if self.listener.neighbours(facts) == Neighbours::AtWork {
+                idle_since = None;
+            } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= MARGIN {
+                return Err(Lost::NoTurn);
+            }
+        }
+    }
+
+    /// Hears what may come sooner than usual.
     async fn hear_within(&mut self, limit: Duration) -> Result<Event, Lost> {
-        let usual = std::mem::replace(&mut self.silence, limit);
-        let event = self.hear().await;
-        self.silence = usual;
-        event
+        let next = self.channel.next_event();
+        let event = self.clock.of_step(limit, Lost::Silent, next).await?;
+        event?.ok_or(Lost::Ended)
+    }
+
+    /// Hears what another run or another host lets come when it does: it takes none of the time
+    /// that the host has.
+    async fn hear_ungrudgingly(&mut self, limit: Duration) -> Result<Event, Lost> {
+        let event = tokio::time::timeout(limit, self.channel.next_event()).await;
+        event.map_err(|_| Lost::Silent(limit))??.ok_or(Lost::Ended)
     }
 
     /// Whoever is told about tasks.
@@ -220,13 +294,14 @@ impl<'a, L: Listener> Conversation<'a, L> {
     }
 
     /// Sends a task; its outcome comes to the listener when the host gets to it.
-    pub(super) async fn send(&mut self, task: Task) -> Result<(), Lost> {
+    pub(super) async fn send(&mut self, mut task: Task) -> Result<(), Lost> {
         debug_assert_eq!(task.id, self.sent, "tasks are numbered in order");
         self.sent += 1;
-        // A task that says how long it may take is given that, and some time to end.
-        if let Some(limit) = task.resource.time_limit() {
-            self.silence = self.silence.max(limit + MARGIN);
+        let expected = Expected::of(&mut task, self.mode, &mut self.clock);
+        if self.expected.is_empty() {
+            self.clock.next(Some(expected.need));
         }
+        self.expected.push_back(expected);
         if self.stopping == Stopping::No && *self.urgency.borrow() >= Urgency::Tasks {
             self.stop().await;
         }
@@ -253,9 +328,12 @@ impl<'a, L: Listener> Conversation<'a, L> {
     /// Asks what is on the host.
     pub(super) async fn census(&mut self) -> Result<Census, Lost> {
         self.say(&Message::Census).await?;
-        match self.hear().await? {
-            Event::Census { census } => Ok(*census),
-            Event::Fatal { message } => Err(Lost::Fatal(message)),
+        match self.hear_sized().await? {
+            (size, Event::Census { .. }) if size > CENSUS_LIMIT => {
+                Err(Lost::OutOfTurn("more than is counted on a host"))
+            }
+            (_, Event::Census { census }) => Ok(*census),
+            (_, Event::Fatal { message }) => Err(fatal(message)),
             _ => Err(Lost::OutOfTurn("no census")),
         }
     }
@@ -310,7 +388,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
         self.say(last).await?;
         loop {
             match self.next().await? {
-                Event::Done { cpu_ms } if self.finished == self.sent => {
+                Event::Done { cpu_ms } if self.expected.is_empty() => {
                     return Ok(Duration::from_millis(cpu_ms));
                 }
                 event => self.handle(event).await?,
@@ -322,20 +400,23 @@ impl<'a, L: Listener> Conversation<'a, L> {
     /// its events would stop reading, and both ends would wait for ever.
     async fn say(&mut self, message: &Message) -> Result<(), Lost> {
         let (sender, receiver) = self.channel.split();
-        let sending = tokio::time::timeout(self.silence, sender.send(message));
+        let sending = sender.send(message);
+        let sending = self
+            .clock
+            .of_run(self.clock.deafness(), Lost::Deaf, sending);
         tokio::pin!(sending);
         loop {
             tokio::select! {
                 // Listening first would be by chance, and what was said too early be taken or
                 // refused by chance.
                 biased;
-                sent = &mut sending => return Ok(sent.map_err(|_| Lost::Deaf(self.silence))??),
+                sent = &mut sending => return Ok(sent??),
                 event = receiver.next_sized_event() => match event? {
-                    Some((size, _)) if self.waiting + size > INBOX_LIMIT => {
+                    Some((size, _)) if self.waiting + size + EVENT_SIZE > INBOX_LIMIT => {
                         return Err(Lost::OutOfTurn("more than can be heard at once"));
                     }
                     Some((size, event)) => {
-                        self.waiting += size;
+                        self.waiting += size + EVENT_SIZE;
                         self.inbox.push_back((size, event));
                     }
                     None => return Err(Lost::Ended),
@@ -366,71 +447,87 @@ impl<'a, L: Listener> Conversation<'a, L> {
     }
 
     async fn hear(&mut self) -> Result<Event, Lost> {
-        if let Some(event) = self.heard() {
-            return Ok(event);
+        Ok(self.hear_sized().await?.1)
+    }
+
+    async fn hear_sized(&mut self) -> Result<(usize, Event), Lost> {
+        if let Some(heard) = self.heard() {
+            return Ok(heard);
         }
-        tokio::time::timeout(self.silence, self.channel.next_event())
-            .await
-            .map_err(|_| Lost::Silent(self.silence))??
-            .ok_or(Lost::Ended)
+        let at_hand = self.expected.front();
+        let silence = at_hand.map_or(self.clock.silence(), |task| task.need.silence);
+        let (_, receiver) = self.channel.split();
+        let next = receiver.next_sized_event();
+        let event = self.clock.of_step(silence, Lost::Silent, next).await?;
+        event?.ok_or(Lost::Ended)
     }
 
     /// What has arrived first.
-    fn heard(&mut self) -> Option<Event> {
+    fn heard(&mut self) -> Option<(usize, Event)> {
         let (size, event) = self.inbox.pop_front()?;
-        self.waiting -= size;
-        Some(event)
+        self.waiting -= size + EVENT_SIZE;
+        Some((size, event))
     }
 
     /// Deals with what has arrived, without waiting for more.
     async fn answer(&mut self) -> Result<(), Lost> {
-        while let Some(event) = self.heard() {
+        while let Some((_, event)) = self.heard() {
             self.handle(event).await?;
         }
         Ok(())
     }
 
+    /// The task that the helper is at, if this is it.
+    fn at_hand(&mut self, id: TaskId) -> Option<&mut Expected> {
+        self.expected.front_mut().filter(|_| id == self.finished)
+    }
+
     async fn handle(&mut self, event: Event) -> Result<(), Lost> {
+        let at_hand = self.finished;
         match event {
-            // Once each, and contents only so often: a host that always has something to say
-            // would never be silent, and never done.
-            Event::Started { id }
-                if id != self.finished || id >= self.sent || self.at == Some(id) =>
-            {
-                return Err(Lost::OutOfTurn("the beginning of another task"));
-            }
-            Event::Started { id } => {
-                self.at = Some(id);
-                self.listener.started(id);
-            }
-            Event::Advanced(_) if self.advances >= ADVANCES_LIMIT => {
+            Event::Started { id } => match self.at_hand(id) {
+                // Once each: a host that always has something to say would never be silent.
+                Some(task) if !task.started => {
+                    task.started = true;
+                    self.listener.started(id);
+                }
+                _ => return Err(Lost::OutOfTurn("the beginning of another task")),
+            },
+            Event::Advanced(_) if self.clock.is_too_often() => {
                 return Err(Lost::OutOfTurn("that it comes on, again and again"));
             }
-            Event::Advanced(advance) => {
-                self.advances += 1;
-                self.listener.advanced(self.finished, advance);
-            }
+            Event::Advanced(advance) => match self.at_hand(at_hand) {
+                Some(task) if task.started => self.listener.advanced(at_hand, advance),
+                _ => return Err(Lost::OutOfTurn("that it comes on with a task not begun")),
+            },
             // In order and each once, or a task could pass for done that never was.
-            Event::Finished { id, .. } if id != self.finished || id >= self.sent => {
-                return Err(Lost::OutOfTurn("the end of another task"));
-            }
-            Event::Finished { id, outcome, keep } => {
+            Event::Finished {
+                id,
+                mut outcome,
+                keep,
+            } => {
+                match self.at_hand(id) {
+                    Some(task) if task.may_keep || !keep => {}
+                    Some(_) => return Err(Lost::OutOfTurn("a wish to be heard")),
+                    None => return Err(Lost::OutOfTurn("the end of another task")),
+                }
+                self.expected.pop_front();
                 self.finished += 1;
-                self.needs = 0;
-                self.advances = 0;
-                self.confirmed = false;
+                let next = self.expected.front().map(|task| task.need);
+                self.clock.next(next);
+                outcome.fit();
                 self.listener.finished(id, outcome);
                 if keep {
                     self.say(&Message::Heard { id }).await?;
                 }
             }
             // Once for each task, or a host could keep us connecting for ever.
-            Event::Unconfirmed { .. } if self.at != Some(self.finished) || self.confirmed => {
-                return Err(Lost::OutOfTurn("a wish to be confirmed"));
-            }
             Event::Unconfirmed { within_ms } => {
-                self.confirmed = true;
-                let within = Duration::from_millis(within_ms).min(CONFIRM_LIMIT);
+                let within = Duration::from_millis(within_ms);
+                let asks = |task: &mut Expected| task.asks_to_confirm(within);
+                if !self.at_hand(at_hand).is_some_and(asks) {
+                    return Err(Lost::OutOfTurn("a wish to be confirmed"));
+                }
                 self.listener.confirm(within).await;
             }
             Event::Stopped if self.stopping == Stopping::Told => {
@@ -439,16 +536,26 @@ impl<'a, L: Listener> Conversation<'a, L> {
             }
             Event::Stopped => return Err(Lost::OutOfTurn("that it stops")),
             Event::Confirmed => return Err(Lost::OutOfTurn("that something is confirmed")),
-            Event::Orphan(orphan) if self.asked_for_orphans => self.listener.orphan(*orphan),
-            Event::Orphan(_) => return Err(Lost::OutOfTurn("an orphan")),
-            Event::Need { .. } if self.needs >= NEEDS_LIMIT => {
-                return Err(Lost::OutOfTurn("a question for contents, again and again"));
+            Event::Orphan(_) if self.orphans >= ORPHANS_LIMIT => {
+                return Err(Lost::OutOfTurn("orphans without end"));
             }
+            Event::Orphan(mut orphan) if self.asked_for_orphans && self.expected.is_empty() => {
+                self.orphans += 1;
+                self.clock.next(None);
+                orphan.outcome.fit();
+                self.listener.orphan(*orphan);
+            }
+            Event::Orphan(_) => return Err(Lost::OutOfTurn("an orphan")),
             Event::Need { sha256 } => {
-                self.needs += 1;
+                let asks = |task: &mut Expected| task.asks_for(sha256);
+                if !self.at_hand(at_hand).is_some_and(asks) {
+                    return Err(Lost::OutOfTurn(
+                        "a question for a content that is not its task's, or that it has",
+                    ));
+                }
                 self.supply(sha256).await?;
             }
-            Event::Fatal { message } => return Err(Lost::Fatal(message)),
+            Event::Fatal { message } => return Err(fatal(message)),
             Event::Done { .. } => return Err(Lost::OutOfTurn("an end before its last task")),
             Event::Hello { .. } => return Err(Lost::OutOfTurn("a second greeting")),
             Event::Begun { .. }
@@ -464,6 +571,18 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
         Ok(())
     }
+}
+
+fn fatal(mut message: String) -> Lost {
+    cut(&mut message, WORDS_LIMIT);
+    Lost::Fatal(message)
+}
+
+/// Whoever holds a lock, by a name of any length.
+fn named(mut holder: Holder) -> Holder {
+    cut(&mut holder.who, NAME_LIMIT);
+    cut(&mut holder.run_id, NAME_LIMIT);
+    holder
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::io::Cursor;
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::io::AsyncRead;
 
@@ -10,9 +9,6 @@ use super::{Conversation, Listener, Lost};
 use crate::playbook::Body;
 use crate::protocol::{Advance, Message, Sha256, Step};
 use crate::run::counted::Counted;
-
-/// The slowest connection that contents are sent over, in bytes per second.
-const SLOWEST: u64 = 16 * 1024;
 
 impl<L: Listener> Conversation<'_, L> {
     /// Sends what the host asks for, if it is part of this run.
@@ -45,7 +41,7 @@ impl<L: Listener> Conversation<'_, L> {
         size: u64,
         reader: impl AsyncRead + Unpin,
     ) -> Result<(), Lost> {
-        let limit = self.silence + Duration::from_secs(size / SLOWEST);
+        let limit = self.clock.sending(size);
         let (listener, id) = (&mut *self.listener, self.finished);
         let reader = Counted::new(reader, |done| {
             let step = Step::Send;
@@ -53,8 +49,7 @@ impl<L: Listener> Conversation<'_, L> {
             listener.advanced(id, Advance { step, done, total });
         });
         let sending = self.channel.send_content(sha256, size, reader);
-        let sent = tokio::time::timeout(limit, sending).await;
-        Ok(sent.map_err(|_| Lost::Deaf(limit))??)
+        Ok(self.clock.of_step(limit, Lost::Deaf, sending).await??)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Action, Hosts, Report, Verdict};
+use crate::harmless;
 use crate::protocol::balancer::{Admin, ServerName};
 use crate::swap::trouble::Class;
 use crate::swap::world::{Rules, Slot};
@@ -129,7 +130,7 @@ impl Report {
             load_balancers: self.balancers(rules),
         };
         let text = serde_json::to_string_pretty(&document);
-        text.expect("texts, numbers and lists") + "\n"
+        harmless::json(text.expect("texts, numbers and lists") + "\n")
     }
 
     pub(super) fn balancers<'r>(&'r self, rules: &'r Rules) -> Vec<BalancerDocument<'r>> {
