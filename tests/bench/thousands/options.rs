@@ -15,6 +15,7 @@ pub(crate) fn check() -> Options {
         diff: false,
         keep: Keep::Findings,
         silence: Duration::from_mins(15),
+        host_timeout: Duration::from_hours(1),
         ownership: Some(Ownership {
             playbook: "bench/play.yml".to_owned(),
             complete: true,
