@@ -15,15 +15,15 @@ build:
 	RUSTFLAGS="$(STATIC)" $(CARGO) build --locked --profile helper $(HELPER)
 	install -C -m 0755 target/$(TARGET)/helper/fleet-helper $(RELEASE)/fleet-helper-x86_64
 
-## build-lab: the same two, side by side in target/lab, for the demo and the tests on machines: not
-##            optimized, but what `cargo test` compiles anyhow is compiled once
+## build-lab: the same two, side by side in target/lab, for the demo and the tests on machines: the
+##            fleet that `cargo test` compiles anyhow, and a helper optimized a little
 build-lab:
 	$(CARGO) build --locked --bin fleet
-	RUSTFLAGS="$(STATIC) -C strip=symbols" $(CARGO) build --locked $(HELPER)
+	RUSTFLAGS="$(STATIC) -C strip=symbols" $(CARGO) build --locked --profile lab-helper $(HELPER)
 	install -d $(LAB)
 	# -C: the same program keeps its time, by which the lab knows its snapshots.
 	install -C -m 0755 target/debug/fleet $(LAB)/fleet
-	install -C -m 0755 target/$(TARGET)/debug/fleet-helper $(LAB)/fleet-helper-x86_64
+	install -C -m 0755 target/$(TARGET)/lab-helper/fleet-helper $(LAB)/fleet-helper-x86_64
 
 ## demo: the main job on a container and on a virtual machine, from an empty host to a repaired drift
 demo:
@@ -54,7 +54,6 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test lab -- -D warnings
-	# With the options of `build-lab`, so that both compile the same macros.
 	RUSTFLAGS="$(STATIC)" $(CARGO) clippy --locked $(HELPER) -- -D warnings
 	grep -rlE '^#!/(usr/bin/env bash|bin/sh)' .ci tests contrib | xargs shellcheck -x
 

@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const LONGEST_TIMEOUT: Duration = Duration::from_hours(30 * 24);
 
 /// How long to wait for output after the end of the program that was started.
-const LINGER: Duration = Duration::from_millis(500);
+const LINGER: Duration = Duration::from_secs(3);
 
 /// Between two looks whether a program has ended; doubled up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);

@@ -104,6 +104,9 @@ fn parse_installed(names: &[&str], output: &Output) -> Result<Vec<Nevra>, String
     if let Some(error) = errors(output).next() {
         return Err(format!("rpm says `{error}`"));
     }
+    if output.truncated {
+        return Err("its answer was cut".to_owned());
+    }
     let mut packages = Vec::new();
     let mut absent = Vec::new();
     for line in output.stdout.lines() {
@@ -346,6 +349,12 @@ mod tests {
         );
         let silent = parse_installed(&["docker-ce"], &output("", "")).unwrap_err();
         assert_eq!(silent, "rpm said nothing about `docker-ce`");
+        let cut = Output {
+            truncated: true,
+            ..Output::default()
+        };
+        let cut = parse_installed(&["docker-ce"], &cut).unwrap_err();
+        assert_eq!(cut, "its answer was cut");
         for line in [
             "=\ta\tb\tc\td\te",
             "=\ta\t0\t1",
