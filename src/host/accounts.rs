@@ -11,7 +11,7 @@ use super::{Command, Failure, Host};
 
 /// The two name spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Database {
+pub(crate) enum Database {
     Passwd,
     Group,
 }
@@ -114,6 +114,16 @@ impl Host {
             "the user `{name}` has no home directory"
         )))
     }
+}
+
+/// The name of a user or group, and what its line says after the number; `None` where nobody knows
+/// of it or can be asked.
+#[cfg(feature = "control")]
+pub(crate) fn account_of(database: Database, id: u32) -> Option<(String, String)> {
+    let found = look_up(database, &id.to_string(), |name, found, rest| {
+        (found == id).then(|| (name.to_owned(), rest.to_owned()))
+    });
+    found.ok().flatten()
 }
 
 /// Name and home directory of a user.

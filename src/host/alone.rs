@@ -54,7 +54,7 @@ pub(crate) fn hold_results(any: bool) {
 /// When no thread can be started.
 pub fn end_when_alone(stdout: OwnedFd) -> io::Result<()> {
     let watch = move || {
-        while !is_closed(&stdout, Duration::from_secs(60)) {}
+        while !is_closed(&stdout, Duration::from_mins(1)) {}
         let since = Instant::now();
         loop {
             thread::sleep(PAUSE);
@@ -84,15 +84,12 @@ fn is_closed(stdout: &OwnedFd, patience: Duration) -> bool {
     // Errors and hang-ups are told unasked.
     let mut watched = [PollFd::new(stdout, PollFlags::empty())];
     let patience = Timespec::try_from(patience).ok();
-    match poll(&mut watched, patience.as_ref()) {
-        Ok(_) => watched[0]
-            .revents()
-            .intersects(PollFlags::ERR | PollFlags::HUP),
-        Err(_) => {
-            thread::sleep(PAUSE);
-            false
-        }
+    if poll(&mut watched, patience.as_ref()).is_err() {
+        thread::sleep(PAUSE);
+        return false;
     }
+    let gone = PollFlags::ERR | PollFlags::HUP;
+    watched[0].revents().intersects(gone)
 }
 
 #[cfg(test)]

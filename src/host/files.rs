@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Stat;
+
 use super::accounts::{Database, local_user};
 use super::entry::{Entry, Handle, exposure, is_trusted};
 use super::{Draft, Failure, FileMode, Host};
@@ -192,7 +194,7 @@ impl Host {
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             mtime: stat.st_mtime,
             new_owner: foreign.then(|| local_user(me)),
-            at_home: around.st_uid == stat.st_uid && around.st_mode & 0o022 == 0,
+            at_home: is_at_home(&around, stat),
             version: Version::of(found),
         })
     }
@@ -308,15 +310,19 @@ pub(super) fn refuse_foreign_link(entry: &Entry, found: &Handle) -> Result<(), F
         return Ok(());
     }
     let around = entry.directory_stat()?;
-    let own = around.st_uid == found.stat.st_uid && around.st_mode & 0o022 == 0;
     match exposure(&around) {
-        Some(exposure) if !own => Err(Failure::Refused(format!(
+        Some(exposure) if !is_at_home(&around, &found.stat) => Err(Failure::Refused(format!(
             "{} has further names (hard links) and is in a directory that {exposure}, so it may be \
              another file than it seems to be; remove the name, or make it a file of its own",
             entry.path().display()
         ))),
         _ => Ok(()),
     }
+}
+
+/// Whether a file belongs to the owner of its directory, in which nobody else may write.
+fn is_at_home(directory: &Stat, file: &Stat) -> bool {
+    directory.st_uid == file.st_uid && directory.st_mode & 0o022 == 0
 }
 
 /// What is in a directory, by name; nothing if there is none.

@@ -45,12 +45,17 @@ pub mod systemctl;
 mod tree;
 mod unheard;
 
+pub(crate) use accounts::Database;
+#[cfg(feature = "control")]
+pub(crate) use accounts::account_of;
 pub use alone::end_when_alone;
 pub(crate) use alone::hold_results;
 pub use command::{Command, CommandEnd, CommandFailure};
 pub use confirmation::{Watched, WayBack, check_confirm_timeout, confirm_within, watch};
 pub(crate) use confirmation::{confirm, require as require_confirmation};
 pub use draft::Draft;
+#[cfg(feature = "control")]
+pub(crate) use entry::names_of;
 pub(crate) use files::list;
 pub use files::{FileKind, Found, Metadata, Permissions};
 pub(crate) use ledger::{Ledger, Made};
@@ -66,11 +71,17 @@ pub(crate) use snapshot::remove_file;
 pub use staging::Staged;
 pub(crate) use unheard::{Place, Unheard, UnheardResult, now};
 
-use accounts::{Accounts, Database};
+use accounts::Accounts;
 use answers::Answers;
 
 use crate::protocol::wire::WireError;
 use crate::protocol::{Advance, Begin, Event, Judge, Message, Mode, Step, TaskId};
+
+/// For tests of what only root can do: to be skipped is not to be tested.
+#[cfg(test)]
+pub(crate) fn needs_root() {
+    assert!(rustix::process::geteuid().is_root(), "this test needs root");
+}
 
 /// Why something on the host could not be observed or changed.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! How much one result may hold. The helper cuts what is over and says so; the controller does the
 //! same, as a host may send whatever it likes.
 
+use std::fmt::Write as _;
+
 use super::{Drift, Outcome, Output};
 
 /// How many differences of one resource are told.
@@ -82,7 +84,7 @@ pub fn cut(text: &mut String, longest: usize) -> bool {
     let gone = text.len() - end;
     text.truncate(end);
     text.shrink_to_fit();
-    text.push_str(&format!("… ({gone} more bytes)"));
+    write!(text, "… ({gone} more bytes)").expect("a String takes everything");
     true
 }
 

@@ -53,6 +53,12 @@ pub const AFTER_FAILURE: &str = "not run: an earlier task failed";
 /// How the message of a difference begins that no apply would remove, for the reason that follows.
 pub const REFUSED: &str = "apply refuses this: ";
 
+/// Whether a message says that an apply would refuse the change.
+#[must_use]
+pub fn is_refusal(message: Option<&str>) -> bool {
+    message.is_some_and(|message| message.starts_with(REFUSED))
+}
+
 /// Why a task has none that the user did not wait for, whichever end left it out.
 pub const AFTER_INTERRUPTION: &str = "not run: the run was interrupted";
 
@@ -401,14 +407,8 @@ impl Outcome {
     #[must_use]
     pub fn would_change(&self) -> bool {
         self.status == Status::Drift
-            && !self.is_refused()
+            && !is_refusal(self.message.as_deref())
             && (self.drift.is_empty() || !self.drift.iter().all(Drift::is_only_reported))
-    }
-
-    /// Whether it was left as it is because apply would refuse to change it.
-    fn is_refused(&self) -> bool {
-        let message = self.message.as_deref();
-        message.is_some_and(|message| message.starts_with(REFUSED))
     }
 
     /// What check finds of a handler that an earlier run left pending.

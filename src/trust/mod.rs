@@ -8,16 +8,17 @@
 //! like `/tmp`, in which everybody may make files and nobody may touch those of others (the sticky
 //! bit), may be on the way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::geteuid;
 
-use crate::host::Command;
+use crate::host::{Database, account_of, names_of};
 
 /// Why a file is not believed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub fn check(path: &Path) -> Result<(), Distrust> {
     let Ok(absolute) = std::path::absolute(path) else {
         return Ok(());
     };
-    let mut left: VecDeque<OsString> = names(&absolute).collect();
+    let mut left: VecDeque<OsString> = names_of(&absolute).collect();
     let mut at = PathBuf::from("/");
     let mut links = 0;
     judge(&at, path)?;
@@ -71,7 +72,9 @@ pub fn check(path: &Path) -> Result<(), Distrust> {
         if target.is_absolute() {
             at = PathBuf::from("/");
         }
-        names(&target).rev().for_each(|name| left.push_front(name));
+        names_of(&target)
+            .rev()
+            .for_each(|name| left.push_front(name));
     }
     Ok(())
 }
@@ -181,14 +184,6 @@ fn is_own(directory: &Path) -> bool {
     fs::metadata(directory).is_ok_and(|found| objection(&found).is_none() && !is_shared(&found))
 }
 
-fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
-    path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    })
-}
-
 fn judge(at: &Path, asked: &Path) -> Result<(), Distrust> {
     match fs::symlink_metadata(at) {
         Ok(found) => judge_found(at, &found, asked),
@@ -278,53 +273,45 @@ struct Group {
     members: Vec<String>,
 }
 
-/// Whether a group is root's or that of whoever runs fleet, and nobody else is in it.
+/// Whether a group is root's or that of whoever runs fleet, and nobody else is in it. The databases
+/// are asked once for each: hundreds of files may belong to one group.
 fn is_private(gid: u32) -> bool {
-    let Some(group) = group(gid) else {
-        return false;
-    };
-    let me = geteuid().as_raw();
-    let trusted = [user(0), user(me)];
+    static KNOWN: Mutex<BTreeMap<u32, bool>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *known.entry(gid).or_insert_with(|| {
+        group(gid).is_some_and(|group| {
+            let me = geteuid().as_raw();
+            let trusted = [user(0), user(me)];
+            trusted.contains(&group.name)
+                && group.members.iter().all(|name| trusted.contains(name))
+                && !has_stranger(gid, me)
+        })
+    })
+}
+
+/// Whether it is the group of some local user who is neither root nor `me`.
+fn has_stranger(gid: u32, me: u32) -> bool {
     let lines = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let stranger = |line: &str| {
+    lines.lines().any(|line| {
         let fields: Vec<_> = line.split(':').collect();
         let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok());
         number(3) == Some(gid) && !number(2).is_some_and(|uid| uid == 0 || uid == me)
-    };
-    trusted.contains(&group.name)
-        && group.members.iter().all(|name| trusted.contains(name))
-        && !lines.lines().any(stranger)
+    })
 }
 
 fn group(gid: u32) -> Option<Group> {
-    let line = entry("group", gid)?;
-    let mut fields = line.split(':');
-    let name = fields.next()?.to_owned();
-    let members = fields.nth(2).unwrap_or_default().split(',');
-    let members = members.map(str::trim).filter(|name| !name.is_empty());
+    let (name, rest) = account_of(Database::Group, gid)?;
+    let members = rest.split(',').map(str::trim);
+    let members = members.filter(|name| !name.is_empty());
     Some(Group {
-        name,
         members: members.map(str::to_owned).collect(),
+        name,
     })
 }
 
 /// A user's name; the number where there is none.
 fn user(uid: u32) -> String {
-    entry("passwd", uid)
-        .and_then(|line| line.split(':').next().map(str::to_owned))
-        .unwrap_or_else(|| uid.to_string())
-}
-
-/// The line of a number: from the file, else from whatever else the machine asks.
-fn entry(database: &str, id: u32) -> Option<String> {
-    let of_id = |line: &&str| line.split(':').nth(2) == Some(&id.to_string());
-    let file = fs::read_to_string(Path::new("/etc").join(database)).unwrap_or_default();
-    if let Some(line) = file.lines().find(of_id) {
-        return Some(line.to_owned());
-    }
-    let asked = Command::new(["getent", database, &id.to_string()]).output();
-    let answer = asked.ok().filter(|answer| answer.rc == 0)?;
-    answer.stdout.lines().find(of_id).map(str::to_owned)
+    account_of(Database::Passwd, uid).map_or_else(|| uid.to_string(), |(name, _)| name)
 }
 
 #[cfg(test)]

@@ -1,13 +1,10 @@
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use super::*;
+use crate::host::needs_root;
 
 /// Somebody else, whom only root can make an owner.
 const OTHER: u32 = 65_534;
-
-fn is_root() -> bool {
-    geteuid().is_root()
-}
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -58,9 +55,7 @@ fn what_everybody_may_write_is_refused_wherever_it_is_on_the_way() {
 #[test]
 fn a_group_may_write_only_if_it_is_private() {
     let (_top, file) = project();
-    if !is_root() {
-        return;
-    }
+    needs_root();
     mode(&file, 0o664);
     chown(&file, None, Some(OTHER)).unwrap();
     let error = check(&file).unwrap_err();
@@ -80,9 +75,7 @@ fn a_group_may_write_only_if_it_is_private() {
 #[test]
 fn what_belongs_to_somebody_else_is_refused_and_so_is_a_link() {
     let (_top, file) = project();
-    if !is_root() {
-        return;
-    }
+    needs_root();
     let folder = file.parent().unwrap();
     for path in [file.as_path(), folder] {
         chown(path, Some(OTHER), None).unwrap();
@@ -139,9 +132,8 @@ fn a_private_group_has_the_name_of_its_only_member() {
     assert!(!is_private(4_000_000_000));
     let own = group(0).unwrap();
     assert_eq!(own.name, "root");
-    if is_root() {
-        assert!(!is_private(OTHER), "nobody's group is not root's");
-    }
+    needs_root();
+    assert!(!is_private(OTHER), "nobody's group is not root's");
 }
 
 #[test]
@@ -167,9 +159,8 @@ fn a_directory_of_fleets_own_holds_only_its_own() {
     let error = check_own(&own).unwrap_err();
     assert_eq!(error.reason, format!("`{}` is a link", linked.display()));
     fs::remove_file(&linked).unwrap();
-    if is_root() {
-        chown(&store, Some(OTHER), None).unwrap();
-        let error = check_own(&own).unwrap_err();
-        assert!(error.reason.contains("belongs to user 65534"), "{error}");
-    }
+    needs_root();
+    chown(&store, Some(OTHER), None).unwrap();
+    let error = check_own(&own).unwrap_err();
+    assert!(error.reason.contains("belongs to user 65534"), "{error}");
 }

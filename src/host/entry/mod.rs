@@ -24,6 +24,8 @@ mod race;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "control")]
+pub(crate) use walk::names_of;
 pub(super) use walk::{exposure, is_trusted};
 
 use walk::{Last, Unreached, walk};

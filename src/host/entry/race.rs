@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::kernel::others::before_each_call;
-use super::tests::{ACTS, SOMEBODY, chmod, is_root};
+use super::tests::{ACTS, SOMEBODY, chmod};
 use super::*;
+use crate::host::needs_root;
 use crate::host::{Draft, Host, Permissions};
 
 /// A user's directory `home` in which `d` and `x` are what they seem to be, `link` leads to root's
@@ -87,9 +88,7 @@ impl Layout {
 
 #[test]
 fn nothing_of_roots_is_reached_whenever_the_path_changes() {
-    if !is_root() {
-        return;
-    }
+    needs_root();
     for (name, act) in ACTS {
         for path in ["x", "d", "d/x"] {
             for (moment, for_ever) in (0..).flat_map(|at| [(at, false), (at, true)]) {
@@ -149,7 +148,7 @@ fn what_was_looked_at_is_what_is_replaced() {
 #[test]
 #[ignore = "make test-long: half a minute of somebody who changes the path all the time"]
 fn long_nothing_of_roots_is_reached_in_a_race() {
-    assert!(is_root(), "this test needs root");
+    needs_root();
     let layout = Layout::new();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {

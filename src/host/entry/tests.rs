@@ -8,19 +8,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use rustix::fs::{CWD, FileType, XattrFlags};
 
 use super::*;
-use crate::host::{Draft, Host, Permissions, Snapshot, list, remove_file};
+use crate::host::{Draft, Host, Permissions, Snapshot, list, needs_root, remove_file};
 
 /// A user who is neither root nor whoever runs the tests.
 pub(super) const SOMEBODY: u32 = 47_110;
-
-/// Whether files can be given to somebody else, said aloud where they cannot.
-pub(super) fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("NOT TESTED: only root can give a file to somebody else");
-    }
-    root
-}
 
 pub(super) fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -65,9 +56,7 @@ pub(super) const ACTS: [(&str, Act); 12] = [
 
 #[test]
 fn links_are_followed_only_where_nobody_else_made_them() {
-    if !is_root() {
-        return;
-    }
+    needs_root();
     let base = tempfile::tempdir().unwrap();
     chmod(base.path(), 0o755);
     let host = Host::offline(base.path());
@@ -180,9 +169,7 @@ fn what_is_no_file_is_not_even_opened() {
 
 #[test]
 fn another_name_of_a_file_in_somebodys_directory_is_not_taken_for_theirs() {
-    if !is_root() {
-        return;
-    }
+    needs_root();
     let base = tempfile::tempdir().unwrap();
     let host = Host::offline(base.path());
     let (secret, home) = (base.path().join("secret"), base.path().join("home"));
@@ -236,13 +223,9 @@ fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
     Some(value)
 }
 
-/// Sets it if this file system has such attributes, and says aloud where it has not.
-fn set_attribute(path: &Path, name: &str, value: &[u8]) -> bool {
-    let set = rustix::fs::lsetxattr(path, name, value, XattrFlags::empty());
-    if let Err(errno) = set {
-        eprintln!("NOT TESTED: `{name}` cannot be set here: {errno}");
-    }
-    set.is_ok()
+fn set_attribute(path: &Path, name: &str, value: &[u8]) {
+    rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())
+        .unwrap_or_else(|errno| panic!("{name}: {errno}"));
 }
 
 fn edit(path: &Path, wanted: Permissions) {
@@ -253,6 +236,7 @@ fn edit(path: &Path, wanted: Permissions) {
 
 #[test]
 fn a_new_version_has_the_acl_and_the_attributes_of_the_old_one() {
+    needs_root();
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("x");
     fs::write(&path, "old").unwrap();
@@ -263,9 +247,8 @@ fn a_new_version_has_the_acl_and_the_attributes_of_the_old_one() {
         ("user.origin", b"here"),
         ("security.capability", &CAPABILITY),
     ] {
-        if set_attribute(&path, name, value) {
-            kept.push((name, attribute(&path, name)));
-        }
+        set_attribute(&path, name, value);
+        kept.push((name, attribute(&path, name)));
     }
     let before = mode(&path);
     edit(&path, Permissions::default());
@@ -276,17 +259,15 @@ fn a_new_version_has_the_acl_and_the_attributes_of_the_old_one() {
     assert_eq!(mode(&path), before);
 
     // What changes the owner changes nothing else.
-    if is_root() {
-        let given = Permissions {
-            uid: Some(SOMEBODY),
-            ..Permissions::default()
-        };
-        Host::offline(base.path())
-            .set_permissions(&path, given)
-            .unwrap();
-        for (name, value) in &kept {
-            assert_eq!(attribute(&path, name), *value, "{name}");
-        }
+    let given = Permissions {
+        uid: Some(SOMEBODY),
+        ..Permissions::default()
+    };
+    Host::offline(base.path())
+        .set_permissions(&path, given)
+        .unwrap();
+    for (name, value) in &kept {
+        assert_eq!(attribute(&path, name), *value, "{name}");
     }
 }
 
@@ -296,9 +277,7 @@ fn the_default_acl_of_a_directory_gives_nothing_to_what_had_nothing() {
     let path = base.path().join("x");
     fs::write(&path, "old").unwrap();
     chmod(&path, 0o660);
-    if !set_attribute(base.path(), "system.posix_acl_default", &ACL) {
-        return;
-    }
+    set_attribute(base.path(), "system.posix_acl_default", &ACL);
     edit(&path, Permissions::default());
     assert_eq!(attribute(&path, "system.posix_acl_access"), None);
     assert_eq!(mode(&path), 0o660);
@@ -311,9 +290,7 @@ fn the_default_acl_of_a_directory_gives_nothing_to_what_had_nothing() {
 
 #[test]
 fn what_fleet_writes_is_not_owned_by_whoever_was_there_first() {
-    if !is_root() {
-        return;
-    }
+    needs_root();
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("x");
     let owner = |path: &Path| {
@@ -330,11 +307,10 @@ fn what_fleet_writes_is_not_owned_by_whoever_was_there_first() {
     assert_eq!(owner(&path), (0, 0, 0o755));
 
     theirs(0o600);
-    if set_attribute(&path, "system.posix_acl_access", &ACL) {
-        edit(&path, Permissions::default());
-        assert_eq!(owner(&path), (0, 0, 0o600), "the mask is not the group's");
-        assert_eq!(attribute(&path, "system.posix_acl_access"), None);
-    }
+    set_attribute(&path, "system.posix_acl_access", &ACL);
+    edit(&path, Permissions::default());
+    assert_eq!(owner(&path), (0, 0, 0o600), "the mask is not the group's");
+    assert_eq!(attribute(&path, "system.posix_acl_access"), None);
 
     theirs(0o4750);
     let declared = Permissions {
@@ -359,12 +335,8 @@ fn what_fleet_writes_is_not_owned_by_whoever_was_there_first() {
 fn directories_are_made_with_the_group_of_the_directory_they_are_in() {
     let base = tempfile::tempdir().unwrap();
     let host = Host::offline(base.path());
-    let group = if is_root() {
-        SOMEBODY
-    } else {
-        rustix::process::getegid().as_raw()
-    };
-    lchown(base.path(), None, Some(group)).unwrap();
+    needs_root();
+    lchown(base.path(), None, Some(SOMEBODY)).unwrap();
     chmod(base.path(), 0o2755);
     host.make_directory(&base.path().join("a/b"), Permissions::default())
         .unwrap();
@@ -374,17 +346,18 @@ fn directories_are_made_with_the_group_of_the_directory_they_are_in() {
         let found = fs::metadata(base.path().join(name)).unwrap();
         assert_eq!(
             (found.gid(), found.mode() & 0o7777),
-            (group, expected),
+            (SOMEBODY, expected),
             "{name}"
         );
     }
     let file = base.path().join("a/file");
     host.write(&file, b"", Permissions::default()).unwrap();
-    assert_eq!(fs::metadata(&file).unwrap().gid(), group);
+    assert_eq!(fs::metadata(&file).unwrap().gid(), SOMEBODY);
 }
 
 #[test]
 fn what_is_immutable_is_refused_with_the_way_out() {
+    needs_root();
     let base = tempfile::tempdir().unwrap();
     let host = Host::offline(base.path());
     let path = base.path().join("x");
@@ -395,19 +368,15 @@ fn what_is_immutable_is_refused_with_the_way_out() {
     ] {
         for place in [&*path, base.path()] {
             let file = fs::File::open(place).unwrap();
-            let before = rustix::fs::ioctl_getflags(&file);
-            let set = before.and_then(|before| rustix::fs::ioctl_setflags(&file, before | flag));
-            if let Err(errno) = set {
-                eprintln!("NOT TESTED: {flag:?} cannot be set here: {errno}");
-                return;
-            }
+            let before = rustix::fs::ioctl_getflags(&file).unwrap();
+            rustix::fs::ioctl_setflags(&file, before | flag).unwrap();
             let answers = [
                 host.may_write(&path),
                 host.may_remove(&path),
                 host.write(&path, b"new", Permissions::default()),
                 host.remove(&path),
             ];
-            rustix::fs::ioctl_setflags(&file, before.unwrap()).unwrap();
+            rustix::fs::ioctl_setflags(&file, before).unwrap();
             for answer in answers {
                 let failure = answer.unwrap_err();
                 let way_out = format!("{expected}{}`", place.display());

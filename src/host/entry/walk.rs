@@ -132,7 +132,8 @@ fn entry(path: &Path, way: Way, name: OsString) -> Entry {
     }
 }
 
-fn names_of(path: &Path) -> impl DoubleEndedIterator<Item = OsString> + '_ {
+/// The components of a path, `..` among them.
+pub(crate) fn names_of(path: &Path) -> impl DoubleEndedIterator<Item = OsString> + '_ {
     path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),

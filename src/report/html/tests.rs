@@ -147,9 +147,9 @@ fn nothing_harmful_is_in_the_data() {
     let harmful = "a\u{202e}b\u{9b}31m\u{61c}\u{2066}c\x7f";
     let mut report = full_of(harmful);
     let found = &mut report.hosts[0].resources;
-    found
-        .iter_mut()
-        .for_each(|found| found.kind = harmful.to_owned());
+    for resource in found.iter_mut() {
+        resource.kind = harmful.to_owned();
+    }
     let data = serde_json::to_value(super::Data::new(&report)).unwrap();
     let mut found = Vec::new();
     texts(&data, &mut found);

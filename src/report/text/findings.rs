@@ -9,7 +9,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::{Paint, TextOptions, Verbosity};
 use crate::harmless::{self, single_line};
-use crate::protocol::{Change, Holder, Output, REFUSED, Severity, Status};
+use crate::protocol::{Change, Holder, Output, Severity, Status, is_refusal};
 use crate::report::{
     Command, Counts, Difference, ErrorClass, HostError, HostStatus, ResourceReport, RunReport,
     Waived, apply_by, diff,
@@ -170,7 +170,7 @@ fn describe(
     );
     let message = resource.message.as_deref().unwrap_or_default();
     // What no apply would remove is told to whoever only looks, too.
-    let remarks = verbose || command == Command::Plan || message.starts_with(REFUSED);
+    let remarks = verbose || command == Command::Plan || is_refusal(Some(message));
     let mut findings = match resource.status {
         Status::Drift | Status::Changed if !resource.drift.is_empty() => resource
             .drift

@@ -5,25 +5,25 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::playbook::Body;
 use crate::protocol::wire::LINE_LIMIT;
 use crate::protocol::{
     Advance, Begin, Census, Content, Declared, Event, Facts, HandlerName, Holder, Judge, Message,
-    Mode, Orphan, Outcome, Sha256, Task, TaskId, cut,
+    Mode, Orphan, Outcome, Sha256, Task, TaskId,
 };
-use crate::transport::{Channel, Ending, TransportError};
+use crate::transport::{Channel, Ending};
 
 use super::interrupt::{Urgency, reaches};
-use super::lock;
 
 mod expected;
+mod greeting;
+mod lost;
 mod patience;
 mod supply;
 
 use expected::Expected;
-use patience::MARGIN;
+pub(super) use lost::Lost;
 pub(super) use patience::{Clock, Patience};
 
 /// How many bytes of events may wait while something is sent: as much as the helper lets wait.
@@ -32,64 +32,11 @@ const INBOX_LIMIT: usize = LINE_LIMIT;
 /// What an event takes in memory beside its texts, at least.
 const EVENT_SIZE: usize = size_of::<(usize, Event)>();
 
-/// More than all that a host is, in bytes.
-const FACTS_LIMIT: usize = 4 * 1024 * 1024;
-
 /// More than all that is counted on a host, in bytes.
 const CENSUS_LIMIT: usize = 8 * 1024 * 1024;
 
 /// More things without an owner than any host has.
 const ORPHANS_LIMIT: usize = 50_000;
-
-/// The longest name of another run, in bytes.
-const NAME_LIMIT: usize = 256;
-
-/// The longest words with which a helper ends, in bytes.
-const WORDS_LIMIT: usize = 64 * 1024;
-
-/// Why the conversation with a helper ended before its time.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
-    /// The stream broke, or the helper said something that makes no sense.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// The stream ended without `Done`: the helper was killed, or the host went down.
-    #[error("the helper ended without finishing: it was killed, or the host went down")]
-    Ended,
-    /// Nothing was heard for too long.
-    #[error("nothing was heard from the helper for {} s", .0.as_secs())]
-    Silent(Duration),
-    /// The host does not read what it is sent.
-    #[error("the helper did not take what was sent to it for {} s", .0.as_secs())]
-    Deaf(Duration),
-    /// A task goes on without an end.
-    #[error(
-        "a task did not end in the time that it may take, although the helper went on talking: \
-         the host is not what it should be, or the task needs a `timeout`"
-    )]
-    Slow,
-    /// Everything together took too long.
-    #[error(
-        "the host took longer than the {} s that it has for this run; \
-         `--host-timeout` gives it more", .0.as_secs()
-    )]
-    OverTime(Duration),
-    /// Nothing of the run is in the way, and the host says so.
-    #[error(
-        "the helper waits for another host of this run that is the same machine, and there is none \
-         at work; is a helper of this run left over there?"
-    )]
-    NoTurn,
-    /// The helper spoke out of turn: what it says about its tasks cannot be relied on.
-    #[error("the helper said something out of turn: {0}")]
-    OutOfTurn(&'static str),
-    /// The helper itself could not go on.
-    #[error("{0}")]
-    Fatal(String),
-    /// Another run writes to the host, and did not end in time.
-    #[error("{}", lock::in_words(.0.as_ref()))]
-    Locked(Option<Holder>),
-}
 
 /// What a helper said about its host when it started.
 pub(super) struct Hello {
@@ -201,83 +148,6 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
     }
 
-    async fn greet(&mut self, begin: &Begin) -> Result<Hello, Lost> {
-        let facts = match self.hear_sized().await? {
-            (size, Event::Hello { .. }) if size > FACTS_LIMIT => {
-                return Err(Lost::OutOfTurn("more than a host can be"));
-            }
-            (_, Event::Hello { facts }) => *facts,
-            (_, Event::Fatal { message }) => return Err(fatal(message)),
-            _ => return Err(Lost::OutOfTurn("no greeting")),
-        };
-        // Start files of a login shell that read stdin have taken what the helper waits for.
-        let mut event = self.hear_within(MARGIN.min(self.clock.silence())).await?;
-        if let Some(claim) = &begin.claim {
-            if let Event::Waiting { holder } = event {
-                self.listener.waiting(holder.map(named).as_ref());
-                let limit = Duration::from_millis(claim.wait_ms).saturating_add(MARGIN);
-                event = self.hear_ungrudgingly(limit).await?;
-            }
-            if matches!(event, Event::AwaitsTurn) {
-                event = self.await_turn(&facts).await?;
-            }
-        }
-        match event {
-            Event::Begun { pending, running } => {
-                self.listener.begun(&facts);
-                Ok(Hello {
-                    facts,
-                    pending,
-                    running: running.map(named),
-                })
-            }
-            Event::Locked { holder } if begin.claim.is_some() => {
-                Err(Lost::Locked(holder.map(named)))
-            }
-            Event::Fatal { message } => Err(fatal(message)),
-            _ => Err(Lost::OutOfTurn("no beginning")),
-        }
-    }
-
-    /// Waits while another host of the run has its turn on the same machine, which ends in its time.
-    async fn await_turn(&mut self, facts: &Facts) -> Result<Event, Lost> {
-        if self.listener.neighbours(facts) == Neighbours::None {
-            return Err(Lost::OutOfTurn(
-                "that it waits for another host of this run",
-            ));
-        }
-        self.listener.awaits_turn();
-        let mut idle_since: Option<Instant> = None;
-        loop {
-            let event = self.hear_ungrudgingly(MARGIN).await?;
-            if !matches!(event, Event::AwaitsTurn) {
-                return Ok(event);
-            }
-            if self.clock.is_too_often() {
-                return Err(Lost::OutOfTurn("that it waits, again and again"));
-            }
-            if self.listener.neighbours(facts) == Neighbours::AtWork {
-                idle_since = None;
-            } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= MARGIN {
-                return Err(Lost::NoTurn);
-            }
-        }
-    }
-
-    /// Hears what may come sooner than usual.
-    async fn hear_within(&mut self, limit: Duration) -> Result<Event, Lost> {
-        let next = self.channel.next_event();
-        let event = self.clock.of_step(limit, Lost::Silent, next).await?;
-        event?.ok_or(Lost::Ended)
-    }
-
-    /// Hears what another run or another host lets come when it does: it takes none of the time
-    /// that the host has.
-    async fn hear_ungrudgingly(&mut self, limit: Duration) -> Result<Event, Lost> {
-        let event = tokio::time::timeout(limit, self.channel.next_event()).await;
-        event.map_err(|_| Lost::Silent(limit))??.ok_or(Lost::Ended)
-    }
-
     /// Whoever is told about tasks.
     pub(super) fn listener(&mut self) -> &mut L {
         self.listener
@@ -333,7 +203,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
                 Err(Lost::OutOfTurn("more than is counted on a host"))
             }
             (_, Event::Census { census }) => Ok(*census),
-            (_, Event::Fatal { message }) => Err(fatal(message)),
+            (_, Event::Fatal { message }) => Err(Lost::fatal(message)),
             _ => Err(Lost::OutOfTurn("no census")),
         }
     }
@@ -555,7 +425,7 @@ impl<'a, L: Listener> Conversation<'a, L> {
                 }
                 self.supply(sha256).await?;
             }
-            Event::Fatal { message } => return Err(fatal(message)),
+            Event::Fatal { message } => return Err(Lost::fatal(message)),
             Event::Done { .. } => return Err(Lost::OutOfTurn("an end before its last task")),
             Event::Hello { .. } => return Err(Lost::OutOfTurn("a second greeting")),
             Event::Begun { .. }
@@ -571,18 +441,6 @@ impl<'a, L: Listener> Conversation<'a, L> {
         }
         Ok(())
     }
-}
-
-fn fatal(mut message: String) -> Lost {
-    cut(&mut message, WORDS_LIMIT);
-    Lost::Fatal(message)
-}
-
-/// Whoever holds a lock, by a name of any length.
-fn named(mut holder: Holder) -> Holder {
-    cut(&mut holder.who, NAME_LIMIT);
-    cut(&mut holder.run_id, NAME_LIMIT);
-    holder
 }
 
 #[cfg(test)]

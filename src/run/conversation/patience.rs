@@ -102,7 +102,7 @@ impl<'a> Clock<'a> {
         let sending = slowly(bytes);
         self.longest = self.longest.max(silence);
         self.patience
-            .give((silence - self.silence).saturating_add(sending));
+            .give(silence.saturating_sub(self.silence).saturating_add(sending));
         Need {
             silence,
             // Contents may be fetched to be shown, and to be put in place.

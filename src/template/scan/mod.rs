@@ -81,7 +81,7 @@ pub(super) enum Whole {
 
 impl Strict {
     /// A text that may hold any number of `{{ … }}` and `{% … %}`.
-    pub(super) fn text(text: &str, alone: Whole) -> Self {
+    pub(super) fn text(text: &str, form: Whole) -> Self {
         let mut strict = Self::default();
         let mut insertions = Vec::new();
         let mut at = 0;
@@ -98,7 +98,7 @@ impl Strict {
                 at = open + 2;
                 if !raw {
                     at = text[at..].find("%}").map_or(at, |length| at + length + 2);
-                    at = leave_out(text, at, alone, &mut insertions);
+                    at = leave_out(text, at, form, &mut insertions);
                 }
                 continue;
             }
@@ -106,7 +106,7 @@ impl Strict {
                 at = text[open..]
                     .find(close)
                     .map_or(text.len(), |length| open + length + 2);
-                at = leave_out(text, at, alone, &mut insertions);
+                at = leave_out(text, at, form, &mut insertions);
                 continue;
             }
             let (tokens, end) = tokenize(text, open + 2, Some(close));
@@ -128,7 +128,7 @@ impl Strict {
                 };
                 let mut after = strict.shown(text, tokens, None, &mut insertions);
                 // Not one space more: a line feed after it is meant, and makes it a text.
-                let alone = alone == Whole::Typed && open == 0 && end == text.len();
+                let alone = form == Whole::Typed && open == 0 && end == text.len();
                 if alone && ended {
                     strict.typed = true;
                     _ = write!(after, " | {JSON}");
@@ -140,14 +140,14 @@ impl Strict {
             let Some(tag) = tokens.first() else { continue };
             raw = tag.text == "raw";
             if !raw {
-                at = leave_out(text, at, alone, &mut insertions);
+                at = leave_out(text, at, form, &mut insertions);
             }
             strict
                 .tags
                 .push((tag.text.to_owned(), tag.start..tag.end()));
             strict.tag(text, tokens, end, &mut insertions);
         }
-        if alone == Whole::File {
+        if form == Whole::File {
             strict.ending = Ending::of(text);
             if let Some(last) = strict.ending.last(text).filter(|last| last.start >= at) {
                 hide(last, &mut insertions);
@@ -465,10 +465,10 @@ impl Strict {
 fn leave_out(
     text: &str,
     end: usize,
-    alone: Whole,
+    form: Whole,
     insertions: &mut Vec<(usize, String, u8)>,
 ) -> usize {
-    let line_feed = line_feeds::after_tag(text, end).filter(|_| alone == Whole::File);
+    let line_feed = line_feeds::after_tag(text, end).filter(|_| form == Whole::File);
     let Some(line_feed) = line_feed else {
         return end;
     };

@@ -49,10 +49,7 @@ container_boot() {
     container_run "$dir" "$name"
     for tries in 1 2 3 4 5; do
         port=$(free_port)
-        # Sockets of the caller's namespace, programs in the machine's: each connection asks who is its init by now.
-        # shellcheck disable=SC2016 # for the shell that socat starts
-        if way "$dir" "$port" "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr,backlog=128" \
-            'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 FD\:0\,shut-down TCP\:127.0.0.1\:22,nofork'; then
+        if way_in "$dir" 127.0.0.1 "$port" 22; then
             echo "$port" >"$dir/port"
             return
         fi
@@ -117,6 +114,14 @@ way() {
     return 1
 }
 
+# way_in DIR ADDRESS PORT PORT-THERE: a socket of this computer, programs in the machine's namespace; each connection asks
+# who is its init by now. False when it cannot listen.
+way_in() {
+    # shellcheck disable=SC2016 # for the shell that socat starts
+    way "$1" "$3" "TCP-LISTEN:$3,bind=$2,fork,reuseaddr,backlog=128" \
+        'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 FD\:0\,shut-down TCP\:127.0.0.1\:'"$4,nofork"
+}
+
 # What is 10.0.2.2 for the machine leads to the registry on this computer's loopback.
 lead_to_registry() {
     local port host
@@ -130,9 +135,7 @@ lead_to_registry() {
 
 # container_forward DIR ADDRESS:PORT PORT-THERE
 container_forward() {
-    # shellcheck disable=SC2016 # for the shell that socat starts
-    way "$1" "${2#*:}" "TCP-LISTEN:${2#*:},bind=${2%:*},fork,reuseaddr,backlog=128" \
-        'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 FD\:0\,shut-down TCP\:127.0.0.1\:'"$3,nofork" ||
+    way_in "$1" "${2%:*}" "${2#*:}" "$3" ||
         die "$2 does not become a way: $(tail -n 3 "$1/ways.log")"
 }
 

@@ -6,21 +6,48 @@ use super::*;
 use crate::protocol::{Mode, Origin, Step, wire};
 use crate::resource::AnyResource;
 
-struct Deaf;
+mod patience;
 
-impl Listener for Deaf {
+/// What was heard, on a host that may be the same machine as others.
+struct Heard {
+    advances: Vec<(TaskId, Advance)>,
+    waits: u32,
+    interruptions: u32,
+    neighbours: Box<dyn Fn() -> Neighbours>,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self {
+            advances: Vec::new(),
+            waits: 0,
+            interruptions: 0,
+            neighbours: Box::new(|| Neighbours::AtWork),
+        }
+    }
+}
+
+impl Listener for Heard {
     fn started(&mut self, _: TaskId) {}
-    fn advanced(&mut self, _: TaskId, _: Advance) {}
+    fn advanced(&mut self, id: TaskId, advance: Advance) {
+        self.advances.push((id, advance));
+    }
     fn finished(&mut self, _: TaskId, _: Outcome) {}
     fn orphan(&mut self, _: Orphan) {}
     async fn confirm(&mut self, _: Duration) {}
-    fn waiting(&mut self, _: Option<&Holder>) {}
-    fn awaits_turn(&mut self) {}
+    fn waiting(&mut self, _: Option<&Holder>) {
+        self.waits += 1;
+    }
+    fn awaits_turn(&mut self) {
+        self.waits += 1;
+    }
     fn neighbours(&self, _: &Facts) -> Neighbours {
-        Neighbours::AtWork
+        (self.neighbours)()
     }
     fn begun(&mut self, _: &Facts) {}
-    fn interrupted(&mut self) {}
+    fn interrupted(&mut self) {
+        self.interruptions += 1;
+    }
 }
 
 fn begin() -> Begin {
@@ -91,10 +118,10 @@ async fn told_of(task: Task, begin: &Begin, events: &[Event]) -> Result<(), Stri
             }
         }
     });
-    let mut listener = Deaf;
+    let mut listener = Heard::default();
     let silence = Duration::from_secs(5);
-    let begun = Conversation::begin(channel, &mut listener, clock(silence), begin, calm()).await;
-    let (mut conversation, _) = begun.map_err(|(lost, _)| lost.to_string())?;
+    let greeted = Conversation::begin(channel, &mut listener, clock(silence), begin, calm()).await;
+    let (mut conversation, _) = greeted.map_err(|(lost, _)| lost.to_string())?;
     let mut offered = task.clone();
     for source in offered.resource.sources_mut() {
         if let crate::protocol::Source::Content(content) = source {
@@ -364,151 +391,6 @@ async fn a_host_is_given_what_its_task_needs_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_host_that_comes_on_without_end_is_given_up() {
-    let advanced = Event::Advanced(Advance {
-        step: Step::Unpack,
-        done: 0,
-        total: 0,
-    });
-    let events: Vec<_> = [hello(), begun(), Event::Started { id: 0 }]
-        .into_iter()
-        .chain(vec![advanced; 1000])
-        .collect();
-    let lost = told(&events).await.unwrap_err();
-    assert!(
-        lost.ends_with("that it comes on, again and again"),
-        "{lost}"
-    );
-}
-
-/// What becomes of so many tasks on a host that says how far it comes every minute, and is done
-/// with one after so many minutes.
-async fn dawdling(tasks: u32, minutes: u32) -> (Result<(), String>, Duration) {
-    let (channel, stdin, mut stdout) = host(1024 * 1024);
-    tokio::spawn(async move {
-        let _stdin = stdin;
-        let advanced = Event::Advanced(Advance {
-            step: Step::Unpack,
-            done: 0,
-            total: 0,
-        });
-        let mut said = vec![hello(), begun()];
-        for id in 0..tasks {
-            said.push(Event::Started { id });
-            for _ in 0..minutes {
-                for event in said.drain(..) {
-                    stdout.write_all(&wire::encode(&event)).await.unwrap();
-                }
-                tokio::time::sleep(Duration::from_mins(1)).await;
-                said.push(advanced.clone());
-            }
-            said = vec![finished(id)];
-        }
-        said.push(Event::Done { cpu_ms: 0 });
-        for event in said {
-            stdout.write_all(&wire::encode(&event)).await.unwrap();
-        }
-    });
-    let (mut listener, silence) = (Deaf, Duration::from_mins(15));
-    let (start, begin) = (Instant::now(), begin());
-    let begun = Conversation::begin(channel, &mut listener, clock(silence), &begin, calm());
-    let Ok((mut conversation, _)) = begun.await else {
-        panic!("it greeted")
-    };
-    for id in 0..tasks {
-        conversation.send(task(id)).await.unwrap();
-    }
-    let finished = conversation.finish().await;
-    let told = finished.map(drop).map_err(|(lost, _)| lost.to_string());
-    (told, start.elapsed())
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_that_a_host_says_gives_it_more_time() {
-    let (told, _) = dawdling(3, 14).await;
-    assert_eq!(told, Ok(()), "each is in its time");
-    let (told, taken) = dawdling(1, 24 * 60).await;
-    assert!(
-        told.as_ref()
-            .is_err_and(|lost| lost.starts_with("a task did not end")),
-        "{told:?}"
-    );
-    assert!(taken < Duration::from_mins(20), "{taken:?}");
-    let (told, taken) = dawdling(100, 14).await;
-    let lost = "the host took longer than the 3600 s that it has for this run; \
-                `--host-timeout` gives it more";
-    assert_eq!(told, Err(lost.to_owned()));
-    assert!(taken < Duration::from_mins(62), "{taken:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_plan_declares_to_take_longer_is_given() {
-    let mut patience = Patience::new(Duration::from_hours(1));
-    let mut clock = Clock::new(Duration::from_mins(15), &mut patience);
-    let usual = clock.plan(Some(Duration::from_mins(5)), 0);
-    assert_eq!(usual, clock.plan(None, 0));
-    assert_eq!(usual.all, Duration::from_mins(16));
-    let long = clock.plan(Some(Duration::from_hours(2)), 16 * 1024 * 3600);
-    assert_eq!(long.silence, Duration::from_mins(121));
-    assert_eq!(long.all, Duration::from_mins(122) + Duration::from_hours(2));
-    // However absurd it is.
-    clock.plan(Some(Duration::MAX), u64::MAX);
-    let mut patience = Patience::new(Duration::from_hours(1));
-    Clock::new(Duration::from_mins(15), &mut patience).plan(Some(Duration::from_hours(2)), 0);
-    assert_eq!(patience.left(), Duration::from_mins(60 + 121 - 15));
-}
-
-#[tokio::test]
-async fn a_host_that_talks_and_does_not_listen_fills_no_memory() {
-    let (channel, _stdin, mut stdout) = host(256);
-    let long = wire::encode(&Event::Fatal {
-        message: "x".repeat(INBOX_LIMIT / 8),
-    });
-    tokio::spawn(async move {
-        for event in [hello(), begun()] {
-            stdout.write_all(&wire::encode(&event)).await.unwrap();
-        }
-        while stdout.write_all(&long).await.is_ok() {}
-    });
-    let mut listener = Deaf;
-    let silence = Duration::from_mins(10);
-    let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, clock(silence), &begin(), calm()).await
-    else {
-        panic!("it greeted")
-    };
-    // The host takes none of it, so that sending goes on until it has said too much.
-    let text = "x".repeat(1024);
-    let lost = conversation.dismiss(text).await.unwrap_err();
-    assert_eq!(
-        lost.to_string(),
-        "the helper said something out of turn: more than can be heard at once"
-    );
-    assert!(conversation.waiting <= INBOX_LIMIT);
-}
-
-/// Hears how far things have come.
-#[derive(Default)]
-struct Curious(Vec<(TaskId, Advance)>);
-
-impl Listener for Curious {
-    fn started(&mut self, _: TaskId) {}
-    fn advanced(&mut self, id: TaskId, advance: Advance) {
-        self.0.push((id, advance));
-    }
-    fn finished(&mut self, _: TaskId, _: Outcome) {}
-    fn orphan(&mut self, _: Orphan) {}
-    async fn confirm(&mut self, _: Duration) {}
-    fn waiting(&mut self, _: Option<&Holder>) {}
-    fn awaits_turn(&mut self) {}
-    fn neighbours(&self, _: &Facts) -> Neighbours {
-        Neighbours::AtWork
-    }
-    fn begun(&mut self, _: &Facts) {}
-    fn interrupted(&mut self) {}
-}
-
-#[tokio::test]
 async fn what_a_host_asks_for_is_counted_while_it_is_sent() {
     let text: std::sync::Arc<str> = "x".repeat(150_000).into();
     let (sha256, total) = (Sha256::of(text.as_bytes()), text.len() as u64);
@@ -517,9 +399,10 @@ async fn what_a_host_asks_for_is_counted_while_it_is_sent() {
         stdout.write_all(&wire::encode(&event)).await.unwrap();
     }
     tokio::spawn(async move { stdin.read_to_end(&mut Vec::new()).await });
-    let (mut listener, silence) = (Curious::default(), Duration::from_secs(5));
-    let begun = Conversation::begin(channel, &mut listener, clock(silence), &begin(), calm()).await;
-    let Ok((mut conversation, _)) = begun else {
+    let (mut listener, silence) = (Heard::default(), Duration::from_secs(5));
+    let greeted =
+        Conversation::begin(channel, &mut listener, clock(silence), &begin(), calm()).await;
+    let Ok((mut conversation, _)) = greeted else {
         panic!("it greeted")
     };
     let content = Content {
@@ -530,149 +413,12 @@ async fn what_a_host_asks_for_is_counted_while_it_is_sent() {
     conversation.offer(&content, Body::Text(text));
     conversation.send(resource("copy", &copy)).await.unwrap();
     conversation.catch_up().await.unwrap();
-    let told = &listener.0;
+    let told = &listener.advances;
     assert!(told.is_sorted_by_key(|(_, advance)| advance.done));
     let step = Step::Send;
     let done = total;
     assert_eq!(told.last(), Some(&(0, Advance { step, done, total })));
     assert!(told.len() > 2, "{told:?}");
-}
-
-#[tokio::test]
-async fn a_host_that_stops_reading_is_given_up() {
-    let (channel, _stdin, mut stdout) = host(256);
-    for event in [hello(), begun()] {
-        stdout.write_all(&wire::encode(&event)).await.unwrap();
-    }
-    let mut listener = Deaf;
-    let silence = Duration::from_millis(50);
-    let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, clock(silence), &begin(), calm()).await
-    else {
-        panic!("it greeted")
-    };
-    let mut id = 0;
-    let lost = loop {
-        if let Err(lost) = conversation.send(task(id)).await {
-            break lost;
-        }
-        id += 1;
-    };
-    assert_eq!(
-        lost.to_string(),
-        "the helper did not take what was sent to it for 0 s"
-    );
-}
-
-/// How often it was told what.
-#[derive(Default)]
-struct Told {
-    waits: u32,
-    interruptions: u32,
-}
-
-impl Listener for Told {
-    fn started(&mut self, _: TaskId) {}
-    fn advanced(&mut self, _: TaskId, _: Advance) {}
-    fn finished(&mut self, _: TaskId, _: Outcome) {}
-    fn orphan(&mut self, _: Orphan) {}
-    async fn confirm(&mut self, _: Duration) {}
-    fn waiting(&mut self, _: Option<&Holder>) {
-        self.waits += 1;
-    }
-    fn awaits_turn(&mut self) {
-        self.waits += 1;
-    }
-    fn neighbours(&self, _: &Facts) -> Neighbours {
-        Neighbours::AtWork
-    }
-    fn begun(&mut self, _: &Facts) {}
-    fn interrupted(&mut self) {
-        self.interruptions += 1;
-    }
-}
-
-#[tokio::test]
-async fn a_turn_is_waited_for_as_long_as_the_host_says_so() {
-    let (channel, _stdin, mut stdout) = host(64 * 1024);
-    let waiting = Event::Waiting { holder: None };
-    let turns = || Event::AwaitsTurn;
-    for event in [hello(), waiting, turns(), turns(), turns(), begun()] {
-        stdout.write_all(&wire::encode(&event)).await.unwrap();
-    }
-    let (mut listener, silence) = (Told::default(), Duration::from_secs(5));
-    let begin = applying();
-    let begun = Conversation::begin(channel, &mut listener, clock(silence), &begin, calm()).await;
-    assert!(begun.is_ok());
-    drop(begun);
-    assert_eq!(
-        listener.waits, 2,
-        "once for the other run, once for its own"
-    );
-}
-
-/// Is the same machine as another host for so long.
-struct Beside(Option<Instant>);
-
-impl Listener for Beside {
-    fn started(&mut self, _: TaskId) {}
-    fn advanced(&mut self, _: TaskId, _: Advance) {}
-    fn finished(&mut self, _: TaskId, _: Outcome) {}
-    fn orphan(&mut self, _: Orphan) {}
-    async fn confirm(&mut self, _: Duration) {}
-    fn waiting(&mut self, _: Option<&Holder>) {}
-    fn awaits_turn(&mut self) {}
-    fn neighbours(&self, _: &Facts) -> Neighbours {
-        match self.0 {
-            None => Neighbours::None,
-            Some(until) if Instant::now() < until => Neighbours::AtWork,
-            Some(_) => Neighbours::Idle,
-        }
-    }
-    fn begun(&mut self, _: &Facts) {}
-    fn interrupted(&mut self) {}
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_turn_that_nobody_has_is_not_waited_for() {
-    for (others, pause, words, longest) in [
-        (None, 10, "out of turn: that it waits for another host", 0),
-        (Some(0), 10, "there is none at work", 71),
-        // As long as the other one works, and some more.
-        (Some(7200), 10, "there is none at work", 7271),
-        (
-            Some(7200),
-            0,
-            "out of turn: that it waits, again and again",
-            0,
-        ),
-        (
-            Some(7200),
-            90,
-            "nothing was heard from the helper for 60 s",
-            60,
-        ),
-    ] {
-        let (channel, _stdin, mut stdout) = host(64 * 1024);
-        tokio::spawn(async move {
-            let hello = wire::encode(&hello());
-            stdout.write_all(&hello).await.unwrap();
-            let awaits = wire::encode(&Event::AwaitsTurn);
-            while stdout.write_all(&awaits).await.is_ok() {
-                tokio::time::sleep(Duration::from_secs(pause)).await;
-            }
-        });
-        let begin = Instant::now();
-        let mut listener = Beside(others.map(|others| begin + Duration::from_secs(others)));
-        let silence = Duration::from_mins(15);
-        let applying = applying();
-        let clock = clock(silence);
-        let begun = Conversation::begin(channel, &mut listener, clock, &applying, calm()).await;
-        let lost = begun.err().unwrap().0.to_string();
-        assert!(lost.contains(words), "{others:?}: {lost}");
-        let taken = begin.elapsed().as_secs();
-        assert!(taken <= longest, "{others:?}: {taken} s");
-    }
 }
 
 /// What the host was told, and how often it was heard to stop, when it answers the message to stop
@@ -696,10 +442,10 @@ async fn stopped(events: &[Event]) -> (Vec<Message>, Result<u32, String>) {
         heard
     });
     let (urgency, receiver) = watch::channel(Urgency::Hosts);
-    let (mut listener, silence) = (Told::default(), Duration::from_mins(1));
-    let begun =
+    let (mut listener, silence) = (Heard::default(), Duration::from_mins(1));
+    let greeted =
         Conversation::begin(channel, &mut listener, clock(silence), &begin(), receiver).await;
-    let Ok((mut conversation, _)) = begun else {
+    let Ok((mut conversation, _)) = greeted else {
         panic!("it greeted")
     };
     conversation.send(task(0)).await.unwrap();
