@@ -38,7 +38,7 @@ pub(crate) struct HostLock {
 /// The right to write to the host, among the helpers of the run that has the lock.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    _file: File,
+    file: File,
 }
 
 impl Turn {
@@ -48,7 +48,7 @@ impl Turn {
         let path = state.join("turn");
         let file = open(&path)?;
         let taken = try_lock(&file, &path, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(taken.then_some(Self { _file: file }))
+        Ok(taken.then_some(Self { file }))
     }
 }
 
@@ -113,6 +113,14 @@ impl Drop for HostLock {
         if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = self.file.set_len(0);
         }
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Closing the file alone would not end it while a program that was just forked has it open.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -127,8 +135,8 @@ pub(crate) fn running_apply(state: &Path) -> Result<Option<Holder>, Failure> {
         return Ok(None);
     };
     for _ in 0..GLANCES {
-        // Given back at once, with the file.
         if try_lock(&file, &path, FlockOperation::NonBlockingLockExclusive)? {
+            try_lock(&file, &path, FlockOperation::Unlock)?;
             return Ok(None);
         }
         thread::sleep(GLANCE);

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::Batches;
 
+mod locked;
 mod past;
 mod writer;
 

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::locked::Locked;
 use super::writer::hand_over;
 use super::{Asked, Entry, FORMAT, JournalError, Outcome};
 
@@ -42,8 +43,9 @@ impl Past {
         };
         let mut file = File::open(&path).map_err(failed)?;
         // Before reading: what ends in between is then read to its end.
-        let is_running = match file.try_lock_shared() {
-            Ok(()) => false,
+        let lock = file.try_clone().map_err(failed)?;
+        let is_running = match Locked::shared(lock) {
+            Ok(_) => false,
             Err(TryLockError::WouldBlock) => true,
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         };
@@ -155,12 +157,11 @@ impl Past {
             id: self.asked.run_id.clone(),
         };
         let file = OpenOptions::new().append(true).open(&self.path);
-        let file = file.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let file = match Locked::alone(file.map_err(failed)?) {
+            Ok(file) => file,
             Err(TryLockError::WouldBlock) => return Err(running()),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        };
         // Somebody else may have gone on with it since it was read.
         if file.metadata().map_err(failed)?.len() != self.size {
             return Err(running());

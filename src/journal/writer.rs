@@ -7,12 +7,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::locked::Locked;
 use super::{Asked, Entry, FORMAT, JournalError, Outcome};
 
 /// The journal of a run that is going on.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
+    file: Locked,
     path: PathBuf,
     /// Lines that need not be on the disk yet.
     waiting: String,
@@ -50,15 +51,14 @@ impl Journal {
             .create_new(true)
             .mode(0o600)
             .open(&path);
+        // Nobody else can have it yet.
+        let locked = Locked::alone(opened.map_err(failed)?);
         let mut journal = Self {
-            file: opened.map_err(failed)?,
+            file: locked.map_err(|error| failed(error.into()))?,
             path,
             waiting: String::new(),
             whole: 0,
         };
-        // Nobody else can have it yet.
-        let locked = journal.file.lock();
-        locked.map_err(|error| journal.failed(error))?;
         journal.add(&Entry::Asked {
             format: FORMAT,
             fleet: env!("CARGO_PKG_VERSION").to_owned(),
@@ -119,7 +119,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be written. It waits on.
     pub fn write(&mut self) -> Result<(), JournalError> {
-        let written = self.file.write_all(self.waiting.as_bytes());
+        let written = (&*self.file).write_all(self.waiting.as_bytes());
         if let Err(error) = written {
             // Half a line would spoil the one that follows; if even that fails, the next try
             // begins with it.
@@ -153,7 +153,7 @@ impl Journal {
     #[cfg(test)]
     pub(super) fn to(path: &Path) -> Self {
         Self {
-            file: OpenOptions::new().append(true).open(path).unwrap(),
+            file: Locked::not_at_all(OpenOptions::new().append(true).open(path).unwrap()),
             path: path.to_owned(),
             waiting: String::new(),
             whole: 0,
