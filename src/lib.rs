@@ -13,12 +13,16 @@
 
 #[cfg(feature = "control")]
 pub mod artifact;
+#[cfg(test)]
+mod captured;
 #[cfg(feature = "control")]
 pub mod cli;
 #[cfg(feature = "control")]
 pub mod diagnostic;
 #[cfg(feature = "control")]
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 #[cfg(feature = "control")]
 pub mod harmless;
 pub mod host;

@@ -125,6 +125,12 @@ const EMPTY_NAMES: &[&str] = &[
 ];
 
 fn source_files() -> Vec<PathBuf> {
+    let files = rust_files("src");
+    assert!(files.len() > 20, "the source was not found");
+    files
+}
+
+fn rust_files(folder: &str) -> Vec<PathBuf> {
     fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
@@ -136,9 +142,8 @@ fn source_files() -> Vec<PathBuf> {
         }
     }
     let mut files = Vec::new();
-    walk(&root().join("src"), &mut files);
+    walk(&root().join(folder), &mut files);
     files.sort();
-    assert!(files.len() > 20, "the source was not found");
     files
 }
 

@@ -218,4 +218,17 @@ mod tests {
             None
         );
     }
+
+    #[test]
+    fn fuzz_accounts() {
+        let samples = [
+            "root:x:0:0:root:/root:/bin/sh\n+::::::\n",
+            "wheel:x:10:a,b\n",
+        ];
+        crate::fuzz::feed("accounts", samples, |bytes| {
+            find(&String::from_utf8_lossy(bytes), |_, id, rest| {
+                (id == 47 && rest.is_empty()).then_some(())
+            });
+        });
+    }
 }

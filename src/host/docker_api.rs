@@ -428,4 +428,15 @@ pub(crate) mod tests {
         let failure = Engine::at("/nonexistent/docker.sock".as_ref()).get("/info");
         assert!(matches!(failure, Err(Failure::Missing(_))));
     }
+
+    #[test]
+    fn fuzz_engine_answer() {
+        let sample =
+            b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}";
+        crate::fuzz::feed("engine_answer", [sample], |bytes| {
+            if let Some(answer) = super::parse(bytes) {
+                answer.is_whole();
+            }
+        });
+    }
 }

@@ -65,8 +65,8 @@ fn cpu_ticks(stat: &str) -> u64 {
         .split_whitespace()
         .skip(11)
         .take(4)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum()
+        .filter_map(|ticks| ticks.parse().ok())
+        .fold(0, u64::saturating_add)
 }
 
 fn bytes(path: impl AsRef<Path>) -> Vec<u8> {
@@ -234,5 +234,25 @@ mod tests {
         );
         assert!(!facts.kernel.is_empty() && facts.memory_bytes > 0 && facts.processors > 0);
         assert!(!facts.user.is_empty());
+    }
+
+    #[test]
+    fn fuzz_facts() {
+        let mountinfo = bytes("/proc/self/mountinfo");
+        let stat = bytes("/proc/self/stat");
+        let samples = [
+            &mountinfo[..],
+            &stat,
+            b"NAME=\"CentOS Linux\"\nVERSION_ID='7'\n",
+            b"0-3,8\n",
+        ];
+        crate::fuzz::feed("facts", samples, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            mounts(bytes);
+            os_release(&text);
+            processors(&text);
+            cpu_ticks(&text);
+            scsi_serial(bytes);
+        });
     }
 }

@@ -147,4 +147,13 @@ mod tests {
             assert!(error.contains("is no path of a URL"), "{error}");
         }
     }
+
+    #[test]
+    fn fuzz_http_answer() {
+        let sample = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nhealthy\n";
+        crate::fuzz::feed("http_answer", [sample], |bytes| {
+            let answer = parse(bytes);
+            assert!(answer.is_none_or(|(_, body)| body.len() <= 3 * Probe::BODY_LIMIT));
+        });
+    }
 }

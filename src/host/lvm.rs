@@ -309,6 +309,7 @@ fn hundredths(text: &str) -> Result<Option<u16>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::captured;
 
     fn row(name: &str, group: &str, uuid: &str, used: &str, copies: u8) -> String {
         let (size, extents, free) = if group.is_empty() {
@@ -412,5 +413,17 @@ mod tests {
         assert!(hundredths("a lot").is_err());
         assert_eq!(hundredths("100.00"), Ok(Some(10_000)));
         assert_eq!(hundredths("7.5"), Ok(Some(750)));
+    }
+
+    #[test]
+    fn fuzz_lvm_reports() {
+        let samples = ["el7/lvm-pvs.txt", "el7/lvm-lvs.txt"]
+            .map(captured::stdout)
+            .concat();
+        crate::fuzz::feed("lvm_reports", samples, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let _ = parse_physical(&text);
+            let _ = parse_logical(&text);
+        });
     }
 }

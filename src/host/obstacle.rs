@@ -280,4 +280,19 @@ mod tests {
             [Path::new("/"), Path::new("/srv/a b\\c")]
         );
     }
+
+    #[test]
+    fn fuzz_mountinfo() {
+        let mountinfo = std::fs::read("/proc/self/mountinfo").unwrap();
+        crate::fuzz::feed(
+            "mountinfo",
+            [&mountinfo[..], MOUNTINFO.as_bytes()],
+            |bytes| {
+                parse_mount_points(bytes);
+            },
+        );
+    }
+
+    const MOUNTINFO: &str =
+        "36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 - ext3 /dev/root rw\n";
 }

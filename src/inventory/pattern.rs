@@ -259,3 +259,22 @@ fn slice(text: &str) -> (&str, Slice) {
         _ => whole,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuzz_patterns() {
+        let samples = [
+            "web*:&staging:!web[01:20]",
+            "~web\\d+",
+            "all",
+            "a,b:!c[0]",
+            "db[a-c]?",
+        ];
+        crate::fuzz::feed("pattern", samples, |bytes| {
+            let _ = Pattern::parse(&String::from_utf8_lossy(bytes));
+        });
+    }
+}

@@ -369,3 +369,34 @@ fn other_hosts_variables_can_be_asked_for() {
     let first = r#"Value(Answer(Passed { message: Some("x:1 x:2 ") }))"#;
     assert_eq!(said, [first, "`hostvars.db1.urll` is not defined"]);
 }
+
+/// A file of each case.
+fn samples(name: &str) -> Vec<Vec<u8>> {
+    let cases = ["valid", "invalid"].into_iter().flat_map(cases);
+    let files = cases.map(|case| case.join(name));
+    files.filter_map(|file| std::fs::read(file).ok()).collect()
+}
+
+#[test]
+fn fuzz_playbook() {
+    let site = tempfile::tempdir().unwrap();
+    crate::fuzz::feed("playbook", samples("site.yml"), |bytes| {
+        std::fs::write(site.path().join("site.yml"), bytes).unwrap();
+        check(site.path());
+    });
+}
+
+#[test]
+fn fuzz_inventory() {
+    let site = tempfile::tempdir().unwrap();
+    let source = site.path().join("hosts.yml").display().to_string();
+    crate::fuzz::feed("inventory", samples("hosts.yml"), |bytes| {
+        std::fs::write(&source, bytes).unwrap();
+        let mut errors = Diagnostics::new();
+        let _ = Inventory::load(
+            std::slice::from_ref(&source),
+            &Vault::default(),
+            &mut errors,
+        );
+    });
+}

@@ -107,7 +107,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{Drift, Event, Outcome, Status};
+    use crate::protocol::{Drift, Event, Message, Outcome, Status};
 
     fn lines(bytes: &[u8]) -> Vec<Result<Option<Vec<u8>>, String>> {
         let mut reader = BufReader::with_capacity(3, bytes);
@@ -180,5 +180,30 @@ mod tests {
             let _ = decode::<Event>(&bytes);
             let _ = decode::<crate::protocol::Message>(&bytes);
         }
+    }
+
+    #[test]
+    fn fuzz_protocol() {
+        let outcome = Outcome::drifted(vec![Drift::update("mode", "0644", "0600")]);
+        let finished = Event::Finished {
+            id: 0,
+            outcome,
+            keep: false,
+        };
+        let hello = Event::Hello {
+            facts: Box::default(),
+        };
+        let task =
+            r#"{"message":"task","id":0,"resource":{"kind":"command","declared":{"cmd":"true"}}}"#;
+        let samples = [encode(&finished), encode(&hello), task.as_bytes().to_vec()];
+        crate::fuzz::feed("protocol", samples, |bytes| {
+            let mut reader = BufReader::with_capacity(7, bytes);
+            while let Ok(Some(line)) = read_line(&mut reader) {
+                if let Ok(event) = decode::<Event>(&line) {
+                    assert!(decode::<Event>(&encode(&event)).is_ok());
+                }
+                let _ = decode::<Message>(&line);
+            }
+        });
     }
 }

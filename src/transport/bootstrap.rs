@@ -399,7 +399,9 @@ mod tests {
         };
         let line = bootstrap().command_line(Some(&become_), None);
         assert!(
-            line.starts_with("'sudo' '-n' '-H' '-u' 'o'\\''neil'\\!'' '--' 'sh' '-c'"),
+            line.starts_with(
+                "'env' 'LC_ALL=C' 'sudo' '-n' '-H' '-u' 'o'\\''neil'\\!'' '--' 'sh' '-c'"
+            ),
             "{line}"
         );
         assert!(line.is_ascii() && !line.contains('\n'), "{line}");

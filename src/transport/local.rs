@@ -20,11 +20,7 @@ pub(super) fn start(words: &[String]) -> Result<Child, Unreachable> {
         .process_group(0)
         .spawn()
         .map_err(|error| {
-            let class = if words[0] == "sudo" {
-                Class::Sudo
-            } else {
-                Class::Helper
-            };
-            Unreachable::new(class, format!("`{}` cannot be started: {error}", words[0]))
+            let said = format!("`{}` cannot be started: {error}", words[0]);
+            Unreachable::new(Class::Helper, said)
         })
 }

@@ -454,4 +454,19 @@ mod tests {
         let hint = judge(log, "h").reason.hint.unwrap();
         assert!(hint.contains("`-o HostKeyAlgorithms=+ssh-rsa`"), "{hint}");
     }
+
+    #[test]
+    fn fuzz_ssh_log() {
+        let samples = [
+            "debug1: Authentications that can continue: publickey\r\nPermission denied (publickey).\r\n",
+            "@@@@@@@@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key for h has changed\n",
+            "ssh: connect to host 127.0.0.1 port 1: Connection refused\r\n",
+        ];
+        crate::fuzz::feed("ssh_log", samples, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            for_people(&text);
+            about_the_end(&text);
+            judge(&text, "h");
+        });
+    }
 }

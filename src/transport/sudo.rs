@@ -3,9 +3,9 @@
 use super::unreachable::{Class, Unreachable};
 
 /// The words before the command. With a prompt, sudo reads a password from stdin; without one, it
-/// must not need any.
+/// must not need any. What it says is to be understood, whatever the user's locale is.
 pub(super) fn words(user: &str, prompt: Option<String>) -> Vec<String> {
-    let mut words = vec!["sudo".to_owned()];
+    let mut words = ["env", "LC_ALL=C", "sudo"].map(str::to_owned).to_vec();
     match prompt {
         Some(prompt) => words.extend(["-S".to_owned(), "-p".to_owned(), prompt]),
         None => words.push("-n".to_owned()),
@@ -41,7 +41,11 @@ pub(super) fn judge(said: &str) -> Option<Unreachable> {
         Some(sudo("the user may not use sudo for this").hint("add a rule for it to sudoers"))
     } else if has("unknown user") {
         Some(sudo("the user to become does not exist there").hint("see `ansible_become_user`"))
-    } else if has("sudo: command not found") || has("sudo: not found") {
+    } else if has("sudo: command not found")
+        || has("sudo: not found")
+        // In whatever language.
+        || said.lines().any(|line| line.starts_with("env: ") && line.contains("sudo"))
+    {
         Some(
             sudo("sudo is not installed there")
                 .hint("install it, or log in as the user itself without `become`"),
@@ -57,10 +61,13 @@ mod tests {
 
     #[test]
     fn without_a_password_sudo_must_not_ask_for_one() {
-        assert_eq!(words("root", None).join(" "), "sudo -n -H -u root --");
+        assert_eq!(
+            words("root", None).join(" "),
+            "env LC_ALL=C sudo -n -H -u root --"
+        );
         assert_eq!(
             words("app", Some("P".into())).join(" "),
-            "sudo -S -p P -H -u app --"
+            "env LC_ALL=C sudo -S -p P -H -u app --"
         );
     }
 
@@ -93,6 +100,10 @@ mod tests {
                 "sudo is not installed there",
             ),
             ("sh: 1: sudo: not found", "sudo is not installed there"),
+            (
+                "env: »sudo«: Datei oder Verzeichnis nicht gefunden",
+                "sudo is not installed there",
+            ),
         ];
         for (said, expected) in cases {
             let reason = judge(said).expect(said);

@@ -161,4 +161,18 @@ mod tests {
         assert_eq!(items[1].span.text(), "{k: v}");
         assert_eq!(items[1].span.line_column(), (3, 5));
     }
+
+    #[test]
+    fn fuzz_yaml() {
+        let samples = [
+            "a: &x [1, 2.5, yes, ~]\nb: {<<: {c: *x}, d: 'e'}\n",
+            "%YAML 1.1\n---\n- |\n  text\n- >-\n  folded\n- \"\\x41\\n\"\n- !vault x\n...\n",
+            "? [a]\n: 0o17\nd: 2020-01-01\n'e': 1_000\n",
+        ];
+        crate::fuzz::feed("yaml", samples, |bytes| {
+            if let Ok(node) = parse("t.yml", String::from_utf8_lossy(bytes), &Limits::default()) {
+                let _ = node.to_json();
+            }
+        });
+    }
 }

@@ -199,4 +199,15 @@ mod tests {
         assert!(mounts.iter().any(|mount| mount.point == "/"));
         under_root(&mounts).unwrap();
     }
+
+    #[test]
+    fn fuzz_mounts_and_swaps() {
+        let mountinfo = std::fs::read("/proc/self/mountinfo").unwrap();
+        let swaps = b"Filename Type Size Used Priority\n/dev/dm-1\\040x partition 2097148 0 -2\n";
+        crate::fuzz::feed("mounts_and_swaps", [&mountinfo[..], swaps], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            parse_mounts(&text);
+            super::swaps(&text);
+        });
+    }
 }

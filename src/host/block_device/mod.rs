@@ -162,6 +162,7 @@ impl BlockDevice {
         let output = Command::new(["wipefs", "--all", "--"])
             .arg(&self.node)
             .run()?;
+        signature::erase_protective_record(&self.node)?;
         if !self.partitions.is_empty() {
             // The wipefs of CentOS 7 leaves it to others to tell the kernel.
             Command::new(["blockdev", "--rereadpt"])

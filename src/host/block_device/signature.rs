@@ -2,6 +2,8 @@
 //! LUKS, swap).
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::PROBE_TIMEOUT;
@@ -47,12 +49,68 @@ pub(super) fn on(node: &Path) -> Result<Vec<Signature>, Failure> {
         .arg(node)
         .timeout(PROBE_TIMEOUT)
         .run()?;
-    parse(node, &output.stdout).map_err(|line| {
+    let mut signatures = parse(node, &output.stdout).map_err(|line| {
         Failure::Unexpected(format!(
             "cannot tell what is on {}: `wipefs` printed `{line}`",
             node.display()
         ))
-    })
+    })?;
+    let failed = |source| Failure::io("read", node, source);
+    let mut device = File::open(node).map_err(failed)?;
+    if signatures.is_empty() && has_protective_record(&mut device).map_err(failed)? {
+        signatures.push(Signature {
+            node: node.to_owned(),
+            kind: "PMBR".to_owned(),
+            offset: format!("{MAGIC_AT:#x}"),
+            uuid: String::new(),
+            label: String::new(),
+        });
+    }
+    Ok(signatures)
+}
+
+/// Where the first sector says that a partition table is in it, and how.
+const MAGIC_AT: usize = 510;
+const MAGIC: [u8; 2] = [0x55, 0xaa];
+
+/// Where the first of its four partitions is, how long each is, and where its type is in that.
+const PARTITIONS_AT: usize = 446;
+const PARTITION_LENGTH: usize = 16;
+const TYPE_AT: usize = 4;
+
+/// The type of the one that protects a GPT from programs that know none.
+const PROTECTIVE: u8 = 0xee;
+
+/// Whether the first sector is what is left of a GPT: the wipefs of CentOS 7 (util-linux 2.23)
+/// erases both headers and leaves it, and its LVM takes no disk that has it.
+fn has_protective_record(device: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let mut sector = [0; 512];
+    device.seek(SeekFrom::Start(0))?;
+    match device.read_exact(&mut sector) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
+    }
+    let types = sector[PARTITIONS_AT..MAGIC_AT].chunks(PARTITION_LENGTH);
+    let mut types = types.map(|partition| partition[TYPE_AT]);
+    Ok(sector[MAGIC_AT..] == MAGIC && types.any(|kind| kind == PROTECTIVE))
+}
+
+/// Erases that, as a newer wipefs does.
+pub(super) fn erase_protective_record(node: &Path) -> Result<(), Failure> {
+    let failed = |source| Failure::io("write", node, source);
+    let device = File::options().read(true).write(true).open(node);
+    let mut device = device.map_err(failed)?;
+    erase(&mut device)
+        .and_then(|()| device.sync_all())
+        .map_err(failed)
+}
+
+fn erase(device: &mut (impl Read + Write + Seek)) -> io::Result<()> {
+    if has_protective_record(device)? {
+        device.seek(SeekFrom::Start(MAGIC_AT as u64))?;
+        device.write_all(&[0; MAGIC.len()])?;
+    }
+    Ok(())
 }
 
 /// Lines of `offset,uuid,label,type`; a label may have commas in it.
@@ -82,6 +140,7 @@ fn parse_line(node: &Path, line: &str) -> Option<Signature> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::captured;
 
     fn shown(text: &str) -> Vec<String> {
         let found = parse(Path::new("/dev/vdb"), text).unwrap();
@@ -118,5 +177,26 @@ mod tests {
         for text in ["ext4", "0x438,,ext4", "438,,,ext4", "0x438,,,"] {
             assert_eq!(parse(Path::new("/dev/vdb"), text), Err(text.to_owned()));
         }
+    }
+
+    #[test]
+    fn what_wipefs_2_23_leaves_of_a_gpt_is_seen_and_erased() {
+        let mut disk = io::Cursor::new(vec![0_u8; 4096]);
+        assert!(!has_protective_record(&mut disk).unwrap());
+        disk.get_mut()[MAGIC_AT..512].copy_from_slice(&MAGIC);
+        assert!(!has_protective_record(&mut disk).unwrap(), "FAT has that");
+        disk.get_mut()[PARTITIONS_AT + TYPE_AT] = PROTECTIVE;
+        assert!(has_protective_record(&mut disk).unwrap());
+        erase(&mut disk).unwrap();
+        assert!(!has_protective_record(&mut disk).unwrap());
+        assert_eq!(disk.get_ref().len(), 4096);
+        assert!(!has_protective_record(&mut io::Cursor::new([0; 9])).unwrap());
+    }
+
+    #[test]
+    fn fuzz_wipefs() {
+        crate::fuzz::feed("wipefs", captured::stdout("el7/wipefs.txt"), |bytes| {
+            let _ = parse(Path::new("/dev/x"), &String::from_utf8_lossy(bytes));
+        });
     }
 }

@@ -154,3 +154,13 @@ fn the_state_is_written_as_haproxy_reads_it() {
         "1\n# be_id\n3 orders\n\n"
     );
 }
+
+#[test]
+fn fuzz_haproxy() {
+    crate::fuzz::feed("haproxy", [INFO, STATE, STATISTICS], |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let _ = parse(&text, STATE, STATISTICS);
+        let _ = parse(INFO, &text, STATISTICS);
+        let _ = parse(INFO, STATE, &text);
+    });
+}

@@ -91,4 +91,12 @@ mod tests {
         assert_eq!(parse_holder(locks, "fd:00:131083"), None);
         assert_eq!(parse_holder("", "fe:00:131083"), None);
     }
+
+    #[test]
+    fn fuzz_proc_locks() {
+        let sample = "1: POSIX  ADVISORY  WRITE 4711 fe:00:131083 0 EOF\n1: -> FLOCK ADVISORY READ 9 0:1:2 0 EOF\n";
+        crate::fuzz::feed("proc_locks", [sample], |bytes| {
+            parse_holder(&String::from_utf8_lossy(bytes), "fe:00:131083");
+        });
+    }
 }

@@ -303,6 +303,7 @@ fn errors(output: &Output) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::captured;
 
     fn output(stdout: &str, stderr: &str) -> Output {
         Output {
@@ -403,5 +404,28 @@ mod tests {
             ]
         );
         assert!(parse_verify("").is_empty());
+    }
+
+    #[test]
+    fn fuzz_rpm() {
+        let files = ["query", "query-file", "verify", "transaction", "misc"];
+        let samples = files
+            .into_iter()
+            .flat_map(|file| captured::stdout(&format!("el7/rpm-{file}.txt")));
+        crate::fuzz::feed("rpm", samples, |bytes| {
+            let stdout = String::from_utf8_lossy(bytes).into_owned();
+            parse_verify(&stdout);
+            let _ = parse_package(&stdout);
+            let output = Output {
+                stderr: stdout.clone(),
+                ..Output::default()
+            };
+            let _ = parse_installed(&["docker-ce"], &output);
+            let output = Output {
+                stdout,
+                ..Output::default()
+            };
+            let _ = parse_installed(&["docker-ce", "podman"], &output);
+        });
     }
 }

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::captured;
 
 /// As printed by systemd 252; 219 prints the same in another order.
 const CRON: &str = "ExecMainStartTimestampMonotonic=7869319\nLoadState=loaded\n\
@@ -134,4 +135,18 @@ fn a_crash_loop_is_no_transition() {
     assert!(unit("deactivating", "stop-sigterm").in_transition());
     let looping = unit("activating", "auto-restart");
     assert!(!looping.in_transition() && !looping.is_up() && !looping.is_down());
+}
+
+#[test]
+fn fuzz_systemctl_show() {
+    let names = ["web".to_owned(), "docker.service".to_owned()];
+    crate::fuzz::feed(
+        "systemctl_show",
+        captured::stdout("el7/systemctl-show.txt"),
+        |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let _ = parse(&text);
+            let _ = parse_all(&names, &text);
+        },
+    );
 }

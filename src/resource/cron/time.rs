@@ -192,4 +192,18 @@ mod tests {
             assert_eq!(has_a_day(&days, &months), comes, "{day} {month}");
         }
     }
+
+    #[test]
+    fn fuzz_cron_times() {
+        crate::fuzz::feed(
+            "cron_times",
+            ["*/5", "1-5,7", "mon-fri", "0-23/2", "jan,dec"],
+            |bytes| {
+                let text = String::from_utf8_lossy(bytes);
+                for name in ["minute", "hour", "day", "month", "weekday"] {
+                    let _ = field(name).numbers(&text);
+                }
+            },
+        );
+    }
 }

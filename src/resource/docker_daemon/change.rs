@@ -92,18 +92,13 @@ pub(super) fn change(
 /// Refuses what cannot end well, before anything is changed.
 pub(super) fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
     let starts = declared.state == Some(DaemonState::Started);
-    let Some(unit) = &found.unit else {
+    if found.unit.is_none() {
         if starts || declared.enabled == Some(true) {
             return Err(Failure::Missing(format!(
                 "no engine is installed: there is no unit {UNIT}"
             )));
         }
         return Ok(());
-    };
-    if unit.load == "masked" && (starts || declared.enabled == Some(true)) {
-        return Err(Failure::Refused(format!(
-            "the unit {UNIT} is masked; `systemctl unmask {UNIT}` if the daemon is to run"
-        )));
     }
     if let Some(installed) = &found.installed
         && *installed != declared.engine_version
@@ -112,6 +107,22 @@ pub(super) fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(
             "the engine on this host is {installed}, and the configuration is declared for {}; \
              install that version first",
             declared.engine_version
+        )));
+    }
+    check_lasting(declared, found)
+}
+
+/// The part of it that no earlier task of a playbook does away with, as installing an engine does:
+/// a plan shows it.
+pub(super) fn check_lasting(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
+    let starts = declared.state == Some(DaemonState::Started);
+    let masked = found
+        .unit
+        .as_ref()
+        .is_some_and(|unit| unit.load == "masked");
+    if masked && (starts || declared.enabled == Some(true)) {
+        return Err(Failure::Refused(format!(
+            "the unit {UNIT} is masked; `systemctl unmask {UNIT}` if the daemon is to run"
         )));
     }
     if let Some(running) = &found.running

@@ -35,7 +35,7 @@ pub(super) fn problems(config: &Map<String, Value>, version: &EngineVersion) -> 
 fn known(name: &str, version: &EngineVersion) -> Result<&'static Key, String> {
     let release = version.release();
     let Some(key) = keys::find(name) else {
-        let names = KEYS.iter().filter(|key| key.is_known(release));
+        let names = KEYS.iter().filter(|key| key.is_known(version));
         let hint = match nearest(name, names.map(|key| key.name)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "dockerd does not start with a key it does not know".to_owned(),
@@ -48,9 +48,9 @@ fn known(name: &str, version: &EngineVersion) -> Result<&'static Key, String> {
              which is gone since {}; {instead}",
             shown(gone)
         )),
-        _ if release < key.first => Err(format!(
+        _ if key.is_later(version) => Err(format!(
             "the engine {version} does not know the key `{name}` yet: it came with {}",
-            shown(key.first)
+            key.since()
         )),
         _ => Ok(key),
     }

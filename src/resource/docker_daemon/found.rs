@@ -318,4 +318,16 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn fuzz_daemon_json() {
+        let samples = [
+            r#"{"log-driver": "json-file", "hosts": ["unix://"], "log-opts": {"max-size": "10m"}}"#,
+            "20.10.24",
+        ];
+        crate::fuzz::feed("daemon_json", samples, |bytes| {
+            OnDisk::parse(Some(bytes)).settings();
+            let _ = parse_version(&String::from_utf8_lossy(bytes));
+        });
+    }
 }

@@ -1,10 +1,10 @@
 //! The settings of `daemon.json`: since and until which engine each is known, what it takes, the
 //! flag of the same meaning, and whether a running daemon takes it over when told to reload.
 //!
-//! From the struct tags of the engine's source, release by release. The reload column is that of
-//! the reference manual.
+//! From the struct tags of the engine's source, release by release. The reload column is what
+//! `Daemon.Reload` of that source asks `IsValueSet` about, and the reference manual.
 
-use super::version::Release;
+use super::version::{EngineVersion, Release, shown};
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Key {
     pub(super) takes: Takes,
     /// The first engine that knows it.
     pub(super) first: Release,
+    /// The first patch of that engine that does.
+    pub(super) patch: u16,
     /// The first engine that does not start with it any more, and what to do instead.
     pub(super) gone: Option<(Release, &'static str)>,
     /// The first engine that takes it over on SIGHUP.
@@ -70,6 +72,7 @@ impl Key {
             name,
             takes,
             first,
+            patch: 0,
             gone: None,
             reload: None,
             flag: name,
@@ -79,6 +82,11 @@ impl Key {
 
     const fn gone(mut self, since: Release, instead: &'static str) -> Self {
         self.gone = Some((since, instead));
+        self
+    }
+
+    const fn patch(mut self, first: u16) -> Self {
+        self.patch = first;
         self
     }
 
@@ -97,9 +105,24 @@ impl Key {
         self
     }
 
-    /// Whether `release` knows it.
-    pub(super) fn is_known(&self, release: Release) -> bool {
-        self.first <= release && self.gone.is_none_or(|(gone, _)| release < gone)
+    /// Whether this engine knows it.
+    pub(super) fn is_known(&self, version: &EngineVersion) -> bool {
+        let gone = self.gone.is_some_and(|(gone, _)| gone <= version.release());
+        !gone && !self.is_later(version)
+    }
+
+    /// Whether it came with a later engine.
+    pub(super) fn is_later(&self, version: &EngineVersion) -> bool {
+        let first = (self.first.0, self.first.1, self.patch);
+        version.number() < first
+    }
+
+    /// The engine that it came with, as it is written.
+    pub(super) fn since(&self) -> String {
+        match self.patch {
+            0 => shown(self.first),
+            patch => format!("{}.{patch}", shown(self.first)),
+        }
     }
 
     /// Whether a running daemon of `release` takes it over on SIGHUP.
@@ -146,10 +169,13 @@ pub(super) const KEYS: &[Key] = &[
         .flag("cluster-store-opt")
         .reload((1, 12)),
     Key::new("containerd", Text, (1, 11)),
-    Key::new("containerd-namespace", Text, (20, 10)),
-    Key::new("containerd-plugin-namespace", Text, (20, 10)).flag("containerd-plugins-namespace"),
+    Key::new("containerd-namespace", Text, (19, 3)).patch(4),
+    Key::new("containerd-plugin-namespace", Text, (19, 3))
+        .patch(4)
+        .flag("containerd-plugins-namespace"),
     Key::new("cpu-rt-period", Integer, (1, 13)),
     Key::new("cpu-rt-runtime", Integer, (1, 13)),
+    Key::new("cri-containerd", Bool, (18, 9)),
     Key::new("data-root", Text, (17, 5)),
     Key::new("debug", Bool, (1, 10)).letter('D').reload((1, 10)),
     Key::new("default-address-pools", List, (18, 6)).flag("default-address-pool"),
@@ -163,8 +189,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("default-ipc-mode", Word(&["private", "shareable"]), (17, 9)),
     Key::new("default-network-opts", Map, (24, 0)).flag("default-network-opt"),
     Key::new("default-runtime", Text, (1, 12)).reload((17, 6)),
-    Key::new("default-shm-size", Text, (17, 4)),
+    Key::new("default-shm-size", Text, (17, 4)).reload((17, 4)),
     Key::new("default-ulimits", Map, (1, 10)).flag("default-ulimit"),
+    Key::new("deprecated-key-path", Text, (17, 6)).gone((24, 0), "leave it out"),
     Key::new("disable-legacy-registry", Bool, (1, 11)).gone(
         (19, 3),
         "leave it out: there are no such registries any more",
@@ -215,7 +242,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("min-api-version", Text, (29, 0)),
     Key::new("mtu", Count, (1, 10)),
     Key::new("network-control-plane-mtu", Count, (17, 9)),
-    Key::new("network-diagnostic-port", Count, (17, 12)),
+    Key::new("network-diagnostic-port", Count, (17, 12)).reload((17, 12)),
     Key::new("no-new-privileges", Bool, (17, 4)),
     Key::new("node-generic-resources", Texts, (17, 9)).flag("node-generic-resource"),
     Key::new("oom-score-adjust", Integer, (1, 12))
@@ -225,10 +252,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("raw-logs", Bool, (1, 11)),
     Key::new("registry-mirrors", Texts, (1, 11))
         .flag("registry-mirror")
-        .reload((17, 6)),
+        .reload((17, 4)),
     Key::new("runtimes", Map, (1, 12))
         .flag("add-runtime")
-        .reload((17, 6)),
+        .reload((1, 13)),
     Key::new("seccomp-profile", Text, (1, 13)),
     Key::new("selinux-enabled", Bool, (1, 10)),
     Key::new("shutdown-timeout", Integer, (1, 13)).reload((1, 13)),
@@ -270,21 +297,30 @@ mod tests {
     #[test]
     fn knows_from_when_to_when() {
         for (name, release, known) in [
-            ("data-root", (17, 4), false),
-            ("data-root", (17, 5), true),
-            ("graph", (20, 10), true),
-            ("graph", (23, 0), false),
-            ("live-restore", (29, 0), true),
-            ("max-download-attempts", (19, 3), false),
+            ("data-root", "17.04.0", false),
+            ("data-root", "17.05.0", true),
+            ("graph", "20.10.24", true),
+            ("graph", "23.0.0", false),
+            ("live-restore", "29.0.0", true),
+            ("max-download-attempts", "19.03.15", false),
+            ("cri-containerd", "18.06.3", false),
+            ("cri-containerd", "18.09.0", true),
+            ("containerd-namespace", "19.03.3", false),
+            ("containerd-namespace", "19.03.4", true),
+            ("deprecated-key-path", "23.0.6", true),
+            ("deprecated-key-path", "24.0.0", false),
         ] {
             assert_eq!(
-                find(name).unwrap().is_known(release),
+                find(name).unwrap().is_known(&release.parse().unwrap()),
                 known,
                 "{name} {release:?}"
             );
         }
         assert!(find("registry-mirrors").unwrap().is_reloadable((20, 10)));
         assert!(!find("registry-mirrors").unwrap().is_reloadable((1, 13)));
+        assert!(find("registry-mirrors").unwrap().is_reloadable((17, 4)));
+        assert!(find("runtimes").unwrap().is_reloadable((17, 3)));
+        assert!(find("default-shm-size").unwrap().is_reloadable((18, 9)));
         assert!(!find("log-opts").unwrap().is_reloadable((29, 0)));
     }
 }

@@ -220,6 +220,10 @@ impl Resource for DockerDaemon {
         drift::drift(self, found)
     }
 
+    fn obstacle(&self, _: &Host, found: &Found) -> Result<(), Failure> {
+        change::check_lasting(self, found)
+    }
+
     fn apply(&self, host: &Host, found: &Found) -> Result<Option<Output>, Failure> {
         change::change(self, host, found)
     }

@@ -17,8 +17,8 @@ pub(super) fn shown((major, minor): Release) -> String {
     }
 }
 
-/// A version of the engine: `20.10.24`. What a packager adds behind it (`+dfsg1`, `-ce`) is no
-/// part of it.
+/// A version of the engine: `20.10.24`. What is added behind it (`+dfsg1`, `-ce`, and in the RPMs of
+/// 17.06 to 18.06 `.ce`) is no part of it.
 #[derive(Clone, Debug)]
 pub struct EngineVersion {
     text: String,
@@ -26,6 +26,11 @@ pub struct EngineVersion {
 }
 
 impl EngineVersion {
+    /// Its three numbers.
+    pub(super) fn number(&self) -> (u16, u16, u16) {
+        self.number
+    }
+
     /// Its major and minor number.
     pub(super) fn release(&self) -> Release {
         (self.number.0, self.number.1)
@@ -48,6 +53,10 @@ impl FromStr for EngineVersion {
             .find(|sign: char| sign != '.' && !sign.is_ascii_digit())
             .unwrap_or(text.len());
         let (numbers, suffix) = text.split_at(end);
+        let (numbers, suffix) = match (numbers.strip_suffix('.'), suffix) {
+            (Some(numbers), "ce" | "ee") => (numbers, ""),
+            _ => (numbers, suffix),
+        };
         let parts: Option<Vec<u16>> = numbers.split('.').map(|part| part.parse().ok()).collect();
         match parts.as_deref() {
             Some(&[major, minor, patch])
@@ -109,6 +118,7 @@ mod tests {
         let version = |text: &str| text.parse::<EngineVersion>().unwrap();
         assert_eq!(version("20.10.24+dfsg1"), version("20.10.24"));
         assert_eq!(version("17.03.2-ce").to_string(), "17.03.2");
+        assert_eq!(version("18.06.3.ce"), version("18.06.3"));
         assert_ne!(version("20.10.24"), version("20.10.2"));
         assert!(version("1.13.1").release() < version("17.03.0").release());
     }
@@ -118,6 +128,9 @@ mod tests {
         for text in [
             "20.10",
             "20.10.24.1",
+            "20.10.24.",
+            "20.10.ce",
+            "20.10.24.cee",
             "latest",
             "",
             "20.10.x",

@@ -164,15 +164,22 @@ fn every_number_is_in_the_documentation_with_its_rule_and_evidence_and_none_besi
 /// What fleet's own roles and inventories make of a host passes the audit that ends the playbook.
 #[test]
 fn every_daemon_json_here_keeps_the_rules() {
-    for path in [
-        "roles/docker_engine/defaults/main.yml",
-        "inventory/example/standard.yml",
-        "inventory/example/staging/group_vars/all/20-environment.yml",
-        "tests/lab/standard-host/vm.yml",
+    let config = "docker_engine_config";
+    for (path, variable) in [
+        (
+            "roles/docker_engine/defaults/main.yml",
+            "docker_engine_defaults",
+        ),
+        ("inventory/example/standard.yml", config),
+        (
+            "inventory/example/staging/group_vars/all/20-environment.yml",
+            config,
+        ),
+        ("tests/lab/standard-host/vm.yml", config),
     ] {
         let text = fs::read_to_string(path).unwrap();
         let node = yaml::parse(path, &text, &yaml::Limits::default()).unwrap();
-        let declared = node.get("docker_engine_config").expect(path);
+        let declared = node.get(variable).expect(path);
         let observed = Observed {
             daemon_json: yaml::from_node(declared).unwrap(),
             ..Observed::default()

@@ -184,4 +184,16 @@ mod tests {
             assert_eq!(look_up(dependencies, aliases, name), expected, "{name}");
         }
     }
+
+    #[test]
+    fn fuzz_modprobe_d() {
+        let sample = "options loop max_loop=8\\\n max_part=1\nblacklist x\ninstall y /bin/true\nalias a* b\n";
+        let dependencies = "kernel/fs/fuse.ko.xz: kernel/a.ko\n";
+        crate::fuzz::feed("modprobe_d", [sample, dependencies], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            read(&[file("/etc/modprobe.d/x.conf", &text)], "loop");
+            look_up(&text, &text, "fuse");
+            module_of(&text);
+        });
+    }
 }

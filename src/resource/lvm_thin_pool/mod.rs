@@ -357,6 +357,10 @@ impl Resource for LvmThinPool {
         self.compare(found)
     }
 
+    fn obstacle(&self, _: &Host, actual: &Found) -> Result<(), Failure> {
+        self.check_possible(actual, false)
+    }
+
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
         let mut output = None;
         let mut taken = None;

@@ -17,11 +17,11 @@ impl LvmThinPool {
             .flat_map(|why| ["\n    - ", why])
             .collect();
         let so_far = if begun {
-            "what was made so far stays"
+            "refused, what was made so far stays"
         } else {
             "nothing was changed"
         };
-        Err(Failure::Refused(format!("refused, {so_far}:{list}")))
+        Err(Failure::Refused(format!("{so_far}:{list}")))
     }
 
     pub(super) fn objections(&self, found: &Found) -> Vec<String> {

@@ -180,4 +180,19 @@ mod tests {
             prop_assert_eq!(kept.collect::<Vec<_>>().concat(), without);
         }
     }
+
+    #[test]
+    fn fuzz_fstab() {
+        let sample = b"# comment\n/dev/sda1 / ext4 defaults,noatime 0 1\r\nLABEL=a\\040b /srv/a\\040b none bind\n";
+        crate::fuzz::feed("fstab", [sample], |bytes| {
+            let points = [Path::new("/srv/a b")];
+            for line in bytes.split(|byte| *byte == b'\n') {
+                let _ = Entry::parse(line);
+            }
+            // What is not ours is kept.
+            let new = entry("/dev/x", "/srv/a b");
+            let once = with_entry(bytes, &points, Some(&new));
+            assert_eq!(with_entry(&once, &points, Some(&new)), once);
+        });
+    }
 }

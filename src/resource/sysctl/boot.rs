@@ -231,4 +231,16 @@ mod tests {
         assert!(of(&[], "/etc/sysctl.d/95-mine").unread.is_some());
         assert!(of(&[], "/etc/mine.conf").unread.is_some());
     }
+
+    #[test]
+    fn fuzz_sysctl_d() {
+        let sample =
+            "# comment\n-net.ipv4.ip_forward = 1\n; x\nnet/ipv4/conf/eth0.1/rp_filter=0\r\n";
+        crate::fuzz::feed("sysctl_d", [sample], |bytes| {
+            value_in(bytes, "net/ipv4/ip_forward");
+            for line in bytes.split(|byte| *byte == b'\n') {
+                is_about(line, "net/ipv4/ip_forward");
+            }
+        });
+    }
 }

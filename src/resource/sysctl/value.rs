@@ -88,4 +88,17 @@ mod tests {
             assert_eq!(is_same(written, shown), same, "{written:?} {shown:?}");
         }
     }
+
+    #[test]
+    fn fuzz_values() {
+        crate::fuzz::feed(
+            "sysctl_value",
+            ["1", "0x10", "-1", "4096 87380\t6291456", "0-3,7"],
+            |bytes| {
+                let text = String::from_utf8_lossy(bytes);
+                assert!(is_same(&text, &text) || text.trim().is_empty(), "{text}");
+                is_same(&text, "0-3,7");
+            },
+        );
+    }
 }

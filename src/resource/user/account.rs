@@ -192,4 +192,15 @@ mod tests {
         let root = look_up(&host, Database::Passwd, "root").unwrap().unwrap();
         assert_eq!(root.field(5), "/root");
     }
+
+    #[test]
+    fn fuzz_group_file() {
+        crate::fuzz::feed("group_file", [GROUP], |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            groups_with_member(&text, "app");
+            group_name(&text, 10);
+            find(Database::Group, &text, "wheel");
+            find(Database::Passwd, &text, "wheel");
+        });
+    }
 }

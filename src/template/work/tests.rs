@@ -242,3 +242,63 @@ fn what_has_an_end_is_not_ended() {
         assert!(rendered.len() > length, "{}", rendered.len());
     }
 }
+
+#[test]
+fn fuzz_template() {
+    let samples = [
+        "{% for u in users %}{{ loop.index }}: {{ u.name | upper }}{% if not loop.last %}, {% endif %}{% endfor %}",
+        "{% set x = 1 %}{{ x + 2 * 3 // 1 % 2 ** 2 }} {{ registry['host'] | default(value='y') }}",
+        "{% raw %}{{ a }}{% endraw %}{# c #}{{- pw[1:] -}} {{ 'a' in user and on or not empty }}",
+        "{{ users | map(attribute='name') | join(sep=',') }} {{ missing?.x or 1.5e3 }}",
+    ];
+    crate::fuzz::feed("template", samples, |bytes| {
+        let _ = render(&String::from_utf8_lossy(bytes));
+    });
+}
+
+/// What nests or goes on without end is refused or worked off, and never ends fleet.
+#[test]
+fn no_depth_overflows_the_stack() {
+    let n = 3000;
+    let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let expressions = [
+        nested("(", ")"),
+        nested("[", "]"),
+        nested("{'a':", "}"),
+        nested("range(end=", ")"),
+        nested("not ", ""),
+        nested("- ", ""),
+        nested("", "+ 1"),
+        nested("", "~ 'b'"),
+        nested("", "| upper"),
+        nested("", "** 1"),
+        nested("", "[0]"),
+        nested("", ".a"),
+        nested("", " if on else 1"),
+        nested("", " and on"),
+        nested("", " or on"),
+    ];
+    for expression in expressions {
+        let _ = render(&format!("{{{{ {expression} }}}}"));
+    }
+    for (open, close) in [
+        ("{% if on %}", "{% endif %}"),
+        ("{% for a in [1] %}", "{% endfor %}"),
+        ("{% filter upper %}", "{% endfilter %}"),
+        ("{% if on %}{% else %}", "{% endif %}"),
+        ("{% if on %}{% elif on %}", "{% endif %}"),
+        ("{% for a in [] %}{% else %}", "{% endfor %}"),
+    ] {
+        let _ = render(&nested(open, close));
+    }
+    let choice = |elifs: usize| {
+        let elifs = "{% elif not on %}".repeat(elifs);
+        render(&format!(
+            "{{% if not on %}}{elifs}{{% else %}}x{{% endif %}}"
+        ))
+        .0
+    };
+    assert_eq!(choice(199), Ok("x".to_owned()));
+    let refused = "[elif] more than 200 `elif` and `else` in one another (look the value up in a mapping instead)";
+    assert_eq!(choice(n), Err(refused.to_owned()));
+}

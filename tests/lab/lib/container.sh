@@ -95,16 +95,20 @@ container_leader() {
 
 # In the programs below, FD:0 is the connection: with shut-down its end is passed on at once, in either direction.
 
-# way DIR PORT FROM TO [COMMAND…] runs socat, as an argument of COMMAND, from the machine's directory; its process id is kept
-# for container_stop. False when it cannot listen.
+# way DIR ADDRESS PORT FROM TO [COMMAND…] runs socat, as an argument of COMMAND, from the machine's directory; its process id is
+# kept for container_stop. False when it cannot listen.
 way() {
-    local dir=$1 port=$2 from=$3 to=$4 pid tries
-    shift 4
+    local dir=$1 address port=$3 from=$4 to=$5 socket pid tries
+    shift 5
+    # As the kernel lists it. The address, too: until COMMAND has entered the machine's namespace, this computer's sockets are
+    # listed, and the registry's has the same port.
+    IFS=. read -ra address <<<"$2"
+    socket=$(printf '%02X%02X%02X%02X:%04X' "${address[3]}" "${address[2]}" "${address[1]}" "${address[0]}" "$port")
     (cd "$dir" && exec setsid "$@" socat "$from" "$to" </dev/null >>ways.log 2>&1 8>&- 9>&-) &
     pid=$!
     for tries in {1..100}; do
         kill -0 "$pid" 2>/dev/null || return 1
-        if grep -qi " [0-9A-F]*:$(printf '%04X' "$port") 00000000:0000 0A" "/proc/$pid/net/tcp"; then
+        if grep -q " $socket 00000000:0000 0A" "/proc/$pid/net/tcp"; then
             echo "$pid" >>"$dir/ways"
             return 0
         fi
@@ -118,7 +122,7 @@ way() {
 # who is its init by now. False when it cannot listen.
 way_in() {
     # shellcheck disable=SC2016 # for the shell that socat starts
-    way "$1" "$3" "TCP-LISTEN:$3,bind=$2,fork,reuseaddr,backlog=128" \
+    way "$1" "$2" "$3" "TCP-LISTEN:$3,bind=$2,fork,reuseaddr,backlog=128" \
         'SYSTEM:exec nsenter --net="/proc/$(cat leader)/ns/net" socat -t 60 FD\:0\,shut-down TCP\:127.0.0.1\:'"$4,nofork"
 }
 
@@ -127,7 +131,7 @@ lead_to_registry() {
     local port host
     port=$(registry_port)
     exec {host}</proc/self/ns/net
-    way "$1" "$port" "TCP-LISTEN:$port,bind=10.0.2.2,freebind,fork,reuseaddr,backlog=128" \
+    way "$1" 10.0.2.2 "$port" "TCP-LISTEN:$port,bind=10.0.2.2,freebind,fork,reuseaddr,backlog=128" \
         "EXEC:nsenter --net=/proc/self/fd/$host socat -t 60 FD\\:0\\,shut-down TCP\\:127.0.0.1\\:$port,nofork" \
         nsenter "--net=/proc/$(<"$1/leader")/ns/net" || die "the machine's way to the registry: $(tail -n 3 "$1/ways.log")"
     exec {host}<&-
