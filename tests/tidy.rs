@@ -21,6 +21,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("artifact", &["diagnostic", "http", "protocol", "yaml"]),
     ("harmless", &[]),
     ("yaml", &["diagnostic", "trust"]),
+    ("captured", &["protocol"]),
+    ("fuzz", &["protocol"]),
     ("diagnostic", &["harmless", "yaml"]),
     ("error", &["diagnostic"]),
     (

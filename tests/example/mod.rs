@@ -1,10 +1,11 @@
-//! The fleet of `inventory/example`, as its README shows it.
+//! The fleet of `inventory/example`, as its README shows it, and the roles that it uses.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 
 use crate::cli::{Ended, Fleet};
+use crate::run::Site;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -103,4 +104,50 @@ fn a_slip_in_a_service_is_told_by_name_before_anything_is_done_for_it() {
         "{}",
         ended.all()
     );
+}
+
+/// The engine role, its playbook and a set of packages at this version.
+fn engine(version: &str, containerd: bool, variables: &str) -> Ended {
+    // Of no bytes, for which rpm would have words; nothing is installed here.
+    let package = |name: &str, version: &str| {
+        format!(
+            "{{name: {name}, version: {version}, release: 3.el7, arch: x86_64, src: e.rpm, \
+             sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}}"
+        )
+    };
+    let mut packages = vec![package("docker-ce", version)];
+    if containerd {
+        packages.push(package("containerd.io", "1.4.13"));
+    }
+    let packages = packages.join(", ");
+    let play = format!(
+        "- hosts: all\n  roles: [docker_engine]\n  vars:\n    \
+         docker_engine_packages: [{packages}]\n{variables}"
+    );
+    let site = Site::local().file("e.rpm", "").file("play.yml", &play);
+    std::os::unix::fs::symlink(format!("{ROOT}/roles"), site.path("roles")).unwrap();
+    site.fleet(&["validate", "play.yml"])
+}
+
+#[test]
+fn the_engine_role_takes_the_rpms_of_every_engine_since_17_03() {
+    for (version, containerd) in [
+        ("17.03.2.ce", false),
+        ("17.06.2.ce", false),
+        ("18.06.3.ce", false),
+        ("18.09.9", true),
+        ("19.03.15", true),
+        ("20.10.24", true),
+        ("23.0.6", true),
+        ("24.0.9", true),
+        ("25.0.5", true),
+    ] {
+        let ended = engine(version, containerd, "");
+        assert_eq!(ended.code, 0, "{version}: {}", ended.all());
+    }
+    let config = "    docker_engine_config: {no-new-privileges: true}\n";
+    let ended = engine("17.03.2.ce", false, config);
+    let said =
+        "the engine 17.03.2 does not know the key `no-new-privileges` yet: it came with 17.04";
+    assert!(ended.stderr.contains(said), "{}", ended.all());
 }

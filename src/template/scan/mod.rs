@@ -9,10 +9,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::ops::Range;
 
+pub(super) use self::depth::CHOICES;
 use self::shape::{chain, deciding, is_plain, slice};
 use super::line_feeds::{self, Ending};
 use super::token::{Kind, Token, next_marker, tokenize};
 
+mod depth;
 mod shape;
 
 /// The filter that refuses an undefined value; its argument counts the places wrapped.
@@ -29,9 +31,6 @@ pub(super) const EXPRESSION: &str = "__fleet_e";
 pub(super) const SECRET: &str = "secret";
 /// The filter that hands a value out of Tera, which can only print, with its type.
 pub(super) const JSON: &str = "__fleet_json";
-
-/// How many `elif` and `else` may be open at once.
-pub(super) const CHOICES: usize = 200;
 
 const KEYWORDS: [&str; 17] = [
     "true", "True", "false", "False", "loop", "self", "and", "or", "not", "is", "in", "if", "else",
@@ -253,24 +252,6 @@ impl Strict {
             "endset" | "endset_global" | "endfilter" => _ = self.blocks.pop(),
             _ => {}
         }
-    }
-
-    /// The first `elif` or `else` that is one too many: Tera goes deeper for each that is open, and
-    /// unlike other nesting does not count them.
-    pub(super) fn endless_choice(&self) -> Option<Range<usize>> {
-        let mut open = Vec::new();
-        for (tag, place) in &self.tags {
-            match (tag.as_str(), open.last_mut()) {
-                ("if" | "for", _) => open.push(0),
-                ("elif" | "else", Some(choices)) => *choices += 1,
-                ("endif" | "endfor", _) => _ = open.pop(),
-                _ => {}
-            }
-            if open.iter().sum::<usize>() > CHOICES {
-                return Some(place.clone());
-            }
-        }
-        None
     }
 
     /// An expression that is printed, or kept as `target`; gives what has to stand after it.
