@@ -23,6 +23,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Says for how many seconds each target is fed.
 const SECONDS: &str = "FLEET_FUZZ_SECONDS";
 
+/// Names a file for the input at hand: an overflowing stack leaves no time to write it down.
+const LAST: &str = "FLEET_FUZZ_LAST";
+
 /// Words that mean something to one parser or another, and numbers at the ends of their ranges.
 const WORDS: [&[u8]; 30] = [
     b"\n",
@@ -135,8 +138,12 @@ pub(crate) fn feed<S: AsRef<[u8]>>(
     samples.extend(broken.map(|file| fs::read(file.unwrap().path()).unwrap()));
     assert!(!samples.is_empty(), "there is nothing to damage");
     let watched = watch(folder.clone());
+    let last = std::env::var_os(LAST);
     let parse = |input: &[u8]| {
         watched.send(input.to_vec()).unwrap();
+        if let Some(last) = &last {
+            fs::write(last, input).unwrap();
+        }
         parse(input);
     };
     for sample in &samples {

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::ops::Range;
 
-pub(super) use self::depth::CHOICES;
+pub(super) use self::depth::{CHOICES, OPERATORS};
 use self::shape::{chain, deciding, is_plain, slice};
 use super::line_feeds::{self, Ending};
 use super::token::{Kind, Token, next_marker, tokenize};
@@ -64,6 +64,8 @@ pub(super) struct Strict {
     pub(super) tags: Vec<(String, Range<usize>)>,
     /// The result is one value instead of a text.
     pub(super) typed: bool,
+    /// The first expression with too many operators.
+    endless: Option<Range<usize>>,
     /// It calls [`SECRET`].
     pub(super) asks: bool,
     /// How the text that it gives is to end.
@@ -307,6 +309,7 @@ impl Strict {
         expression: Option<usize>,
         insertions: &mut Insertions,
     ) {
+        self.count_operators(tokens);
         self.comprehensions(text, tokens, insertions);
         let decides = deciding(tokens);
         for token in tokens {

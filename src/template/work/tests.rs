@@ -291,6 +291,12 @@ fn no_depth_overflows_the_stack() {
     ] {
         let _ = render(&nested(open, close));
     }
+    let sum =
+        |operators: usize| render(&format!("{{{{ 1{} }}}}", " * 1 // 1".repeat(operators / 2))).0;
+    assert_eq!(sum(100), Ok("1".to_owned()));
+    let refused = "[*] more than 100 operators in one expression (give parts of it names with `set` or as variables)";
+    assert_eq!(sum(102), Err(refused.to_owned()));
+    let _ = sum(6000);
     let choice = |elifs: usize| {
         let elifs = "{% elif not on %}".repeat(elifs);
         render(&format!(
