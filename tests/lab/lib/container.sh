@@ -99,10 +99,10 @@ container_leader() {
 # kept for container_stop. False when it cannot listen.
 way() {
     local dir=$1 address port=$3 from=$4 to=$5 socket pid tries
+    IFS=. read -ra address <<<"$2"
     shift 5
     # As the kernel lists it. The address, too: until COMMAND has entered the machine's namespace, this computer's sockets are
     # listed, and the registry's has the same port.
-    IFS=. read -ra address <<<"$2"
     socket=$(printf '%02X%02X%02X%02X:%04X' "${address[3]}" "${address[2]}" "${address[1]}" "${address[0]}" "$port")
     (cd "$dir" && exec setsid "$@" socat "$from" "$to" </dev/null >>ways.log 2>&1 8>&- 9>&-) &
     pid=$!
