@@ -65,9 +65,7 @@ impl Accounts {
         let name = if let Some(name) = self.by_id.get(&(database, id)) {
             name.clone()
         } else {
-            let name = look_up(database, &id.to_string(), |entry, found, _| {
-                (found == id).then(|| entry.to_owned())
-            })?;
+            let name = line_of(database, id)?.map(|(name, _)| name);
             self.by_id.insert((database, id), name.clone());
             name
         };
@@ -120,18 +118,22 @@ impl Host {
 /// of it or can be asked.
 #[cfg(feature = "control")]
 pub(crate) fn account_of(database: Database, id: u32) -> Option<(String, String)> {
-    let found = look_up(database, &id.to_string(), |name, found, rest| {
+    line_of(database, id).ok().flatten()
+}
+
+/// The name that a number has, and what its line says after the number.
+fn line_of(database: Database, id: u32) -> Result<Option<(String, String)>, Failure> {
+    look_up(database, &id.to_string(), |name, found, rest| {
         (found == id).then(|| (name.to_owned(), rest.to_owned()))
-    });
-    found.ok().flatten()
+    })
 }
 
 /// Name and home directory of a user.
 fn account(uid: u32) -> Result<(String, String), Failure> {
-    let found = look_up(Database::Passwd, &uid.to_string(), |name, id, rest| {
-        let home = rest.split(':').nth(2).unwrap_or("/");
-        (id == uid).then(|| (name.to_owned(), home.to_owned()))
-    })?;
+    let found = line_of(Database::Passwd, uid)?.map(|(name, rest)| {
+        let home = rest.split(':').nth(2).unwrap_or("/").to_owned();
+        (name, home)
+    });
     found.ok_or_else(|| Failure::Missing(format!("the user with the id {uid} does not exist")))
 }
 

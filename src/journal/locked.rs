@@ -2,6 +2,7 @@
 //! closing the file alone would end it some time later.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::ops::Deref;
 
 /// A file that is locked until this is dropped, and not a moment longer.
@@ -9,7 +10,12 @@ use std::ops::Deref;
 pub(super) struct Locked(File);
 
 impl Locked {
-    /// Locks it against everybody else.
+    /// Locks it against everybody else, and waits for whoever reads it.
+    pub(super) fn when_free(file: File) -> io::Result<Self> {
+        file.lock().map(|()| Self(file))
+    }
+
+    /// Locks it against everybody else, if nobody has it.
     pub(super) fn alone(file: File) -> Result<Self, TryLockError> {
         file.try_lock().map(|()| Self(file))
     }
@@ -54,5 +60,19 @@ mod tests {
         drop(locked);
         assert!(Locked::alone(open()).is_ok());
         drop(forked);
+    }
+
+    #[test]
+    fn whoever_begins_a_journal_waits_for_who_reads_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || File::open(file.path()).unwrap();
+        let reading = Locked::shared(open()).unwrap();
+        let (file, reader) = (open(), open());
+        let waits = std::thread::spawn(move || Locked::when_free(file).map(drop));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!waits.is_finished());
+        assert!(Locked::shared(reader).is_ok(), "readers do not wait");
+        drop(reading);
+        waits.join().unwrap().unwrap();
     }
 }

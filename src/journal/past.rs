@@ -42,15 +42,17 @@ impl Past {
             source,
         };
         let mut file = File::open(&path).map_err(failed)?;
-        // Before reading: what ends in between is then read to its end.
-        let lock = file.try_clone().map_err(failed)?;
-        let is_running = match Locked::shared(lock) {
-            Ok(_) => false,
-            Err(TryLockError::WouldBlock) => true,
+        // Before reading: what ends in between is then read to its end. And until it is read:
+        // nobody goes on with it meanwhile.
+        let lock = match Locked::shared(file.try_clone().map_err(failed)?) {
+            Ok(lock) => Some(lock),
+            Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         };
+        let is_running = lock.is_none();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
+        drop(lock);
         let text = String::from_utf8_lossy(&bytes);
         // A kill may have cut off the last line: it was not yet written.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);

@@ -51,10 +51,10 @@ impl Journal {
             .create_new(true)
             .mode(0o600)
             .open(&path);
-        // Nobody else can have it yet.
-        let locked = Locked::alone(opened.map_err(failed)?);
+        // Nobody else can write to it yet.
+        let locked = opened.and_then(Locked::when_free);
         let mut journal = Self {
-            file: locked.map_err(|error| failed(error.into()))?,
+            file: locked.map_err(failed)?,
             path,
             waiting: String::new(),
             whole: 0,

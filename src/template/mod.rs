@@ -184,27 +184,8 @@ impl Engine {
             error.help = Some("a template is one file; pass the parts as variables".to_owned());
             return Err(error);
         }
-        let endless = [
-            (
-                strict.endless_expression(),
-                format!("more than {} operators in one expression", scan::OPERATORS),
-                "give parts of it names with `set` or as variables",
-            ),
-            (
-                strict.endless_choice(),
-                format!(
-                    "more than {} `elif` and `else` in one another",
-                    scan::CHOICES
-                ),
-                "look the value up in a mapping instead",
-            ),
-        ];
-        for (place, said, instead) in endless {
-            if let Some(place) = place {
-                let mut error = TemplateError::new(said, place);
-                error.help = Some(instead.to_owned());
-                return Err(error);
-            }
+        if let Some(error) = strict.too_deep() {
+            return Err(error);
         }
         let mut tera = self.base.clone();
         if let Err(error) = tera.add_raw_template(NAME, &strict.source) {

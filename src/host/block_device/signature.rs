@@ -55,9 +55,7 @@ pub(super) fn on(node: &Path) -> Result<Vec<Signature>, Failure> {
             node.display()
         ))
     })?;
-    let failed = |source| Failure::io("read", node, source);
-    let mut device = File::open(node).map_err(failed)?;
-    if signatures.is_empty() && has_protective_record(&mut device).map_err(failed)? {
+    if signatures.is_empty() && is_protected(node)? {
         signatures.push(Signature {
             node: node.to_owned(),
             kind: "PMBR".to_owned(),
@@ -95,22 +93,31 @@ fn has_protective_record(device: &mut (impl Read + Seek)) -> io::Result<bool> {
     Ok(sector[MAGIC_AT..] == MAGIC && types.any(|kind| kind == PROTECTIVE))
 }
 
-/// Erases that, as a newer wipefs does.
-pub(super) fn erase_protective_record(node: &Path) -> Result<(), Failure> {
-    let failed = |source| Failure::io("write", node, source);
-    let device = File::options().read(true).write(true).open(node);
-    let mut device = device.map_err(failed)?;
-    erase(&mut device)
-        .and_then(|()| device.sync_all())
-        .map_err(failed)
+fn is_protected(node: &Path) -> Result<bool, Failure> {
+    File::open(node)
+        .and_then(|mut device| has_protective_record(&mut device))
+        .map_err(|source| Failure::io("read", node, source))
 }
 
-fn erase(device: &mut (impl Read + Write + Seek)) -> io::Result<()> {
-    if has_protective_record(device)? {
-        device.seek(SeekFrom::Start(MAGIC_AT as u64))?;
-        device.write_all(&[0; MAGIC.len()])?;
+/// Erases that, as a newer wipefs does. A device that has none is not even opened for writing, after
+/// which udev would look at it anew.
+pub(super) fn erase_protective_record(node: &Path) -> Result<(), Failure> {
+    if !is_protected(node)? {
+        return Ok(());
     }
-    Ok(())
+    File::options()
+        .write(true)
+        .open(node)
+        .and_then(|mut device| {
+            erase(&mut device)?;
+            device.sync_all()
+        })
+        .map_err(|source| Failure::io("write", node, source))
+}
+
+fn erase(device: &mut (impl Write + Seek)) -> io::Result<()> {
+    device.seek(SeekFrom::Start(MAGIC_AT as u64))?;
+    device.write_all(&[0; MAGIC.len()])
 }
 
 /// Lines of `offset,uuid,label,type`; a label may have commas in it.

@@ -91,9 +91,8 @@ pub(super) fn change(
 
 /// Refuses what cannot end well, before anything is changed.
 pub(super) fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
-    let starts = declared.state == Some(DaemonState::Started);
     if found.unit.is_none() {
-        if starts || declared.enabled == Some(true) {
+        if needs_unit(declared) {
             return Err(Failure::Missing(format!(
                 "no engine is installed: there is no unit {UNIT}"
             )));
@@ -115,12 +114,8 @@ pub(super) fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(
 /// The part of it that no earlier task of a playbook does away with, as installing an engine does:
 /// a plan shows it.
 pub(super) fn check_lasting(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
-    let starts = declared.state == Some(DaemonState::Started);
-    let masked = found
-        .unit
-        .as_ref()
-        .is_some_and(|unit| unit.load == "masked");
-    if masked && (starts || declared.enabled == Some(true)) {
+    let mut unit = found.unit.iter();
+    if needs_unit(declared) && unit.any(|unit| unit.load == "masked") {
         return Err(Failure::Refused(format!(
             "the unit {UNIT} is masked; `systemctl unmask {UNIT}` if the daemon is to run"
         )));
@@ -138,6 +133,11 @@ pub(super) fn check_lasting(declared: &DockerDaemon, found: &Found) -> Result<()
         )));
     }
     Ok(())
+}
+
+/// Whether the daemon is to run, now or after the next boot.
+fn needs_unit(declared: &DockerDaemon) -> bool {
+    declared.state == Some(DaemonState::Started) || declared.enabled == Some(true)
 }
 
 /// Notes, on the disk, what the process that runs has read and the files to go back to.

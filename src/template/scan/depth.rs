@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::Strict;
+use crate::template::error::TemplateError;
 use crate::template::token::Token;
 
 /// How many `elif` and `else` may be open at once.
-pub(in crate::template) const CHOICES: usize = 200;
+const CHOICES: usize = 200;
 
 /// How many operators one expression may have: each makes Tera go one call deeper.
-pub(in crate::template) const OPERATORS: usize = 100;
+const OPERATORS: usize = 100;
 
 impl Strict {
     /// Notes an expression that has too many of them.
@@ -46,24 +47,41 @@ impl Strict {
         }
     }
 
-    /// The first operator that is one too many.
-    pub(in crate::template) fn endless_expression(&self) -> Option<Range<usize>> {
-        self.endless.clone()
+    /// What goes deeper than Tera can follow.
+    pub(in crate::template) fn too_deep(&self) -> Option<TemplateError> {
+        let (place, said, instead) = if let Some(place) = &self.endless {
+            let said = format!("more than {OPERATORS} operators in one expression");
+            let instead = "give parts of it names with `set` or as variables";
+            (place, said, instead)
+        } else {
+            let said = format!("more than {CHOICES} `elif` and `else` in one another");
+            (
+                self.endless_choice()?,
+                said,
+                "look the value up in a mapping instead",
+            )
+        };
+        let error = TemplateError::new(said, place.clone());
+        let help = Some(instead.to_owned());
+        Some(TemplateError { help, ..error })
     }
 
     /// The first `elif` or `else` that is one too many: Tera goes deeper for each that is open, and
     /// unlike other nesting does not count them.
-    pub(in crate::template) fn endless_choice(&self) -> Option<Range<usize>> {
-        let mut open = Vec::new();
+    fn endless_choice(&self) -> Option<&Range<usize>> {
+        let (mut open, mut all) = (Vec::new(), 0);
         for (tag, place) in &self.tags {
             match (tag.as_str(), open.last_mut()) {
                 ("if" | "for", _) => open.push(0),
-                ("elif" | "else", Some(choices)) => *choices += 1,
-                ("endif" | "endfor", _) => _ = open.pop(),
+                ("elif" | "else", Some(choices)) => {
+                    *choices += 1;
+                    all += 1;
+                }
+                ("endif" | "endfor", _) => all -= open.pop().unwrap_or(0),
                 _ => {}
             }
-            if open.iter().sum::<usize>() > CHOICES {
-                return Some(place.clone());
+            if all > CHOICES {
+                return Some(place);
             }
         }
         None

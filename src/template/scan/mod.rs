@@ -9,7 +9,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::ops::Range;
 
-pub(super) use self::depth::{CHOICES, OPERATORS};
 use self::shape::{chain, deciding, is_plain, slice};
 use super::line_feeds::{self, Ending};
 use super::token::{Kind, Token, next_marker, tokenize};

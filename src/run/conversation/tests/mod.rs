@@ -96,6 +96,19 @@ fn host(room: usize) -> (Channel, DuplexStream, DuplexStream) {
     (Channel::over(stdin, stdout), far_stdin, far_stdout)
 }
 
+/// The conversation of a check with a host that has greeted.
+async fn greeted(
+    channel: Channel,
+    listener: &mut Heard,
+    silence: Duration,
+    urgency: watch::Receiver<Urgency>,
+) -> Conversation<'_, Heard> {
+    match Conversation::begin(channel, listener, clock(silence), &begin(), urgency).await {
+        Ok((conversation, _)) => conversation,
+        Err((lost, _)) => panic!("{lost}"),
+    }
+}
+
 /// What becomes of one task on a host that says this and then nothing more, the last of it when
 /// it was told that there is no more to do.
 async fn told(events: &[Event]) -> Result<(), String> {
@@ -400,11 +413,7 @@ async fn what_a_host_asks_for_is_counted_while_it_is_sent() {
     }
     tokio::spawn(async move { stdin.read_to_end(&mut Vec::new()).await });
     let (mut listener, silence) = (Heard::default(), Duration::from_secs(5));
-    let greeted =
-        Conversation::begin(channel, &mut listener, clock(silence), &begin(), calm()).await;
-    let Ok((mut conversation, _)) = greeted else {
-        panic!("it greeted")
-    };
+    let mut conversation = greeted(channel, &mut listener, silence, calm()).await;
     let content = Content {
         sha256,
         size: total,
@@ -443,11 +452,7 @@ async fn stopped(events: &[Event]) -> (Vec<Message>, Result<u32, String>) {
     });
     let (urgency, receiver) = watch::channel(Urgency::Hosts);
     let (mut listener, silence) = (Heard::default(), Duration::from_mins(1));
-    let greeted =
-        Conversation::begin(channel, &mut listener, clock(silence), &begin(), receiver).await;
-    let Ok((mut conversation, _)) = greeted else {
-        panic!("it greeted")
-    };
+    let mut conversation = greeted(channel, &mut listener, silence, receiver).await;
     conversation.send(task(0)).await.unwrap();
     let over = tokio::spawn(async move {
         urgency.send_replace(Urgency::Tasks);

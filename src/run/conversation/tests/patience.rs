@@ -3,7 +3,6 @@
 use tokio::time::Instant;
 
 use super::*;
-use crate::run::conversation::patience::{Clock, Patience};
 
 #[tokio::test]
 async fn a_host_that_comes_on_without_end_is_given_up() {
@@ -24,7 +23,7 @@ async fn a_host_that_comes_on_without_end_is_given_up() {
 }
 
 /// What becomes of so many tasks on a host that says how far it comes every minute, and is done
-/// with one after so many minutes.
+/// with one after so many minutes. All of them pass at once, on a paused clock.
 async fn dawdling(tasks: u32, minutes: u32) -> (Result<(), String>, Duration) {
     let (channel, stdin, mut stdout) = host(1024 * 1024);
     tokio::spawn(async move {
@@ -52,11 +51,8 @@ async fn dawdling(tasks: u32, minutes: u32) -> (Result<(), String>, Duration) {
         }
     });
     let (mut listener, silence) = (Heard::default(), Duration::from_mins(15));
-    let (start, begin) = (Instant::now(), begin());
-    let greeted = Conversation::begin(channel, &mut listener, clock(silence), &begin, calm());
-    let Ok((mut conversation, _)) = greeted.await else {
-        panic!("it greeted")
-    };
+    let start = Instant::now();
+    let mut conversation = greeted(channel, &mut listener, silence, calm()).await;
     for id in 0..tasks {
         conversation.send(task(id)).await.unwrap();
     }
@@ -114,11 +110,7 @@ async fn a_host_that_talks_and_does_not_listen_fills_no_memory() {
     });
     let mut listener = Heard::default();
     let silence = Duration::from_mins(10);
-    let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, clock(silence), &begin(), calm()).await
-    else {
-        panic!("it greeted")
-    };
+    let mut conversation = greeted(channel, &mut listener, silence, calm()).await;
     // The host takes none of it, so that sending goes on until it has said too much.
     let text = "x".repeat(1024);
     let lost = conversation.dismiss(text).await.unwrap_err();
@@ -137,11 +129,7 @@ async fn a_host_that_stops_reading_is_given_up() {
     }
     let mut listener = Heard::default();
     let silence = Duration::from_millis(50);
-    let Ok((mut conversation, _)) =
-        Conversation::begin(channel, &mut listener, clock(silence), &begin(), calm()).await
-    else {
-        panic!("it greeted")
-    };
+    let mut conversation = greeted(channel, &mut listener, silence, calm()).await;
     let mut id = 0;
     let lost = loop {
         if let Err(lost) = conversation.send(task(id)).await {
