@@ -64,7 +64,7 @@ impl Engine {
     /// # Errors
     /// [`Failure::Missing`] without an engine that answers, here and below.
     pub fn get(&self, path: &str) -> Result<Option<Value>, Failure> {
-        let answer = self.ask("GET", path, None)?;
+        let answer = self.ask("GET", path, None, DEADLINE)?;
         if answer.status == 404 {
             return Ok(None);
         }
@@ -76,7 +76,20 @@ impl Engine {
     /// # Errors
     /// [`Failure::Refused`] with the engine's own words.
     pub fn post(&self, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        self.ask("POST", path, body)?.value(path)
+        self.post_within(path, body, DEADLINE)
+    }
+
+    /// The same for what may take longer, or must not take as long.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub fn post_within(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Value, Failure> {
+        self.ask("POST", path, body, limit)?.value(path)
     }
 
     /// Removes what is at `path`, if it is there.
@@ -84,7 +97,7 @@ impl Engine {
     /// # Errors
     /// [`Failure::Refused`] with the engine's own words.
     pub fn delete(&self, path: &str) -> Result<(), Failure> {
-        let answer = self.ask("DELETE", path, None)?;
+        let answer = self.ask("DELETE", path, None, DEADLINE)?;
         if answer.status == 404 {
             return Ok(());
         }
@@ -147,10 +160,16 @@ impl Engine {
         }
     }
 
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
+    fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Answer, Failure> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut answer = Vec::new();
-        self.send(method, path, &[], &body, DEADLINE)
+        self.send(method, path, &[], &body, limit)
             .and_then(|stream| stream.take(LONGEST_ANSWER).read_to_end(&mut answer))
             .map_err(|error| self.broken(method, path, error))?;
         parse(&answer)

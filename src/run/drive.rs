@@ -230,7 +230,8 @@ impl<'d, 'a, 'p> Drive<'d, 'a, 'p> {
                 Ok(part)
             }
             Prepared::Resource(resource) => {
-                self.resource(place, item, (**resource).clone(), more).await
+                // Boxed: some kinds have many fields, and every host's run is one future.
+                Box::pin(self.resource(place, item, (**resource).clone(), more)).await
             }
         }
     }

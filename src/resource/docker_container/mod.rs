@@ -1,13 +1,17 @@
 //! One container, as declared or made again.
 //!
-//! A container cannot be changed, only replaced. It is replaced when something declared differs
-//! from what Docker says about it; what the image or the daemon adds (its command, its labels,
-//! its log driver) is no difference. What was taken out of the declaration is one, and so is what
-//! cannot be declared and makes a container more than one: that it is privileged, has further
-//! capabilities or devices, or sees the host's processes.
+//! A container cannot be changed, only replaced. It is replaced when anything that Docker says about
+//! it is not as declared, or, where nothing is declared, not what the image and the daemon give to a
+//! container that is told nothing. What cannot be declared (that it is privileged, that it is in the
+//! network of another container) must not be. What fleet does not know in the description of a newer
+//! engine, and is not empty, makes it unknown whether a container is as declared.
+//!
+//! A container is up when it runs, Docker had not to start it again in the last two minutes, and it
+//! is healthy, if there is a health check. After a start fleet waits until it is (see `settle`), and
+//! a start after which it is not is a failure.
 //!
 //! The new container is made before the old one is stopped, so that what Docker refuses stops
-//! nothing; if the new one does not start, the old one takes its place again. A run that is
+//! nothing; if the new one does not come up, the old one takes its place again. A run that is
 //! killed in between is completed by the next.
 //!
 //! The memory limit is read back from the control group that the container really runs in
@@ -24,6 +28,7 @@
 //! Values of `env` are never shown: passwords are handed over there.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,17 +42,26 @@ use crate::protocol::{Change, Drift, Output};
 
 mod cgroup;
 mod compare;
+mod defaults;
+mod fields;
 pub(super) mod java;
+mod options;
 mod replace;
 mod request;
 pub(super) mod size;
+mod up;
+mod valid;
+mod words;
 
 use cgroup::Limits;
+use defaults::Defaults;
 use java::Java;
+use options::{Healthcheck, Log, Network, Settle, Ulimit};
 use size::Size;
+use up::Condition;
 
 /// One container, as declared or made again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DockerContainer {
@@ -72,12 +86,59 @@ pub struct DockerContainer {
     /// Mounts: `/srv/data:/data`, `/etc/app:/etc/app:ro`, `volume:/data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
+    /// File systems in memory, with their options: `/run: size=64m`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tmpfs: BTreeMap<String, String>,
+    /// Devices of the host: `/dev/ttyS0`, `/dev/ttyS0:/dev/modem:rw`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+    /// Whether it cannot write to its own file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
     /// `bridge` (the default), `host`, `none`, or the name of a network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// Networks it is in beside `network`, and its aliases in each. Without `network` it is in these
+    /// alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, Network>,
+    /// Addresses of the name servers it asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<String>,
+    /// Names it knows by itself: `db:10.0.0.5`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<String>,
     /// `no` (the default), `always`, `unless-stopped`, `on-failure` or `on-failure:5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<String>,
+    /// The user it runs as, and the group: `app`, `1000:1000`; the image's unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Further groups of that user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_add: Vec<String>,
+    /// The directory it is started in; the image's unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Its name for itself; the beginning of its id unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Whether Docker's own `init` starts the command, and buries what it leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
+    /// How Docker finds out whether it works; the image's way unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// The signal that asks it to end: `SIGQUIT`; the image's unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// How many seconds it may take to end; 10 when Docker stops it, 30 when fleet does, unless told
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout: Option<u32>,
+    /// When it is believed to be up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle: Option<Settle>,
     /// The most memory it may use: `512m`, `2g`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
@@ -90,6 +151,34 @@ pub struct DockerContainer {
     /// The most processes and threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids: Option<u32>,
+    /// How much memory its processes may share: `256m`; 64m unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<Size>,
+    /// What each of its processes may use: `nofile: { soft: 1024, hard: 4096 }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// Kernel parameters of its own: `net.core.somaxconn: 1024`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctls: BTreeMap<String, String>,
+    /// Capabilities beyond those of every container: `NET_ADMIN`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cap_add: Vec<String>,
+    /// Capabilities it does without: `ALL`, `NET_RAW`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cap_drop: Vec<String>,
+    /// How it is confined: `no-new-privileges`, `apparmor=PROFILE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_opt: Vec<String>,
+    /// Whose shared memory it sees: `private`, `shareable`, `none` or the `host`'s; the daemon's choice
+    /// unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipc: Option<String>,
+    /// `host`, to see the processes of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<String>,
+    /// `host`, to be left out of the daemon's `userns-remap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userns: Option<String>,
     /// Where its output goes; the daemon's choice unless told otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<Log>,
@@ -102,18 +191,6 @@ pub struct DockerContainer {
     /// `started` (the default), `stopped` or `absent`.
     #[serde(default)]
     pub state: State,
-}
-
-/// Where a container's output goes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "control", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    /// `json-file`, `journald`, `none`, …
-    pub driver: String,
-    /// The driver's options: `max-size: 50m`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub options: BTreeMap<String, String>,
 }
 
 /// What a container is to be.
@@ -141,6 +218,10 @@ pub struct Found {
     limits: Option<Limits>,
     /// Containers that an interrupted replacement left behind.
     leftovers: Vec<String>,
+    /// What the daemon gives to containers that are told nothing.
+    defaults: Defaults,
+    /// When it was looked at.
+    at: SystemTime,
 }
 
 impl Found {
@@ -152,6 +233,14 @@ impl Found {
             .map(|found| &found["State"]["Status"]);
         status.and_then(Value::as_str).unwrap_or("absent")
     }
+
+    /// How the container does.
+    fn condition(&self) -> Condition {
+        self.container
+            .as_ref()
+            .map(|found| Condition::of(found, self.at))
+            .unwrap_or_default()
+    }
 }
 
 impl DockerContainer {
@@ -159,22 +248,8 @@ impl DockerContainer {
     fn absent(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            image: None,
-            command: None,
-            entrypoint: None,
-            env: BTreeMap::new(),
-            ports: Vec::new(),
-            volumes: Vec::new(),
-            network: None,
-            restart: None,
-            memory: None,
-            memory_swap: None,
-            cpus: None,
-            pids: None,
-            log: None,
-            labels: BTreeMap::new(),
-            java: None,
             state: State::Absent,
+            ..Self::default()
         }
     }
 
@@ -188,10 +263,7 @@ impl DockerContainer {
 
     /// What can only be changed by making the container again.
     fn differences(&self, actual: &Found) -> Vec<Drift> {
-        let Some(container) = &actual.container else {
-            return Vec::new();
-        };
-        compare::differences(self, container, actual.image.as_ref())
+        compare::differences(self, actual)
     }
 
     /// Where the kernel does not enforce what Docker was told.
@@ -223,7 +295,47 @@ impl Resource for DockerContainer {
     pids: 512
     log: { driver: json-file, options: { max-size: 50m, max-file: 5 } }
     labels: { team: shop }
+    healthcheck: { command: [curl, -sSf, \"localhost:8080/healthz\"], interval: 10s, timeout: 2s, retries: 3, start_period: 30s }
+    settle: { time: 10s, deadline: 3m }
+    stop_timeout: 45
     java: { version: 17.0.9, heap_percent: 70, options: [-XX:+UseSerialGC] }
+
+- name: a name server, confined as far as it goes
+  docker_container:
+    name: names
+    image: registry.example.com/shop/names@sha256:4b6bcb4b6ae4fd6e1cfd7b1f0f5f0a2a5a3d0cfb3d5d3d8c2b1a0f9e8d7c6b5a
+    entrypoint: [/usr/sbin/unbound]
+    command: [-d]
+    user: \"1000:1000\"
+    group_add: [\"2000\"]
+    working_dir: /var/lib/unbound
+    hostname: names
+    network: front
+    networks: { front: { aliases: [dns] }, back: {} }
+    dns: [10.0.0.2]
+    extra_hosts: [\"db:10.0.0.5\"]
+    tmpfs: { /run: size=16m }
+    devices: [\"/dev/ttyS0:/dev/modem:rw\"]
+    read_only: true
+    init: true
+    stop_signal: SIGQUIT
+    shm_size: 16m
+    memory: 256m
+    memory_swap: 512m
+    ulimits: { nofile: { soft: 4096, hard: 8192 } }
+    sysctls: { net.core.somaxconn: \"1024\" }
+    cap_drop: [ALL]
+    cap_add: [NET_BIND_SERVICE]
+    security_opt: [no-new-privileges]
+    ipc: private
+
+- name: an agent that looks at its host
+  docker_container:
+    name: agent
+    image: registry.example.com/shop/agent@sha256:4b6bcb4b6ae4fd6e1cfd7b1f0f5f0a2a5a3d0cfb3d5d3d8c2b1a0f9e8d7c6b5a
+    network: host
+    pid: host
+    userns: host
 
 - name: its predecessor is gone
   docker_container: { name: orders-old, state: absent }
@@ -236,7 +348,7 @@ impl Resource for DockerContainer {
     }
 
     fn validate(&self) -> Result<(), String> {
-        request::validate(self)
+        valid::validate(self)
     }
 
     fn footprint(&self) -> Option<Footprint> {
@@ -247,7 +359,14 @@ impl Resource for DockerContainer {
         })
     }
 
-    fn observe(&self, _: &Host) -> Result<Found, Failure> {
+    fn time_limit(&self) -> Option<Duration> {
+        let settle = self.settle.unwrap_or_default().deadline.0;
+        let grace = Duration::from_secs(self.stop_timeout.map_or(replace::GRACE, u64::from));
+        // To make it, to stop it twice, to ask its JVM, and to put the old one back.
+        Some(settle.max(up::STEADY) + grace * 2 + Duration::from_mins(5))
+    }
+
+    fn observe(&self, host: &Host) -> Result<Found, Failure> {
         let engine = Engine::local();
         let container = replace::inspect(&engine, &self.name)?;
         let image = match &self.image {
@@ -264,11 +383,21 @@ impl Resource for DockerContainer {
                 leftovers.push(name);
             }
         }
+        let unknown = container.as_ref().map(compare::unknown);
+        if let Some(unknown) = unknown.filter(|unknown| !unknown.is_empty()) {
+            return Err(Failure::Unexpected(format!(
+                "Docker describes the container with what this fleet does not know, so it cannot \
+                 tell whether it is as declared: {}; a newer fleet may know it",
+                unknown.join("; ")
+            )));
+        }
         Ok(Found {
             container,
             image,
             limits,
             leftovers,
+            defaults: Defaults::of(host)?,
+            at: SystemTime::now(),
         })
     }
 
@@ -285,10 +414,13 @@ impl Resource for DockerContainer {
                 if drift.is_empty() {
                     drift.extend(self.lost_limits(actual));
                 }
-                let running = actual.status() == "running";
-                if running != (state == State::Started) {
-                    let wanted = if running { "stopped" } else { "running" };
-                    drift.push(Drift::update("state", wanted, actual.status()));
+                let ended = ["created", "exited", "dead"].contains(&actual.status());
+                match state {
+                    State::Started => drift.extend(actual.condition().drift()),
+                    _ if !ended => {
+                        drift.push(Drift::update("state", "stopped", actual.status()));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -307,7 +439,13 @@ impl Resource for DockerContainer {
                 if !self.lost_limits(actual).is_empty() {
                     replace::limit_again(&engine, self)?;
                 }
-                replace::set_running(host, &engine, self, actual.status())?;
+                let settled = match self.state {
+                    State::Started => actual.condition().drift().is_empty(),
+                    State::Stopped | State::Absent => false,
+                };
+                if !settled {
+                    replace::set_running(host, &engine, self, actual)?;
+                }
             }
             _ => replace::replace(host, &engine, self, actual)?,
         }

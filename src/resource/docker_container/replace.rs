@@ -1,26 +1,28 @@
 //! Making, starting and replacing containers, so that every moment of it can be the last one.
 //!
 //! A replacement goes: make `NAME.fleet-new` · stop `NAME` and rename it to `NAME.fleet-old` ·
-//! rename the new one to `NAME` · start it · remove the old one. A run that was killed leaves one
-//! of the two side names behind; that is drift, and the next run begins by looking at them.
+//! rename the new one to `NAME` · start it · wait until it is up · remove the old one. A run that
+//! was killed leaves one of the two side names behind; that is drift, and the next run begins by
+//! looking at them. Meanwhile the old one starts by itself after a reboot: Docker leaves what was
+//! stopped stopped, unless its policy is `always`.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::java;
 use super::request;
+use super::up;
 use super::{DockerContainer, Found, State};
 use crate::host::docker_api::{self, Engine};
 use crate::host::{Failure, Host};
 
-/// How long a container that was started is watched: what is wrong with its command or its
-/// configuration mostly shows at once.
-const WATCHED: Duration = Duration::from_secs(2);
+/// How long a container may take to end by itself when it is stopped, in seconds, unless it says so
+/// itself.
+pub(super) const GRACE: u64 = 30;
 
-/// How long a container may take to end by itself when it is stopped, in seconds.
-const GRACE: u32 = 30;
+/// How long Docker may take beyond that to end it.
+const KILLING: Duration = Duration::from_mins(1);
 
 /// Docker's description of a container; `None` if there is none of that name.
 pub(super) fn inspect(engine: &Engine, name: &str) -> Result<Option<Value>, Failure> {
@@ -45,8 +47,28 @@ pub(super) fn remove(engine: &Engine, name: &str) -> Result<(), Failure> {
 }
 
 fn stop(engine: &Engine, name: &str) -> Result<(), Failure> {
+    let found = inspect(engine, name)?.unwrap_or_default();
+    let grace = found["Config"]["StopTimeout"].as_u64().unwrap_or(GRACE);
+    let path = format!("/containers/{name}/stop?t={grace}");
+    let limit = Duration::from_secs(grace).saturating_add(KILLING);
+    engine.post_within(&path, None, limit).map(drop)
+}
+
+/// Has a container start by itself when the engine starts, also if it was stopped by hand; returns
+/// its own policy, if it had another one.
+fn keep_coming_back(engine: &Engine, name: &str, found: &Value) -> Result<Option<Value>, Failure> {
+    let policy = &found["HostConfig"]["RestartPolicy"];
+    if policy["Name"] != "unless-stopped" || found["State"]["Running"] != true {
+        return Ok(None);
+    }
+    set_policy(engine, name, &json!({ "Name": "always" }))?;
+    Ok(Some(policy.clone()))
+}
+
+fn set_policy(engine: &Engine, name: &str, policy: &Value) -> Result<(), Failure> {
+    let body = json!({ "RestartPolicy": policy });
     engine
-        .post(&format!("/containers/{name}/stop?t={GRACE}"), None)
+        .post(&format!("/containers/{name}/update"), Some(&body))
         .map(drop)
 }
 
@@ -56,24 +78,33 @@ fn rename(engine: &Engine, name: &str, new: &str) -> Result<(), Failure> {
         .map(drop)
 }
 
-/// Starts or stops the container that is there.
+/// Starts or stops the container that is there. What cannot even be started is made again: the
+/// reason is in what it was made with.
 pub(super) fn set_running(
     host: &Host,
     engine: &Engine,
     declared: &DockerContainer,
-    status: &str,
+    actual: &Found,
 ) -> Result<(), Failure> {
     let name = &declared.name;
+    let condition = actual.condition();
     if declared.state == State::Stopped {
         return stop(engine, name);
     }
-    match status {
-        "running" => return Ok(()),
-        "paused" => engine.post(&format!("/containers/{name}/unpause"), None)?,
-        "restarting" => engine.post(&format!("/containers/{name}/restart?t={GRACE}"), None)?,
-        _ => engine.post(&format!("/containers/{name}/start"), None)?,
+    let begun = match condition.status.as_str() {
+        "running" if condition.may_become_up() => return up::wait(host, engine, declared),
+        "paused" => engine.post(&format!("/containers/{name}/unpause"), None),
+        "running" | "restarting" => {
+            let path = format!("/containers/{name}/restart?t={GRACE}");
+            engine.post(&path, None)
+        }
+        _ => engine.post(&format!("/containers/{name}/start"), None),
     };
-    has_started(host, engine, declared)
+    match begun {
+        Ok(_) => has_started(host, engine, declared),
+        Err(Failure::Refused(_)) => replace(host, engine, declared, actual),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Has the kernel enforce again what it was told when the container was made.
@@ -101,9 +132,12 @@ pub(super) fn replace(
     remove(engine, &new)?;
     let body = request::create(declared);
     engine.post(&format!("/containers/create?name={new}"), Some(&body))?;
+    join_networks(engine, declared, &new)?;
 
-    if actual.container.is_some() {
+    let mut policy = None;
+    if let Some(found) = &actual.container {
         remove(engine, &old)?;
+        policy = keep_coming_back(engine, name, found)?;
         stop(engine, name)?;
         rename(engine, name, &old)?;
     } else if inspect(engine, &old)?.is_some() {
@@ -119,11 +153,41 @@ pub(super) fn replace(
     let Err(failure) = put_in_place else {
         return Ok(());
     };
-    Err(put_back(engine, name, &old, actual, &failure))
+    Err(put_back(
+        engine,
+        name,
+        &old,
+        actual,
+        policy.as_ref(),
+        &failure,
+    ))
+}
+
+/// Has the new container join the networks beside the one it was made in. An engine before 25 takes
+/// only one when it makes a container.
+fn join_networks(engine: &Engine, declared: &DockerContainer, new: &str) -> Result<(), Failure> {
+    let first = request::first_network(declared);
+    let further = declared.networks.iter();
+    for (network, place) in further.filter(|(name, _)| Some(name.as_str()) != first) {
+        let body = json!({ "Container": new, "EndpointConfig": request::endpoint(place) });
+        let joined = engine.post(&format!("/networks/{network}/connect"), Some(&body));
+        if let Err(failure) = joined {
+            remove(engine, new)?;
+            return Err(failure);
+        }
+    }
+    Ok(())
 }
 
 /// Gives the old container its place again, and says what became of that.
-fn put_back(engine: &Engine, name: &str, old: &str, actual: &Found, failure: &Failure) -> Failure {
+fn put_back(
+    engine: &Engine,
+    name: &str,
+    old: &str,
+    actual: &Found,
+    policy: Option<&Value>,
+    failure: &Failure,
+) -> Failure {
     let back = || -> Result<&str, Failure> {
         remove(engine, name)?;
         for name in side_names(name).iter().filter(|name| *name != old) {
@@ -133,6 +197,9 @@ fn put_back(engine: &Engine, name: &str, old: &str, actual: &Found, failure: &Fa
             return Ok("nothing of it is left");
         }
         rename(engine, old, name)?;
+        if let Some(policy) = policy {
+            set_policy(engine, name, policy)?;
+        }
         if matches!(actual.status(), "running" | "restarting" | "absent") {
             engine.post(&format!("/containers/{name}/start"), None)?;
         }
@@ -145,43 +212,10 @@ fn put_back(engine: &Engine, name: &str, old: &str, actual: &Found, failure: &Fa
     Failure::Refused(format!("{failure}\n    {became}"))
 }
 
-/// Insists that the container stays up, and that a JVM in it has the declared heap.
+/// Insists that the container stays up and works, and that a JVM in it has the declared heap.
 fn has_started(host: &Host, engine: &Engine, declared: &DockerContainer) -> Result<(), Failure> {
-    let name = &declared.name;
-    let begin = Instant::now();
-    while begin.elapsed() < WATCHED {
-        let state = inspect(engine, name)?.map(|found| found["State"].clone());
-        let state = state.unwrap_or_default();
-        if state["Status"] != "running" {
-            return Err(ended(host, name, &state));
-        }
-        thread::sleep(Duration::from_millis(250));
-    }
+    up::wait(host, engine, declared)?;
     check_heap(host, engine, declared)
-}
-
-fn ended(host: &Host, name: &str, state: &Value) -> Failure {
-    let reason = match (
-        &state["OOMKilled"],
-        state["Error"].as_str().unwrap_or_default(),
-    ) {
-        (Value::Bool(true), _) => "it needed more memory than its limit".to_owned(),
-        (_, "") => format!("status {}", state["ExitCode"]),
-        (_, error) => error.to_owned(),
-    };
-    let last = docker_api::program(host)
-        .and_then(|docker| {
-            docker
-                .args(["logs", "--tail", "5", name])
-                .timeout(Duration::from_secs(20))
-                .output()
-        })
-        .map(|output| output.stdout + &output.stderr)
-        .unwrap_or_default();
-    let last: String = last.lines().flat_map(|line| ["\n    ", line]).collect();
-    Failure::Refused(format!(
-        "the container was started and ended at once ({reason}){last}"
-    ))
 }
 
 /// Asks the container's own JVM how large its heap may become.
@@ -204,7 +238,11 @@ fn check_heap(host: &Host, engine: &Engine, declared: &DockerContainer) -> Resul
         // The container may have ended because of the same options.
         let state = inspect(engine, &declared.name)?.unwrap_or_default();
         if state["State"]["Status"] != json!("running") {
-            return Err(ended(host, &declared.name, &state["State"]));
+            return Err(Failure::Refused(format!(
+                "the container was started and ended ({}){}",
+                up::reason(&state["State"]),
+                up::last_words(host, &declared.name),
+            )));
         }
         let said = if asked.stderr.trim().is_empty() {
             &asked.stdout

@@ -1,120 +1,25 @@
 //! A declaration in the words of the Engine API.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, json};
 
+use super::DockerContainer;
 use super::java::Java;
-use super::{DockerContainer, State};
+use super::options::{Healthcheck, Network, Span, Ulimit};
 use crate::resource::hidden::Hidden;
-
-/// The smallest limit that every engine accepts, in bytes.
-const LEAST_MEMORY: u64 = 6 << 20;
 
 /// The variable that every JVM reads.
 pub(super) const JAVA_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
 
 /// A published port in parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Port<'a> {
-    address: &'a str,
-    host: u16,
+pub(super) struct Port<'a> {
+    pub(super) address: &'a str,
+    pub(super) host: u16,
     /// `80/tcp`.
-    container: String,
+    pub(super) container: String,
 }
 
-/// Checks what the types cannot.
-pub(super) fn validate(declared: &DockerContainer) -> Result<(), String> {
-    if !is_name(&declared.name) {
-        return Err(format!(
-            "`{}` is no name for a container: letters, digits and `_.-`, a letter or digit first",
-            declared.name
-        ));
-    }
-    if declared.state == State::Absent {
-        return Ok(());
-    }
-    if declared.image.is_none() {
-        return Err("`image` is needed".to_owned());
-    }
-    let mut published = BTreeSet::new();
-    for text in &declared.ports {
-        let port = port(text)?;
-        let container = port.container.rsplit('/').next().map(str::to_owned);
-        if !published.insert((port.address.to_owned(), port.host, container)) {
-            return Err(format!(
-                "the port {} of the host is published twice",
-                port.host
-            ));
-        }
-    }
-    if declared.network.as_deref() == Some("host") && !declared.ports.is_empty() {
-        return Err("`network: host` publishes every port by itself; leave `ports` out".to_owned());
-    }
-    declared.volumes.iter().try_for_each(|text| volume(text))?;
-    if let Some(network) = &declared.network
-        && !is_name(network)
-    {
-        return Err(format!("`{network}` is no name of a network"));
-    }
-    if let Some(text) = &declared.restart {
-        restart(text)?;
-    }
-    limits(declared)?;
-    for name in declared.env.keys() {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(format!("`{name}` is no name for an environment variable"));
-        }
-    }
-    if declared.java.is_some() && declared.env.contains_key(JAVA_OPTIONS) {
-        return Err(format!(
-            "`java` sets {JAVA_OPTIONS} itself; give further options as `java.options`"
-        ));
-    }
-    declared
-        .java
-        .as_ref()
-        .map_or(Ok(()), |java| java.validate(declared.memory))
-}
-
-fn limits(declared: &DockerContainer) -> Result<(), String> {
-    if let Some(memory) = declared.memory
-        && memory.0 < LEAST_MEMORY
-    {
-        return Err(format!(
-            "`memory: {memory}` is less than 6m, the least Docker accepts"
-        ));
-    }
-    match (declared.memory, declared.memory_swap) {
-        (None, Some(_)) => return Err("`memory_swap` needs `memory`".to_owned()),
-        (Some(memory), Some(both)) if both < memory => {
-            return Err(format!(
-                "`memory_swap: {both}` is memory and swap together, so it cannot be less than \
-                 `memory: {memory}`"
-            ));
-        }
-        _ => {}
-    }
-    if let Some(cpus) = declared.cpus
-        && !(0.01..=4096.0).contains(&cpus)
-    {
-        return Err(format!("`cpus: {cpus}` is not between 0.01 and 4096"));
-    }
-    if declared.pids == Some(0) {
-        return Err("`pids: 0` would let nothing run".to_owned());
-    }
-    Ok(())
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text.len() <= 128
-        && text
-            .chars()
-            .all(|sign| sign.is_ascii_alphanumeric() || "_.-".contains(sign))
-}
-
-fn port(text: &str) -> Result<Port<'_>, String> {
+pub(super) fn port(text: &str) -> Result<Port<'_>, String> {
     let invalid = || {
         format!("`{text}` is no port; `8080:80`, `127.0.0.1:8080:80` or `53:53/udp` is expected")
     };
@@ -137,25 +42,8 @@ fn port(text: &str) -> Result<Port<'_>, String> {
     }
 }
 
-fn volume(text: &str) -> Result<(), String> {
-    let parts: Vec<_> = text.split(':').collect();
-    let (source, target) = match parts[..] {
-        [source, target] => (source, target),
-        [source, target, options] if !options.is_empty() => (source, target),
-        _ => ("", ""),
-    };
-    let clean = |path: &str| path.starts_with('/') && !path.split('/').any(|part| part == "..");
-    if clean(target) && target != "/" && (clean(source) || is_name(source)) {
-        return Ok(());
-    }
-    Err(format!(
-        "`{text}` is no volume; `/on/the/host:/inside`, with `:ro` at the end if it is only read, \
-         or `name:/inside` is expected"
-    ))
-}
-
 /// A policy's name and how often it tries.
-fn restart(text: &str) -> Result<(&str, u32), String> {
+pub(super) fn restart(text: &str) -> Result<(&str, u32), String> {
     match text
         .split_once(':')
         .map(|(name, tries)| (name, tries.parse()))
@@ -222,38 +110,157 @@ pub(super) fn create(declared: &DockerContainer) -> Value {
         .map(|port| (port.clone(), json!({})))
         .collect();
     body.insert("ExposedPorts".to_owned(), exposed.into());
-
-    let mut host = Map::new();
+    body.extend(given([
+        ("User", declared.user.as_ref().map(|user| json!(user))),
+        (
+            "Hostname",
+            declared.hostname.as_ref().map(|name| json!(name)),
+        ),
+        (
+            "WorkingDir",
+            declared.working_dir.as_ref().map(|path| json!(path)),
+        ),
+        (
+            "StopSignal",
+            declared.stop_signal.as_ref().map(|name| json!(name)),
+        ),
+        (
+            "StopTimeout",
+            declared.stop_timeout.map(|seconds| json!(seconds)),
+        ),
+        (
+            "Healthcheck",
+            declared.healthcheck.as_ref().map(healthcheck),
+        ),
+    ]));
+    let mut host = host_config(declared);
     host.insert("PortBindings".to_owned(), bindings.into());
-    host.insert("Binds".to_owned(), json!(declared.volumes));
-    if let Some(network) = &declared.network {
-        host.insert("NetworkMode".to_owned(), json!(network));
-    }
-    if let Some(Ok((name, tries))) = declared.restart.as_deref().map(restart) {
-        host.insert(
-            "RestartPolicy".to_owned(),
-            json!({ "Name": name, "MaximumRetryCount": tries }),
-        );
-    }
-    host.extend(memory(declared));
-    if let Some(cpus) = declared.cpus {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "`validate` keeps it between 0.01 and 4096"
-        )]
-        host.insert("NanoCpus".to_owned(), json!((cpus * 1e9).round() as i64));
-    }
-    if let Some(pids) = declared.pids {
-        host.insert("PidsLimit".to_owned(), json!(pids));
-    }
-    if let Some(log) = &declared.log {
-        host.insert(
-            "LogConfig".to_owned(),
-            json!({ "Type": log.driver, "Config": log.options }),
-        );
-    }
     body.insert("HostConfig".to_owned(), host.into());
+    if let Some((name, network)) =
+        first_network(declared).and_then(|name| declared.networks.get_key_value(name))
+    {
+        body.insert(
+            "NetworkingConfig".to_owned(),
+            json!({ "EndpointsConfig": { name.as_str(): endpoint(network) } }),
+        );
+    }
     body.into()
+}
+
+fn host_config(declared: &DockerContainer) -> Map<String, Value> {
+    let words = |list: &[String]| (!list.is_empty()).then(|| json!(list));
+    let policy = declared.restart.as_deref().map(restart);
+    let policy = policy
+        .and_then(Result::ok)
+        .map(|(name, tries)| json!({ "Name": name, "MaximumRetryCount": tries }));
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`validate` keeps it between 0.01 and 4096"
+    )]
+    let nano = |cpus: f64| json!((cpus * 1e9).round() as i64);
+    let log = declared.log.as_ref();
+    let mut host = given([
+        ("Binds", Some(json!(declared.volumes))),
+        (
+            "NetworkMode",
+            first_network(declared).map(|name| json!(name)),
+        ),
+        ("RestartPolicy", policy),
+        ("NanoCpus", declared.cpus.map(nano)),
+        ("PidsLimit", declared.pids.map(|pids| json!(pids))),
+        (
+            "LogConfig",
+            log.map(|log| json!({ "Type": log.driver, "Config": log.options })),
+        ),
+        ("GroupAdd", words(&declared.group_add)),
+        ("CapAdd", words(&declared.cap_add)),
+        ("CapDrop", words(&declared.cap_drop)),
+        ("SecurityOpt", words(&declared.security_opt)),
+        ("Dns", words(&declared.dns)),
+        ("ExtraHosts", words(&declared.extra_hosts)),
+        ("ReadonlyRootfs", declared.read_only.map(|only| json!(only))),
+        ("Init", declared.init.map(|init| json!(init))),
+        ("IpcMode", declared.ipc.as_ref().map(|mode| json!(mode))),
+        ("PidMode", declared.pid.as_ref().map(|mode| json!(mode))),
+        (
+            "UsernsMode",
+            declared.userns.as_ref().map(|mode| json!(mode)),
+        ),
+        ("ShmSize", declared.shm_size.map(|size| json!(size.0))),
+        (
+            "Sysctls",
+            (!declared.sysctls.is_empty()).then(|| json!(declared.sysctls)),
+        ),
+        (
+            "Tmpfs",
+            (!declared.tmpfs.is_empty()).then(|| json!(declared.tmpfs)),
+        ),
+        ("Devices", devices(declared)),
+        ("Ulimits", ulimits(declared)),
+    ]);
+    host.extend(memory(declared));
+    host
+}
+
+fn given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    let declared = fields.into_iter();
+    declared
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
+
+/// The network a container is made in, if one is declared.
+pub(super) fn first_network(declared: &DockerContainer) -> Option<&str> {
+    let further = || declared.networks.keys().next();
+    declared
+        .network
+        .as_ref()
+        .or_else(further)
+        .map(String::as_str)
+}
+
+/// What a container is told of its place in a network.
+pub(super) fn endpoint(network: &Network) -> Value {
+    json!({ "Aliases": network.aliases })
+}
+
+fn healthcheck(check: &Healthcheck) -> Value {
+    let test = check.command.as_ref().map(|command| {
+        let kind = if command.is_empty() { "NONE" } else { "CMD" };
+        let words = std::iter::once(kind).chain(command.iter().map(String::as_str));
+        words.collect::<Vec<_>>()
+    });
+    let time = |span: Option<Span>| span.map(|span| json!(span.nanoseconds()));
+    given([
+        ("Test", test.map(|words| json!(words))),
+        ("Interval", time(check.interval)),
+        ("Timeout", time(check.timeout)),
+        ("StartPeriod", time(check.start_period)),
+        ("Retries", check.retries.map(|tries| json!(tries))),
+    ])
+    .into()
+}
+
+/// `/dev/ttyS0`, `/dev/ttyS0:/dev/modem` or `/dev/ttyS0:/dev/modem:r`.
+fn devices(declared: &DockerContainer) -> Option<Value> {
+    let one = |text: &String| {
+        let mut parts = text.splitn(3, ':');
+        let outside = parts.next().unwrap_or_default();
+        let inside = parts.next().unwrap_or(outside);
+        json!({
+            "PathOnHost": outside,
+            "PathInContainer": inside,
+            "CgroupPermissions": parts.next().unwrap_or("rwm"),
+        })
+    };
+    let all = &declared.devices;
+    (!all.is_empty()).then(|| all.iter().map(one).collect())
+}
+
+fn ulimits(declared: &DockerContainer) -> Option<Value> {
+    let one = |(name, limit): (&String, &Ulimit)| json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard });
+    let all = &declared.ulimits;
+    (!all.is_empty()).then(|| all.iter().map(one).collect())
 }
 
 /// The memory limits alone, as for a container that is there.

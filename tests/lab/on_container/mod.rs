@@ -2,6 +2,7 @@
 //! virtual machines too, where this computer cannot run containers.
 
 mod become_root;
+mod container_fields;
 pub(crate) mod containers;
 mod controller_killed;
 mod daemon;
