@@ -163,7 +163,8 @@ fn as_described(mut request: Value) -> Value {
 }
 
 /// A description without what the engine adds by itself, as far as that is not declared: the name
-/// that is the beginning of the id, the limits that every container of the daemon gets.
+/// that is the beginning of the id, the limits that every container of the daemon gets, what follows
+/// from sharing the host's processes or memory.
 fn described(declared: &DockerContainer, container: &Value, defaults: &Defaults) -> Value {
     let mut container = container.clone();
     let id = container["Id"].as_str().unwrap_or_default().to_owned();
@@ -181,6 +182,18 @@ fn described(declared: &DockerContainer, container: &Value, defaults: &Defaults)
             declared.ulimits.contains_key(name)
                 || !given.contains(words::ulimits(&json!([limit])).as_str())
         });
+    }
+    // Who shares processes or memory with the host cannot be kept apart from it by SELinux.
+    let shares = [&declared.pid, &declared.ipc];
+    if shares.iter().any(|mode| mode.as_deref() == Some("host"))
+        && let Some(options) = container["HostConfig"]["SecurityOpt"].as_array_mut()
+    {
+        let given = |option: &Value| option == "label=disable";
+        let wanted = declared
+            .security_opt
+            .iter()
+            .any(|option| option == "label=disable");
+        options.retain(|option| wanted || !given(option));
     }
     container
 }
