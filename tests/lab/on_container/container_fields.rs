@@ -1,5 +1,7 @@
 //! All that Docker says about a container, against what is declared; and what up means.
 
+use std::fmt::Write as _;
+
 use super::containers::{apply, check, refused_by, with_engine};
 
 const IMAGE: &str = "\
@@ -105,7 +107,11 @@ fn what_a_container_was_given_by_hand_is_found_whatever_it_is() {
         "set -e; docker network create side >/dev/null; docker run -d --name base --ipc shareable -v /srv/base {id} >/dev/null\n"
     );
     for (name, (options, _)) in names.iter().zip(BY_HAND) {
-        script += &format!("docker create --name {name} {options} {id} >/dev/null\n");
+        writeln!(
+            script,
+            "docker create --name {name} {options} {id} >/dev/null"
+        )
+        .unwrap();
     }
     machine.sh(&script);
     let playbook = machine.playbook(&format!("{IMAGE}{}", tasks.join("\n")));
