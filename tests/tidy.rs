@@ -385,3 +385,58 @@ fn kinds_reach_paths_through_the_host_only() {
         "no reason is needed any more: {unneeded:#?}"
     );
 }
+
+/// The tests of a file, as cargo names them but for modules within it.
+fn tests_of(file: &Path) -> Vec<String> {
+    let module: Vec<_> = file
+        .strip_prefix(root())
+        .unwrap()
+        .with_extension("")
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .filter(|part| !["src", "tests", "lab", "mod", "main", "lib"].contains(&part.as_str()))
+        .collect();
+    let text = fs::read_to_string(file).unwrap();
+    text.lines()
+        .filter_map(|line| {
+            let line = line.trim_start();
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            let (name, _) = line.strip_prefix("fn ")?.split_once('(')?;
+            Some([&module[..], &[name.to_owned()]].concat().join("::"))
+        })
+        .collect()
+}
+
+#[test]
+fn every_test_that_a_fault_is_shown_by_exists() {
+    let mut files = rust_files("src");
+    files.extend(rust_files("tests"));
+    let tests: BTreeSet<_> = files.iter().flat_map(|file| tests_of(file)).collect();
+    let page = fs::read_to_string(root().join("docs/faults.md")).unwrap();
+    let rows: Vec<_> = page
+        .lines()
+        .filter(|line| {
+            line.trim_start_matches("| ")
+                .starts_with(|char: char| char.is_ascii_digit())
+        })
+        .collect();
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let shown_by = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+        let named: Vec<_> = shown_by
+            .split('`')
+            .filter(|word| word.contains("::") && !word.contains(' '))
+            .collect();
+        for name in &named {
+            if !tests.contains(&name.replace("::tests::", "::")) {
+                wrong.push(format!("there is no test `{name}`"));
+            }
+        }
+        let said = ["cannot occur", "not tested", "not built"];
+        if named.is_empty() && !said.iter().any(|words| shown_by.contains(words)) {
+            wrong.push(format!("no test: {row}"));
+        }
+    }
+    assert_eq!(rows.len(), 98, "the faults");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -40,6 +40,16 @@ fn an_unreachable_host_outranks_drift() {
     assert_eq!(document["summary"]["unreachable"], 1);
 }
 
+/// The status that `ssh` has for a lost connection.
+#[test]
+fn a_command_that_ends_as_a_lost_connection_would_is_a_failed_command() {
+    let site = Site::with_tasks("    - shell: exit 255\n");
+    let (document, code) = site.json("apply", &[]);
+    assert_eq!(code, 2, "{document:#}");
+    assert_eq!(document["summary"]["failed"], 1);
+    assert_eq!(document["summary"]["unreachable"], 0);
+}
+
 #[test]
 fn a_template_that_is_wrong_only_with_the_hosts_facts_is_that_hosts_failure() {
     let site = Site::with_tasks(
