@@ -36,7 +36,7 @@ use serde_json::Value;
 use super::docker_image::{self, ImageRef};
 use super::hidden::Hidden;
 use super::{AnyResource, Footprint, Removal, Resource};
-use crate::host::docker_api::Engine;
+use crate::host::docker_api::{self, Engine};
 use crate::host::{Failure, Host};
 use crate::protocol::{Change, Drift, Output};
 
@@ -243,6 +243,13 @@ impl Found {
     }
 }
 
+/// Whether a list of containers has one of this name.
+fn is_there(all: &Value, name: &str) -> bool {
+    let all = all.as_array().into_iter().flatten();
+    all.flat_map(|one| one["Names"].as_array().into_iter().flatten())
+        .any(|found| found.as_str().and_then(|found| found.strip_prefix('/')) == Some(name))
+}
+
 impl DockerContainer {
     /// That there is no container of this name.
     fn absent(name: &str) -> Self {
@@ -377,12 +384,10 @@ impl Resource for DockerContainer {
             Some(found) if self.memory.is_some() => Limits::of(found)?,
             _ => None,
         };
-        let mut leftovers = Vec::new();
-        for name in replace::side_names(&self.name) {
-            if replace::inspect(&engine, &name)?.is_some() {
-                leftovers.push(name);
-            }
-        }
+        // Asked once for all containers: few have any.
+        let there = docker_api::get_once(host, "/containers/json?all=1")?.unwrap_or_default();
+        let mut leftovers = replace::side_names(&self.name).to_vec();
+        leftovers.retain(|name| is_there(&there, name));
         let unknown = container.as_ref().map(compare::unknown);
         if let Some(unknown) = unknown.filter(|unknown| !unknown.is_empty()) {
             return Err(Failure::Unexpected(format!(

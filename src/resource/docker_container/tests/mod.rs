@@ -207,3 +207,11 @@ fn whether_it_runs_is_changed_in_place() {
     actual.leftovers = vec!["app.fleet-old".to_owned()];
     assert_eq!(absent.drift(&actual)[0].actual, "app.fleet-old");
 }
+
+#[test]
+fn what_a_replacement_left_behind_is_found_by_its_whole_name() {
+    let all = json!([{ "Names": ["/app.fleet-old", "/db/app"] }, { "Names": null }]);
+    assert!(is_there(&all, "app.fleet-old"));
+    assert!(!is_there(&all, "app"));
+    assert!(!is_there(&Value::Null, "app"));
+}
