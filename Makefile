@@ -39,12 +39,14 @@ test:
 	tests/all $(NAME)
 
 ## test-long: what takes hours by design, and is no part of CI: properties with 20,000 cases each, every parser fed with
-##            damaged input for half an hour (FUZZ= says for how many seconds), the tests called long_…, each drift checked alone
+##            damaged input for half an hour (FUZZ= says for how many seconds), the tests called long_…, each drift checked alone,
+##            a hundred kills amid the replacement of a container
 test-long: build-lab
 	PROPTEST_CASES=20000 $(CARGO) test --locked --lib
 	$(CARGO) test --locked -- --ignored long_
 	tests/fuzz $(or $(FUZZ),1800)
 	FLEET_LAB_DRIFTS_AT_ONCE=1 tests/lab/test drift::
+	FLEET_LAB_KILLS=100 tests/lab/test killed_amid_a_replacement
 
 ## test-lab: the tests on machines alone. `make test-lab KIND=container`: those that need no virtual machine
 test-lab: build-lab

@@ -116,7 +116,7 @@ impl Command {
     }
 
     /// The program and its arguments.
-    pub(super) fn argv(&self) -> &[OsString] {
+    pub(crate) fn argv(&self) -> &[OsString] {
         &self.argv
     }
 

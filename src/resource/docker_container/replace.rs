@@ -1,10 +1,11 @@
 //! Making, starting and replacing containers, so that every moment of it can be the last one.
 //!
-//! A replacement goes: make `NAME.fleet-new` · stop `NAME` and rename it to `NAME.fleet-old` ·
-//! rename the new one to `NAME` · start it · wait until it is up · remove the old one. A run that
-//! was killed leaves one of the two side names behind; that is drift, and the next run begins by
-//! looking at them. Meanwhile the old one starts by itself after a reboot: Docker leaves what was
-//! stopped stopped, unless its policy is `always`.
+//! A replacement goes: make `NAME.fleet-new` · rename `NAME`, which runs on, to `NAME.fleet-old` ·
+//! rename the new one to `NAME` · stop the old one and start the new one, in one program · wait until
+//! it is up · remove the old one. A run that was killed leaves one of the two side names behind; that
+//! is drift, and the next run begins by looking at them. Meanwhile one of the two runs, and the old
+//! one starts by itself after a reboot: Docker leaves what was stopped stopped, unless its policy is
+//! `always`.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::request;
 use super::up;
 use super::{DockerContainer, Found, State};
 use crate::host::docker_api::{self, Engine};
-use crate::host::{Failure, Host};
+use crate::host::{Command, Failure, Host};
 
 /// How long a container may take to end by itself when it is stopped, in seconds, unless it says so
 /// itself.
@@ -46,23 +47,34 @@ pub(super) fn remove(engine: &Engine, name: &str) -> Result<(), Failure> {
     engine.delete(&format!("/containers/{name}?force=1"))
 }
 
+fn start(engine: &Engine, name: &str) -> Result<(), Failure> {
+    engine
+        .post(&format!("/containers/{name}/start"), None)
+        .map(drop)
+}
+
+/// How long a container may take to end by itself, in seconds.
+fn grace(container: &Value) -> u64 {
+    container["Config"]["StopTimeout"].as_u64().unwrap_or(GRACE)
+}
+
 fn stop(engine: &Engine, name: &str) -> Result<(), Failure> {
-    let found = inspect(engine, name)?.unwrap_or_default();
-    let grace = found["Config"]["StopTimeout"].as_u64().unwrap_or(GRACE);
+    let Some(found) = inspect(engine, name)? else {
+        return Ok(());
+    };
+    let grace = grace(&found);
     let path = format!("/containers/{name}/stop?t={grace}");
     let limit = Duration::from_secs(grace).saturating_add(KILLING);
     engine.post_within(&path, None, limit).map(drop)
 }
 
-/// Has a container start by itself when the engine starts, also if it was stopped by hand; returns
-/// its own policy, if it had another one.
-fn keep_coming_back(engine: &Engine, name: &str, found: &Value) -> Result<Option<Value>, Failure> {
-    let policy = &found["HostConfig"]["RestartPolicy"];
-    if policy["Name"] != "unless-stopped" || found["State"]["Running"] != true {
-        return Ok(None);
+/// Has a container start by itself when the engine starts, also after it was stopped by hand.
+fn keep_coming_back(engine: &Engine, name: &str) -> Result<(), Failure> {
+    let found = inspect(engine, name)?.unwrap_or_default();
+    if found["HostConfig"]["RestartPolicy"]["Name"] != "unless-stopped" {
+        return Ok(());
     }
-    set_policy(engine, name, &json!({ "Name": "always" }))?;
-    Ok(Some(policy.clone()))
+    set_policy(engine, name, &json!({ "Name": "always" }))
 }
 
 fn set_policy(engine: &Engine, name: &str, policy: &Value) -> Result<(), Failure> {
@@ -92,7 +104,7 @@ pub(super) fn set_running(
         return stop(engine, name);
     }
     let begun = match condition.status.as_str() {
-        "running" if condition.may_become_up() => return up::wait(host, engine, declared),
+        "running" if condition.may_become_up() => Ok(Value::Null),
         "paused" => engine.post(&format!("/containers/{name}/unpause"), None),
         "running" | "restarting" => {
             let path = format!("/containers/{name}/restart?t={GRACE}");
@@ -100,10 +112,19 @@ pub(super) fn set_running(
         }
         _ => engine.post(&format!("/containers/{name}/start"), None),
     };
-    match begun {
-        Ok(_) => has_started(host, engine, declared),
-        Err(Failure::Refused(_)) => replace(host, engine, declared, actual),
-        Err(failure) => Err(failure),
+    let failure = match begun {
+        Ok(_) => match has_started(host, engine, declared) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        },
+        Err(Failure::Refused(_)) => return replace(host, engine, declared, actual),
+        Err(failure) => return Err(failure),
+    };
+    // A run was killed before the new one had proven itself; the old one is still there.
+    let [_, old] = side_names(name);
+    match inspect(engine, &old)? {
+        Some(_) => Err(put_back(engine, name, None, &failure)),
+        None => Err(failure),
     }
 }
 
@@ -134,33 +155,65 @@ pub(super) fn replace(
     engine.post(&format!("/containers/create?name={new}"), Some(&body))?;
     join_networks(engine, declared, &new)?;
 
-    let mut policy = None;
-    if let Some(found) = &actual.container {
-        remove(engine, &old)?;
-        policy = keep_coming_back(engine, name, found)?;
-        stop(engine, name)?;
-        rename(engine, name, &old)?;
-    } else if inspect(engine, &old)?.is_some() {
-        // A run was killed before the new one had its name; the old one may have come up again.
-        stop(engine, &old)?;
-    }
-    let put_in_place = rename(engine, &new, name).and_then(|()| match declared.state {
-        State::Started => engine
-            .post(&format!("/containers/{name}/start"), None)
-            .and_then(|_| has_started(host, engine, declared)),
-        State::Stopped | State::Absent => Ok(()),
+    let before = match &actual.container {
+        Some(found) => {
+            remove(engine, &old)?;
+            rename(engine, name, &old)?;
+            Some(found.clone())
+        }
+        // A run was killed before the new one had its name; the old one may serve still.
+        None => inspect(engine, &old)?,
+    };
+    let put_in_place = rename(engine, &new, name).and_then(|()| {
+        let serves = before.as_ref().is_some_and(serves);
+        if serves {
+            keep_coming_back(engine, &old)?;
+        }
+        match declared.state {
+            State::Started if serves => hand_over(host, &old, name, before.as_ref())?,
+            State::Started => start(engine, name)?,
+            State::Stopped | State::Absent => return stop(engine, &old),
+        }
+        has_started(host, engine, declared)
     });
     let Err(failure) = put_in_place else {
         return Ok(());
     };
-    Err(put_back(
-        engine,
-        name,
-        &old,
-        actual,
-        policy.as_ref(),
-        &failure,
-    ))
+    Err(put_back(engine, name, actual.container.as_ref(), &failure))
+}
+
+/// Whether a container does something that would be missed.
+fn serves(container: &Value) -> bool {
+    let status = container["State"]["Status"].as_str().unwrap_or_default();
+    ["running", "restarting", "paused"].contains(&status)
+}
+
+/// Ends the old container and starts the new one, or else the old one again. A program of its own
+/// does it, which goes on if the helper is killed meanwhile: there is no moment in which neither
+/// runs and nobody starts one.
+fn hand_over(host: &Host, old: &str, new: &str, before: Option<&Value>) -> Result<(), Failure> {
+    const SCRIPT: &str = r#"
+old=$1 new=$2 grace=$3
+shift 3
+"$@" stop -t "$grace" "$old" >/dev/null 2>&1
+said=$("$@" start "$new" 2>&1) && exit
+"$@" start "$old" >/dev/null 2>&1
+printf '%s\n' "$said" >&2
+exit 1
+"#;
+    let grace = before.map_or(GRACE, grace);
+    let docker = docker_api::program(host)?;
+    let handed = Command::new(["sh", "-c", SCRIPT, "sh", old, new])
+        .arg(grace.to_string())
+        .args(docker.argv())
+        .timeout(Duration::from_secs(grace).saturating_add(KILLING * 2))
+        .output()?;
+    if handed.rc == 0 {
+        return Ok(());
+    }
+    let said = handed.stderr.lines().next().unwrap_or_default();
+    let said = said.trim_start_matches("Error response from daemon: ");
+    Err(Failure::Refused(format!("Docker says: {said}")))
 }
 
 /// Has the new container join the networks beside the one it was made in. An engine before 25 takes
@@ -180,28 +233,22 @@ fn join_networks(engine: &Engine, declared: &DockerContainer, new: &str) -> Resu
 }
 
 /// Gives the old container its place again, and says what became of that.
-fn put_back(
-    engine: &Engine,
-    name: &str,
-    old: &str,
-    actual: &Found,
-    policy: Option<&Value>,
-    failure: &Failure,
-) -> Failure {
+fn put_back(engine: &Engine, name: &str, before: Option<&Value>, failure: &Failure) -> Failure {
+    let [new, old] = side_names(name);
     let back = || -> Result<&str, Failure> {
         remove(engine, name)?;
-        for name in side_names(name).iter().filter(|name| *name != old) {
-            remove(engine, name)?;
-        }
-        if inspect(engine, old)?.is_none() {
+        remove(engine, &new)?;
+        let Some(found) = inspect(engine, &old)? else {
             return Ok("nothing of it is left");
-        }
-        rename(engine, old, name)?;
-        if let Some(policy) = policy {
+        };
+        rename(engine, &old, name)?;
+        let policy = &before.unwrap_or(&found)["HostConfig"]["RestartPolicy"];
+        if *policy != found["HostConfig"]["RestartPolicy"] {
             set_policy(engine, name, policy)?;
         }
-        if matches!(actual.status(), "running" | "restarting" | "absent") {
-            engine.post(&format!("/containers/{name}/start"), None)?;
+        // Of one that an earlier run left nobody knows what it did before.
+        if before.is_none_or(serves) {
+            start(engine, name)?;
         }
         Ok("the previous container is in its place again")
     };

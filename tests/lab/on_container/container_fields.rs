@@ -246,3 +246,50 @@ fn up_means_that_it_stays_up_and_is_healthy() {
         assert!(findings.iter().any(found), "{findings:?}");
     }
 }
+
+/// A container that answers on a port, whichever of its names it has.
+const SERVING: &str = "    ports: ['8080:8080']\n    restart: unless-stopped\n    settle: { time: 1s, deadline: 1m }\n";
+
+#[test]
+fn a_helper_killed_amid_a_replacement_leaves_something_that_serves() {
+    let machine = with_engine();
+    let of_version = |version: u32| {
+        format!(
+            "{IMAGE}{}",
+            container(
+                "app",
+                &format!("{SERVING}    labels: {{ version: '{version}' }}\n")
+            )
+        )
+    };
+    let _ = apply(&machine, &machine.playbook(&of_version(0)), 0);
+    // `make test-long` has a hundred.
+    let kills = std::env::var("FLEET_LAB_KILLS").map_or(4, |number| number.parse().unwrap());
+    let mut amid = 0;
+    for version in 1..=kills {
+        let playbook = machine.playbook(&of_version(version));
+        let mut run = machine.start(&["apply", &playbook, "-y"]);
+        let begun = machine.sh(&format!(
+            "for i in $(seq 100); do docker inspect app.fleet-new >/dev/null 2>&1 && break; sleep 0.02; done
+             sleep 0.{:02}; pkill -KILL -f '[f]leet-helper' && echo amid || echo over",
+            version * 23 % 100
+        ));
+        amid += u32::from(begun.trim() == "amid");
+        let _ = run.wait();
+        machine
+            .sh("curl -sSf --retry 15 --retry-connrefused --retry-delay 1 localhost:8080/healthz");
+        if version % 4 == 0 {
+            machine.sh("systemctl restart docker");
+            machine.sh(
+                "curl -sSf --retry 15 --retry-connrefused --retry-delay 1 localhost:8080/healthz",
+            );
+        }
+        let _ = apply(&machine, &playbook, 0);
+        let _ = machine.fleet(&["check", &playbook]).exits(0);
+        assert_eq!(
+            machine.sh("docker ps -a --format '{{.Names}} {{.Label \"version\"}}'"),
+            format!("app {version}\n")
+        );
+    }
+    assert!(amid * 2 >= kills, "{amid} of {kills}");
+}

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::super::compare;
+use serde_json::json;
+
 use super::super::fields::{ENDPOINT, FIELDS, Field, Judged, Otherwise};
+use super::super::*;
 
 const PAGE: &str = "docs/docker-fields.md";
 
@@ -108,4 +110,32 @@ fn nothing_in_what_an_engine_said_is_unknown() {
         let container = serde_json::from_str(recorded).unwrap();
         assert_eq!(compare::unknown(&container), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_container_that_was_told_nothing_is_as_declared_on_a_new_engine() {
+    let read = |text| serde_json::from_str::<Value>(text).unwrap();
+    let image = read(include_str!(
+        "../../../../tests/captured/docker/26.1.5/image.json"
+    ));
+    let container = read(include_str!(
+        "../../../../tests/captured/docker/26.1.5/container.json"
+    ));
+    let info = read(include_str!(
+        "../../../../tests/captured/docker/26.1.5/info.json"
+    ));
+    assert_eq!(compare::unknown(&container), Vec::<String>::new());
+    let declared: DockerContainer = serde_json::from_value(
+        json!({ "name": "plain", "image": image["Id"], "state": "stopped" }),
+    )
+    .unwrap();
+    let actual = Found {
+        container: Some(container),
+        image: Some(image),
+        limits: None,
+        leftovers: Vec::new(),
+        defaults: Defaults::new(&info, &Value::Null),
+        at: SystemTime::UNIX_EPOCH,
+    };
+    assert_eq!(declared.drift(&actual), []);
 }
