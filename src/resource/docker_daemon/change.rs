@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::containers::{bring_back, named};
+use super::flags::HiddenUnit;
 use super::found::{self, Found};
 use super::memory::{Before, HasRead, Memory};
 use super::restart::{give_up_live_restore, reload, restart};
@@ -155,11 +156,11 @@ pub(super) fn check_lasting(declared: &DockerDaemon, found: &Found) -> Result<()
 /// What decides how dockerd runs, is nobody's declaration, and is not fleet's to remove.
 fn undeclared(found: &Found) -> Option<String> {
     let mut reasons = Vec::new();
-    if let (Some(packaged), Some(unit)) = (&found.hidden_unit, &found.unit) {
+    if let Some(HiddenUnit { packaged, by }) = &found.hidden_unit {
         reasons.push(format!(
             "the unit {UNIT} is {}, which hides {}; remove it, and declare what it was for in \
              `drop_ins`",
-            unit.fragment.display(),
+            by.display(),
             packaged.display()
         ));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::flags::Undeclared;
+use super::flags::{HiddenUnit, Undeclared};
 use super::found::{Found, OnDisk};
 use super::work::{self, Means};
 use super::{DROP_INS, DaemonState, DockerDaemon, SYSCONFIG, UNIT, access, running};
@@ -91,11 +91,11 @@ impl DockerDaemon {
         let Some(unit) = &found.unit else {
             return drift;
         };
-        if let Some(packaged) = &found.hidden_unit {
+        if let Some(HiddenUnit { packaged, by }) = &found.hidden_unit {
             drift.push(Drift::update(
                 "unit",
                 packaged.display().to_string(),
-                unit.fragment.display().to_string(),
+                by.display().to_string(),
             ));
         }
         for Undeclared { flag, path } in &found.undeclared {

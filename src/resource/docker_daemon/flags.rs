@@ -238,15 +238,25 @@ fn says(
 /// Where the packages put the unit; one in /etc or /run takes its place as a whole.
 const PACKAGED: [&str; 2] = ["/usr/lib/systemd/system", "/lib/systemd/system"];
 
-/// The package's unit that the one in force hides, if it hides one.
-pub(super) fn hidden_unit(fragment: &Path, exists: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+/// The package's unit, and the one in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HiddenUnit {
+    pub(super) packaged: PathBuf,
+    pub(super) by: PathBuf,
+}
+
+/// The package's unit that `fragment` hides, if it hides one.
+pub(super) fn hidden_unit(fragment: &Path, exists: impl Fn(&Path) -> bool) -> Option<HiddenUnit> {
     let name = fragment.file_name()?;
     let is_packaged = PACKAGED.iter().any(|folder| fragment.starts_with(folder));
     if is_packaged {
         return None;
     }
     let mut packaged = PACKAGED.iter().map(|folder| Path::new(folder).join(name));
-    packaged.find(|path| exists(path))
+    Some(HiddenUnit {
+        packaged: packaged.find(|path| exists(path))?,
+        by: fragment.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -379,11 +389,13 @@ mod tests {
 
     #[test]
     fn a_unit_in_the_place_of_the_package_s_is_told() {
-        let packaged = Path::new("/usr/lib/systemd/system/docker.service");
         let hidden = |fragment: &str, exists: bool| hidden_unit(fragment.as_ref(), |_| exists);
         assert_eq!(
-            hidden("/etc/systemd/system/docker.service", true).as_deref(),
-            Some(packaged)
+            hidden("/etc/systemd/system/docker.service", true),
+            Some(HiddenUnit {
+                packaged: "/usr/lib/systemd/system/docker.service".into(),
+                by: "/etc/systemd/system/docker.service".into(),
+            })
         );
         assert_eq!(hidden("/etc/systemd/system/docker.service", false), None);
         assert_eq!(hidden("/usr/lib/systemd/system/docker.service", true), None);

@@ -11,14 +11,14 @@ use serde_json::{Map, Value};
 use super::access::{self, Access};
 use super::containers::{self, Container};
 use super::files::{self, LIMIT};
-use super::flags::{self, Undeclared};
+use super::flags::{self, HiddenUnit, Undeclared};
 use super::memory::Memory;
 use super::running::Told;
 use super::unit::Effective;
 use super::version::EngineVersion;
 use super::{DAEMON_JSON, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
 use crate::host::docker_unit::{self, Stray};
-use crate::host::systemctl::{self, Unit};
+use crate::host::systemctl::{self, Unit, UnitFile};
 use crate::host::{Failure, Host, docker};
 
 /// A file counts as newer than a process only by more than this: clocks are corrected.
@@ -33,8 +33,8 @@ pub struct Found {
     pub(super) effective: Effective,
     /// The flags among them that nobody declared.
     pub(super) undeclared: Vec<Undeclared>,
-    /// The package's unit, if another one in force hides it.
-    pub(super) hidden_unit: Option<PathBuf>,
+    /// The package's unit, if another one hides it.
+    pub(super) hidden_unit: Option<HiddenUnit>,
     /// A daemon that systemd did not start.
     pub(super) stray: Option<Stray>,
     pub(super) installed: Option<EngineVersion>,
@@ -152,7 +152,7 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
             found.sysconfig.insert(name.clone(), text);
         }
     }
-    let unit = match declared.enabled {
+    let mut unit = match declared.enabled {
         Some(_) => systemctl::settled_as_on_disk(host, UNIT, Vec::new)?,
         None => systemctl::settled(host, UNIT, Vec::new)?,
     };
@@ -167,9 +167,10 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
     }
     // A masked unit's file is /dev/null.
     let fragment = match unit.load.as_str() {
-        "masked" => Path::new(""),
-        _ => &unit.fragment,
+        "masked" => PathBuf::new(),
+        _ => on_disk(host, &mut unit)?,
     };
+    let fragment = fragment.as_path();
     let unit_files: Vec<_> = unit.drop_ins.iter().map(PathBuf::as_path).collect();
     let layers = files::layers(declared, &found, host, fragment, &unit_files)?;
     let reading = files::Reading { declared, host };
@@ -205,6 +206,19 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
     found.socket = declared.state == Some(DaemonState::Stopped)
         && systemctl::settled(host, SOCKET, Vec::new)?.is_up();
     Ok(found)
+}
+
+/// The unit's file as systemd would find it now: another one may have been put into its place, or
+/// taken away, without it having been told.
+fn on_disk(host: &Host, unit: &mut Unit) -> Result<PathBuf, Failure> {
+    let Some(UnitFile::Own(path) | UnitFile::Linked(path)) = systemctl::unit_file(UNIT) else {
+        return Ok(unit.fragment.clone());
+    };
+    // One directory may have two names.
+    if host.real_path(&path)? != host.real_path(&unit.fragment)? {
+        unit.stale = true;
+    }
+    Ok(path)
 }
 
 fn running<'a>(

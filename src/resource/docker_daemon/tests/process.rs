@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::flags::{self, Undeclared};
+use super::super::flags::{self, HiddenUnit, Undeclared};
 use super::{Found, container, daemon, down, drift, of, running, settings};
 use crate::host::docker_unit::Stray;
 use crate::host::{FileKind, FileMode, Metadata};
@@ -79,8 +79,10 @@ fn a_flag_that_nobody_declared_is_drift_and_refused() {
 #[test]
 fn a_unit_that_hides_the_package_s_is_drift_and_refused() {
     let mut found = running(json!({}));
-    found.unit.as_mut().unwrap().fragment = "/etc/systemd/system/docker.service".into();
-    found.hidden_unit = Some("/usr/lib/systemd/system/docker.service".into());
+    found.hidden_unit = Some(HiddenUnit {
+        packaged: "/usr/lib/systemd/system/docker.service".into(),
+        by: "/etc/systemd/system/docker.service".into(),
+    });
     assert_eq!(
         drift(&json!({}), &found),
         ["unit: /usr/lib/systemd/system/docker.service ← /etc/systemd/system/docker.service"]
