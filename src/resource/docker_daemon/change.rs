@@ -5,20 +5,19 @@
 //! files to put back if the new ones turn out to be bad.
 
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
 
+use super::containers::{bring_back, named};
+use super::flags::HiddenUnit;
 use super::found::{self, Found};
 use super::memory::{Before, HasRead, Memory};
-use super::work::{self, Fate, Means};
+use super::restart::{give_up_live_restore, reload, restart};
+use super::work::{Fate, Means};
 use super::{
     DAEMON_JSON, DEFAULT_LIMIT, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT,
+    access, ask,
 };
 use crate::host::{Failure, Host, Permissions, Snapshot, WayBack, docker, remove_file, systemctl};
 use crate::protocol::Output;
-
-/// How long a daemon may take to read its configuration again.
-const RELOAD: Duration = Duration::from_secs(30);
 
 /// One file to write, or to remove.
 type Write = (PathBuf, Option<Vec<u8>>);
@@ -34,7 +33,8 @@ pub(super) fn change(
     let mut memory = found.memory.clone();
     let Some(unit) = &found.unit else {
         // Before the engine is installed there is nothing to disturb.
-        put(host, &writes)?;
+        put(host, found, &writes)?;
+        access::mend(host, found)?;
         return Ok(None);
     };
     let work = declared.work(found);
@@ -43,7 +43,12 @@ pub(super) fn change(
     if !writes.is_empty() || work.is_some() || must_start {
         remember(declared, host, found, &mut memory)?;
     }
-    if let Err(failure) = put(host, &writes) {
+    let means = work.as_ref().map_or(Means::Restart, |work| work.means);
+    let ends = wants_up && found.running.is_some() && work.is_some() && means == Means::Restart;
+    if ends && let Err(cause) = give_up_live_restore(declared, host, found) {
+        return Err(roll_back(declared, host, memory, Means::Reload, &cause));
+    }
+    if let Err(failure) = put(host, found, &writes).and_then(|()| access::mend(host, found)) {
         // Half of a change is none: the daemon might not start with it.
         if let Some(before) = &memory.before {
             before.files.restore()?;
@@ -58,12 +63,16 @@ pub(super) fn change(
     let mut output = None;
     let in_effect = work.is_none();
     if wants_up {
-        let means = work.map_or(Means::Restart, |work| work.means);
         let taken = match means {
             _ if found.running.is_some() && in_effect => Ok(None),
             Means::Reload => reload().map(Some),
             Means::Restart => restart(host, declared.limit()).map(Some),
         };
+        // One that was down could not be asked before.
+        let taken = taken.and_then(|done| match asked(declared, host, found)? {
+            Some(unknown) => Err(Failure::Refused(ask::no_log_driver(&unknown))),
+            None => Ok(done),
+        });
         match taken {
             Ok(done) => output = done,
             Err(cause) => return Err(roll_back(declared, host, memory, means, &cause)),
@@ -86,13 +95,16 @@ pub(super) fn change(
         Some(false) if unit.file == "enabled" => output = Some(systemctl::tell("disable", UNIT)?),
         _ => {}
     }
+    if ends && let Some(daemon) = &found.running {
+        bring_back(host, &daemon.containers)?;
+    }
     Ok(output)
 }
 
 /// Refuses what cannot end well, before anything is changed.
 pub(super) fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
     if found.unit.is_none() {
-        if needs_unit(declared) {
+        if declared.needs_unit() {
             return Err(Failure::Missing(format!(
                 "no engine is installed: there is no unit {UNIT}"
             )));
@@ -115,7 +127,13 @@ pub(super) fn check_possible(declared: &DockerDaemon, found: &Found) -> Result<(
 /// a plan shows it.
 pub(super) fn check_lasting(declared: &DockerDaemon, found: &Found) -> Result<(), Failure> {
     let mut unit = found.unit.iter();
-    if needs_unit(declared) && unit.any(|unit| unit.load == "masked") {
+    if let Some(refusal) = undeclared(found) {
+        return Err(Failure::Refused(refusal));
+    }
+    if let Some(unknown) = declared.unknown_log_driver(found) {
+        return Err(Failure::Refused(ask::no_log_driver(&unknown)));
+    }
+    if declared.needs_unit() && unit.any(|unit| unit.load == "masked") {
         return Err(Failure::Refused(format!(
             "the unit {UNIT} is masked; `systemctl unmask {UNIT}` if the daemon is to run"
         )));
@@ -129,15 +147,55 @@ pub(super) fn check_lasting(declared: &DockerDaemon, found: &Found) -> Result<()
             "`{}` would not take effect while containers run: with live-restore the daemon keeps \
              the network they are on; stop them ({}), apply, and start them again",
             keys.join("`, `"),
-            work::named(&running.containers)
+            named(&running.containers)
         )));
     }
     Ok(())
 }
 
-/// Whether the daemon is to run, now or after the next boot.
-fn needs_unit(declared: &DockerDaemon) -> bool {
-    declared.state == Some(DaemonState::Started) || declared.enabled == Some(true)
+/// What decides how dockerd runs, is nobody's declaration, and is not fleet's to remove.
+fn undeclared(found: &Found) -> Option<String> {
+    let mut reasons = Vec::new();
+    if let Some(HiddenUnit { packaged, by }) = &found.hidden_unit {
+        reasons.push(format!(
+            "the unit {UNIT} is {}, which hides {}; remove it, and declare what it was for in \
+             `drop_ins`",
+            by.display(),
+            packaged.display()
+        ));
+    }
+    for undeclared in &found.undeclared {
+        let field = if undeclared.path.starts_with(SYSCONFIG) {
+            "sysconfig"
+        } else {
+            "drop_ins"
+        };
+        reasons.push(format!(
+            "the unit {UNIT} gives dockerd the flag `{}`, which is not declared; remove it from \
+             {}, or declare it in `{field}`",
+            undeclared.flag.written(),
+            undeclared.path.display()
+        ));
+    }
+    if let Some(stray) = &found.stray {
+        reasons.push(format!(
+            "a dockerd that systemd did not start runs: {stray}; end it (`kill {}`)",
+            stray.process
+        ));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("\n"))
+}
+
+/// The log driver that the daemon that runs now does not have, if it could not be asked before.
+fn asked(
+    declared: &DockerDaemon,
+    host: &Host,
+    found: &Found,
+) -> Result<Option<(String, String)>, Failure> {
+    if found.running.is_some() {
+        return Ok(None);
+    }
+    Ok(declared.unknown_log_driver_to(found, &docker::info(host)?))
 }
 
 /// Notes, on the disk, what the process that runs has read and the files to go back to.
@@ -221,7 +279,7 @@ fn writes(declared: &DockerDaemon, found: &Found) -> Vec<Write> {
     writes
 }
 
-fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
+fn put(host: &Host, found: &Found, writes: &[Write]) -> Result<(), Failure> {
     for (path, bytes) in writes {
         let Some(bytes) = bytes else {
             remove_file(path)?;
@@ -230,35 +288,9 @@ fn put(host: &Host, writes: &[Write]) -> Result<(), Failure> {
         if let Some(directory) = path.parent() {
             host.make_directory(directory, Permissions::default())?;
         }
-        host.write(path, bytes, Permissions::default())?;
+        host.write(path, bytes, access::of_new_version(&found.access, path))?;
     }
     Ok(())
-}
-
-/// Starts or restarts the daemon and waits until it answers, at most `limit` for systemd's word:
-/// its unit sets no limit, so one that hangs would start for ever.
-fn restart(host: &Host, limit: Duration) -> Result<Output, Failure> {
-    let output = systemctl::bring_up_within("restart", UNIT, limit)?;
-    docker::info(host)?;
-    Ok(output)
-}
-
-/// Has the daemon read its configuration again and waits until it has.
-fn reload() -> Result<Output, Failure> {
-    let begin = SystemTime::now();
-    let output = systemctl::tell("reload", UNIT)?;
-    let deadline = Instant::now() + RELOAD;
-    while !docker::has_reloaded_since(begin)? {
-        if Instant::now() >= deadline {
-            return Err(Failure::Unexpected(format!(
-                "the daemon did not take its configuration over within {} s of `systemctl reload`{}",
-                RELOAD.as_secs(),
-                systemctl::journal(UNIT)
-            )));
-        }
-        thread::sleep(Duration::from_millis(200));
-    }
-    Ok(output)
 }
 
 /// What the process that runs now has in effect.

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::keys::{self, KEYS, Key};
-use super::values;
+use super::measures::{is_size, is_switch};
 use super::version::{EngineVersion, Release, shown};
+use super::{logging, values};
 
 /// Storage drivers that engines lost: the first without it, and what to do instead.
 const LOST_DRIVERS: [(&str, Release, &str); 3] = [
@@ -17,8 +18,13 @@ const LOST_DRIVERS: [(&str, Release, &str); 3] = [
     ("aufs", (24, 0), "use `overlay2`"),
 ];
 
-/// All that an engine of `version` would refuse, each a sentence.
-pub(super) fn problems(config: &Map<String, Value>, version: &EngineVersion) -> Vec<String> {
+/// All that an engine of `version` would refuse, or its containers would fail of, each a sentence.
+/// `elsewhere` is what is declared besides `daemon.json`: flags may say more there.
+pub(super) fn problems(
+    config: &Map<String, Value>,
+    version: &EngineVersion,
+    elsewhere: &str,
+) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, value) in config {
         match known(name, version) {
@@ -27,8 +33,12 @@ pub(super) fn problems(config: &Map<String, Value>, version: &EngineVersion) -> 
         }
     }
     check_storage(config, version, &mut problems);
-    check_logging(config, version, &mut problems);
+    problems.extend(logging::problems(config, version, elsewhere));
     check_network(config, &mut problems);
+    check_runtimes(config, elsewhere, &mut problems);
+    if config.get("max-download-attempts") == Some(&Value::from(0)) {
+        problems.push("`max-download-attempts` takes 1 or more, not `0`".to_owned());
+    }
     problems
 }
 
@@ -57,7 +67,7 @@ fn known(name: &str, version: &EngineVersion) -> Result<&'static Key, String> {
 }
 
 #[cfg(feature = "control")]
-fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // One edit in three characters is a slip, more is another word.
     let allowed = (name.len() / 3).max(1);
     names
@@ -70,7 +80,7 @@ fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&
 
 /// The helper gets only what was validated, and goes without the words for what was not.
 #[cfg(not(feature = "control"))]
-fn nearest<'a>(_: &str, _: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(_: &str, _: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     None
 }
 
@@ -104,12 +114,78 @@ fn check_storage(config: &Map<String, Value>, version: &EngineVersion, problems:
             Some((prefix @ ("overlay2" | "btrfs" | "zfs"), _)) => prefix,
             _ => continue,
         };
+        problems.extend(storage_option(for_driver, name, option));
         if let Some(driver) = driver.filter(|driver| *driver != for_driver) {
             problems.push(format!(
                 "the storage option `{name}` is for `{for_driver}`, and `storage-driver` is `{driver}`"
             ));
         }
     }
+}
+
+/// Options of storage drivers: sizes, switches, the rest.
+const SIZES: [&str; 6] = [
+    "btrfs.min_space",
+    "dm.basesize",
+    "dm.blocksize",
+    "dm.loopdatasize",
+    "dm.loopmetadatasize",
+    "overlay2.size",
+];
+const SWITCHES: [&str; 6] = [
+    "dm.blkdiscard",
+    "dm.directlvm_device_force",
+    "dm.override_udev_sync_check",
+    "dm.use_deferred_deletion",
+    "dm.use_deferred_removal",
+    "overlay2.override_kernel_check",
+];
+const OTHERS: [&str; 15] = [
+    "dm.datadev",
+    "dm.directlvm_device",
+    "dm.fs",
+    "dm.libdm_log_level",
+    "dm.metadatadev",
+    "dm.min_free_space",
+    "dm.mkfsarg",
+    "dm.mountopt",
+    "dm.thinp_autoextend_percent",
+    "dm.thinp_autoextend_threshold",
+    "dm.thinp_metapercent",
+    "dm.thinp_percent",
+    "dm.thinpooldev",
+    "dm.xfs_nospace_max_retries",
+    "zfs.fsname",
+];
+
+fn storage_option(driver: &str, name: &str, option: &str) -> Option<String> {
+    let value = option.split_once('=').map_or("", |(_, value)| value);
+    let (fits, what) = if SIZES.contains(&name) {
+        (is_size(value), "a size, as in `10G`")
+    } else if SWITCHES.contains(&name) {
+        (is_switch(value), "true or false")
+    } else if name == "dm.fs" {
+        (["ext4", "xfs"].contains(&value), "`ext4` or `xfs`")
+    } else if name == "dm.min_free_space" {
+        let percent = value.strip_suffix('%').map(str::parse::<u8>);
+        let fits = percent.is_some_and(|percent| percent.is_ok_and(|percent| percent <= 100));
+        (fits, "a percentage, as in `10%`")
+    } else if OTHERS.contains(&name) {
+        return None;
+    } else {
+        let known = SIZES.iter().chain(&SWITCHES).chain(&OTHERS).copied();
+        let hint = nearest(name, known)
+            .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        return Some(format!(
+            "the storage driver `{driver}` has no option `{name}`: dockerd does not start with \
+             it{hint}"
+        ));
+    };
+    (!fits).then(|| {
+        format!(
+            "the storage option `{name}` takes {what}, not `{value}`: dockerd does not start with it"
+        )
+    })
 }
 
 fn check_devicemapper(options: &[&str], problems: &mut Vec<String>) {
@@ -145,20 +221,40 @@ fn check_network(config: &Map<String, Value>, problems: &mut Vec<String>) {
     }
 }
 
-fn check_logging(config: &Map<String, Value>, version: &EngineVersion, problems: &mut Vec<String>) {
-    let driver = config.get("log-driver").and_then(Value::as_str);
-    if driver == Some("local") && version.release() < (18, 9) {
-        problems.push(format!(
-            "the engine {version} does not know the log driver `local` yet: it came with 18.09"
-        ));
-    }
-    if version.release() < (18, 6)
-        && config
-            .get("log-opts")
-            .is_some_and(|options| options.get("compress").is_some())
+/// Runtimes and the cgroups they put containers into.
+fn check_runtimes(config: &Map<String, Value>, elsewhere: &str, problems: &mut Vec<String>) {
+    let default = config.get("default-runtime").and_then(Value::as_str);
+    let declared = config.get("runtimes").and_then(Value::as_object);
+    // What has a dot or a slash is the name of a program itself, from 23.0 on.
+    let is_own = |name: &str| name.is_empty() || name == "runc" || name.contains(['.', '/']);
+    if let Some(name) = default
+        && !is_own(name)
+        && !declared.is_some_and(|runtimes| runtimes.contains_key(name))
+        && !elsewhere.contains("add-runtime")
     {
         problems.push(format!(
-            "the engine {version} does not know `log-opts.compress` yet: it came with 18.06"
+            "`default-runtime` is `{name}`, which is not among `runtimes`: dockerd does not start \
+             with it"
+        ));
+    }
+    let options = config.get("exec-opts").and_then(Value::as_array);
+    let driver = options.into_iter().flatten().find_map(|option| {
+        let option = option.as_str()?;
+        option.strip_prefix("native.cgroupdriver=")
+    });
+    if let Some(driver) = driver.filter(|driver| !["cgroupfs", "systemd"].contains(driver)) {
+        problems.push(format!(
+            "`native.cgroupdriver` takes one of `cgroupfs`, `systemd`, not `{driver}`"
+        ));
+    }
+    let parent = config.get("cgroup-parent").and_then(Value::as_str);
+    if let Some(parent) = parent.filter(|parent| !parent.is_empty())
+        && driver == Some("systemd")
+        && parent.strip_suffix(".slice").is_none_or(str::is_empty)
+    {
+        problems.push(format!(
+            "`cgroup-parent` takes the name of a slice where systemd drives cgroups, as in \
+             `containers.slice`, not `{parent}`"
         ));
     }
 }
@@ -170,7 +266,7 @@ mod tests {
 
     fn check(version: &str, config: &str) -> String {
         let config = serde_json::from_str(config).unwrap();
-        problems(&config, &version.parse().unwrap()).join("\n")
+        problems(&config, &version.parse().unwrap(), "").join("\n")
     }
 
     #[test]
@@ -269,6 +365,47 @@ mod tests {
             assert_eq!(check(version, config), expected, "{version} {config}");
         }
         assert_eq!(check("24.0.9", r#"{"storage-driver": "devicemapper"}"#), "");
+    }
+
+    #[test]
+    fn values_are_checked_like_keys() {
+        for (config, expected) in [
+            (
+                r#"{"default-runtime": "kata"}"#,
+                "`default-runtime` is `kata`, which is not among `runtimes`: dockerd does not \
+                 start with it",
+            ),
+            (
+                r#"{"exec-opts": ["native.cgroupdriver=systemdd"]}"#,
+                "`native.cgroupdriver` takes one of `cgroupfs`, `systemd`, not `systemdd`",
+            ),
+            (
+                r#"{"exec-opts": ["native.cgroupdriver=systemd"], "cgroup-parent": "/docker"}"#,
+                "`cgroup-parent` takes the name of a slice where systemd drives cgroups, as in \
+                 `containers.slice`, not `/docker`",
+            ),
+            (
+                r#"{"max-download-attempts": 0}"#,
+                "`max-download-attempts` takes 1 or more, not `0`",
+            ),
+            (
+                r#"{"storage-opts": ["dm.basesize=banana"]}"#,
+                "the storage option `dm.basesize` takes a size, as in `10G`, not `banana`: dockerd \
+                 does not start with it",
+            ),
+            (
+                r#"{"storage-opts": ["dm.min_free_space=10"]}"#,
+                "the storage option `dm.min_free_space` takes a percentage, as in `10%`, not `10`: \
+                 dockerd does not start with it",
+            ),
+            (
+                r#"{"storage-opts": ["overlay2.sise=10G"]}"#,
+                "the storage driver `overlay2` has no option `overlay2.sise`: dockerd does not \
+                 start with it; did you mean `overlay2.size`?",
+            ),
+        ] {
+            assert_eq!(check("20.10.24", config), expected, "{config}");
+        }
     }
 
     #[test]

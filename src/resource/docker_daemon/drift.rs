@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::flags::{HiddenUnit, Undeclared};
 use super::found::{Found, OnDisk};
 use super::work::{self, Means};
-use super::{DROP_INS, DaemonState, DockerDaemon, SYSCONFIG, running};
+use super::{DROP_INS, DaemonState, DockerDaemon, SYSCONFIG, UNIT, access, running};
 use crate::host::systemctl::Unit;
 use crate::protocol::{Change, Drift};
 use crate::resource::content::content_drift;
@@ -21,19 +22,10 @@ pub(super) fn drift(declared: &DockerDaemon, found: &Found) -> Vec<Drift> {
         drift.push(Drift::update("engine_version", declared, installed));
     }
     drift.extend(declared.setting_drift(found));
-    if let (Some(config), Some(daemon)) = (&declared.config, &found.running) {
-        for (key, declared, running) in running::differing(config, &daemon.told) {
-            // The file's own difference says it already.
-            if found
-                .daemon_json
-                .settings()
-                .is_some_and(|found| found.get(&key) == config.get(&key))
-            {
-                drift.push(Drift::update(format!("running {key}"), declared, running));
-            }
-        }
-    }
+    drift.extend(declared.running_drift(found));
     drift.extend(declared.file_drift(found));
+    drift.extend(access::drift(&found.access));
+    drift.extend(declared.unit_drift(found));
     drift.extend(declared.service_drift(found));
     drift
 }
@@ -62,6 +54,68 @@ impl DockerDaemon {
                 }
             })
             .collect()
+    }
+
+    /// What the daemon has in effect that no file says.
+    fn running_drift(&self, found: &Found) -> Vec<Drift> {
+        let Some(daemon) = &found.running else {
+            return Vec::new();
+        };
+        let unknown = self.unknown_log_driver(found);
+        let unknown = unknown.map(|(driver, known)| {
+            Drift::update(
+                "log-driver of the engine",
+                format!("one of {known}"),
+                driver,
+            )
+        });
+        let (Some(target), Some(settings)) = (self.target(found), found.daemon_json.settings())
+        else {
+            return Vec::new();
+        };
+        let differing = running::differing(&target, &found.effective, &daemon.told);
+        let differing = differing
+            .into_iter()
+            // The file's own difference says it already.
+            .filter(|found| settings.get(found.key) == target.get(found.key))
+            .map(|found| {
+                let attribute = format!("running {}", found.key);
+                Drift::update(attribute, found.expected, found.running)
+            });
+        unknown.into_iter().chain(differing).collect()
+    }
+
+    /// What decides how dockerd starts, and is nobody's declaration.
+    fn unit_drift(&self, found: &Found) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        let Some(unit) = &found.unit else {
+            return drift;
+        };
+        if let Some(HiddenUnit { packaged, by }) = &found.hidden_unit {
+            drift.push(Drift::update(
+                "unit",
+                packaged.display().to_string(),
+                by.display().to_string(),
+            ));
+        }
+        for Undeclared { flag, path } in &found.undeclared {
+            drift.push(Drift::update(
+                format!("flag {}", flag.written()),
+                "not given",
+                format!("given by {}", path.display()),
+            ));
+        }
+        if let Some(stray) = &found.stray {
+            drift.push(Drift::update(
+                "dockerd",
+                format!("started by {UNIT}"),
+                format!("started by hand: {stray}"),
+            ));
+        }
+        if self.needs_unit() && unit.load == "masked" {
+            drift.push(Drift::update("unit", "not masked", "masked"));
+        }
+        drift
     }
 
     fn file_drift(&self, found: &Found) -> Vec<Drift> {

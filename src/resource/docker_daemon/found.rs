@@ -8,16 +8,18 @@ use std::{fs, io};
 
 use serde_json::{Map, Value};
 
+use super::access::{self, Access};
+use super::containers::{self, Container};
+use super::files::{self, LIMIT};
+use super::flags::{self, HiddenUnit, Undeclared};
 use super::memory::Memory;
 use super::running::Told;
-use super::unit::{self, Effective};
+use super::unit::Effective;
 use super::version::EngineVersion;
-use super::{DAEMON_JSON, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
-use crate::host::systemctl::{self, Unit};
-use crate::host::{Failure, Host, docker, list};
-
-/// Configuration that is longer is none.
-const LIMIT: u64 = 1 << 20;
+use super::{DAEMON_JSON, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
+use crate::host::docker_unit::{self, Stray};
+use crate::host::systemctl::{self, Unit, UnitFile};
+use crate::host::{Failure, Host, docker};
 
 /// A file counts as newer than a process only by more than this: clocks are corrected.
 const TOLERANCE: Duration = Duration::from_secs(1);
@@ -29,12 +31,20 @@ pub struct Found {
     pub(super) unit: Option<Unit>,
     /// How the unit starts dockerd once the declared files are in place.
     pub(super) effective: Effective,
+    /// The flags among them that nobody declared.
+    pub(super) undeclared: Vec<Undeclared>,
+    /// The package's unit, if another one hides it.
+    pub(super) hidden_unit: Option<HiddenUnit>,
+    /// A daemon that systemd did not start.
+    pub(super) stray: Option<Stray>,
     pub(super) installed: Option<EngineVersion>,
     pub(super) daemon_json: OnDisk,
     /// All there are, by name.
     pub(super) drop_ins: BTreeMap<String, String>,
     /// Those of the declared names that are there.
     pub(super) sysconfig: BTreeMap<String, String>,
+    /// Whose the declared files are.
+    pub(super) access: Access,
     /// The socket that would start the daemon is open; only looked up when none is to run.
     pub(super) socket: bool,
     /// `None`: no daemon runs.
@@ -58,6 +68,8 @@ pub(super) enum OnDisk {
 pub(super) struct Running {
     /// The boot and the moment of its start.
     pub(super) process: String,
+    /// The words it was started with; none if they are not told.
+    pub(super) argv: Vec<String>,
     pub(super) version: EngineVersion,
     /// The program was replaced since.
     pub(super) replaced: bool,
@@ -66,8 +78,8 @@ pub(super) struct Running {
     /// The configuration it has in effect; `None` if that cannot be known any more.
     pub(super) read: Option<Map<String, Value>>,
     pub(super) told: Told,
-    /// The names of running containers; only looked up when something could stop them.
-    pub(super) containers: Vec<String>,
+    /// The running containers; only looked up when something could stop them.
+    pub(super) containers: Vec<Container>,
 }
 
 impl OnDisk {
@@ -101,7 +113,7 @@ impl Found {
             && would_end
             && daemon.told.info["ContainersRunning"] != 0
         {
-            daemon.containers = docker::running_containers(host)?;
+            daemon.containers = containers::running(host)?;
         }
         Ok(())
     }
@@ -122,21 +134,25 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
     let mut found = Found {
         unit: None,
         effective: Effective::default(),
+        undeclared: Vec::new(),
+        hidden_unit: None,
+        stray: None,
         installed: None,
         daemon_json,
-        drop_ins: drop_ins(host)?,
+        drop_ins: files::drop_ins(host)?,
         sysconfig: BTreeMap::new(),
+        access: access::look(declared, host)?,
         socket: false,
         running: None,
         memory: Memory::load(host)?,
         wants_diff: host.wants_diff(),
     };
     for name in declared.sysconfig.keys() {
-        if let Some(text) = text(host, &Path::new(SYSCONFIG).join(name))? {
+        if let Some(text) = files::text(host, &Path::new(SYSCONFIG).join(name))? {
             found.sysconfig.insert(name.clone(), text);
         }
     }
-    let unit = match declared.enabled {
+    let mut unit = match declared.enabled {
         Some(_) => systemctl::settled_as_on_disk(host, UNIT, Vec::new)?,
         None => systemctl::settled(host, UNIT, Vec::new)?,
     };
@@ -151,11 +167,20 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
     }
     // A masked unit's file is /dev/null.
     let fragment = match unit.load.as_str() {
-        "masked" => Path::new(""),
-        _ => &unit.fragment,
+        "masked" => PathBuf::new(),
+        _ => on_disk(host, &mut unit)?,
     };
+    let fragment = fragment.as_path();
     let unit_files: Vec<_> = unit.drop_ins.iter().map(PathBuf::as_path).collect();
-    found.effective = effective(declared, &found, host, fragment, &unit_files)?;
+    let layers = files::layers(declared, &found, host, fragment, &unit_files)?;
+    let reading = files::Reading { declared, host };
+    found.effective = reading.effective(&layers);
+    found.undeclared = reading.undeclared(&layers);
+    found.hidden_unit =
+        flags::hidden_unit(fragment, |path| matches!(host.metadata(path), Ok(Some(_))));
+    if unit.is_down() {
+        found.stray = docker_unit::stray(host)?;
+    }
 
     let process = Path::new("/proc").join(&unit.main_process).join("exe");
     let replaced = fs::read_link(process).is_ok_and(|program| is_deleted(program.as_os_str()));
@@ -169,7 +194,7 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
         );
         found.running = Some(Running {
             replaced,
-            ..running(declared, host, &found, &unit, watched)?
+            ..running(host, &found, &unit, watched)?
         });
     }
     found.installed = Some(match &found.running {
@@ -183,14 +208,26 @@ pub(super) fn look(declared: &DockerDaemon, host: &Host) -> Result<Found, Failur
     Ok(found)
 }
 
+/// The unit's file as systemd would find it now: another one may have been put into its place, or
+/// taken away, without it having been told.
+fn on_disk(host: &Host, unit: &mut Unit) -> Result<PathBuf, Failure> {
+    let Some(UnitFile::Own(path) | UnitFile::Linked(path)) = systemctl::unit_file(UNIT) else {
+        return Ok(unit.fragment.clone());
+    };
+    // One directory may have two names.
+    if host.real_path(&path)? != host.real_path(&unit.fragment)? {
+        unit.stale = true;
+    }
+    Ok(path)
+}
+
 fn running<'a>(
-    declared: &DockerDaemon,
     host: &Host,
     found: &Found,
     unit: &Unit,
     watched: impl Iterator<Item = &'a Path>,
 ) -> Result<Running, Failure> {
-    let told = Told::listen(host, declared.config.as_ref())?;
+    let told = Told::listen(host)?;
     let version = parse_version(told.info["ServerVersion"].as_str().unwrap_or_default())?;
     let started = unit.start_time();
     let newer = |path: &Path| -> Result<bool, Failure> {
@@ -214,6 +251,7 @@ fn running<'a>(
     }
     Ok(Running {
         process,
+        argv: docker_unit::command_line(host, &unit.main_process)?,
         version,
         replaced: false,
         newer: newer_files,
@@ -233,57 +271,6 @@ pub(super) fn process(host: &Host, unit: &Unit) -> Result<String, Failure> {
 fn parse_version(text: &str) -> Result<EngineVersion, Failure> {
     text.parse()
         .map_err(|error| Failure::Unexpected(format!("the engine says of itself: {error}")))
-}
-
-fn effective(
-    declared: &DockerDaemon,
-    found: &Found,
-    host: &Host,
-    fragment: &Path,
-    unit_files: &[&Path],
-) -> Result<Effective, Failure> {
-    let mut layers = BTreeMap::new();
-    for path in unit_files.iter().filter(|path| !path.starts_with(DROP_INS)) {
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        layers.insert(name.to_owned(), text(host, path)?.unwrap_or_default());
-    }
-    let own = declared.drop_ins.as_ref().unwrap_or(&found.drop_ins);
-    layers.extend(own.clone());
-    let base = text(host, fragment)?.unwrap_or_default();
-    let texts = [base.as_str()]
-        .into_iter()
-        .chain(layers.values().map(String::as_str));
-    Ok(unit::effective(texts, |path| {
-        let path = Path::new(path);
-        let name = path
-            .strip_prefix(SYSCONFIG)
-            .ok()
-            .and_then(Path::to_str)
-            .and_then(|name| declared.sysconfig.get(name));
-        // A file that cannot be read sets nothing: systemd will say so itself.
-        name.cloned().or_else(|| text(host, path).ok().flatten())
-    }))
-}
-
-/// The text of a file; lossy, for what is not text is in no declaration.
-fn text(host: &Host, path: &Path) -> Result<Option<String>, Failure> {
-    let bytes = host.read(path, LIMIT)?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-fn drop_ins(host: &Host) -> Result<BTreeMap<String, String>, Failure> {
-    let mut found = BTreeMap::new();
-    for path in list(Path::new(DROP_INS))? {
-        let Some(name) = path.file_name().and_then(OsStr::to_str) else {
-            continue;
-        };
-        if path.extension() == Some(OsStr::new("conf"))
-            && let Some(text) = text(host, &path)?
-        {
-            found.insert(name.to_owned(), text);
-        }
-    }
-    Ok(found)
 }
 
 fn changed_at(path: &Path) -> Result<Option<SystemTime>, Failure> {

@@ -48,17 +48,33 @@ pub(super) enum Takes {
     Addresses,
     /// A list of `name=value`.
     Pairs,
-    /// A list of anything.
-    List,
+    /// A list of mirrors' addresses.
+    Mirrors,
+    /// A list of registries and networks.
+    Registries,
+    /// A list of addresses to listen on.
+    Listeners,
+    /// A size.
+    Size,
+    /// A host with a port.
+    HostAndPort,
     /// A mapping to texts.
     TextMap,
-    /// A mapping to anything.
-    Map,
+    /// A mapping to true or false.
+    Switches,
+    /// See [`nested`](super::nested), here and below.
+    Ulimits,
+    Pools,
+    Runtimes,
+    Proxies,
+    NetworkOptions,
+    Builder,
 }
 
 use Takes::{
-    Address, Addresses, Bool, Count, Integer, List, Map, Network4, Network6, Pairs, Text, TextMap,
-    Texts, Word,
+    Address, Addresses, Bool, Builder, Count, HostAndPort, Integer, Listeners, Mirrors, Network4,
+    Network6, NetworkOptions, Pairs, Pools, Proxies, Registries, Runtimes, Size, Switches, Text,
+    TextMap, Texts, Ulimits, Word,
 };
 
 /// All that logrus and its successor know.
@@ -141,7 +157,7 @@ const DISCOVERY: &str = "overlay networks without swarm mode are gone";
 /// All settings there ever were.
 pub(super) const KEYS: &[Key] = &[
     Key::new("allow-direct-routing", Bool, (29, 0)),
-    Key::new("allow-nondistributable-artifacts", Texts, (17, 6))
+    Key::new("allow-nondistributable-artifacts", Registries, (17, 6))
         .gone((29, 0), "leave it out: they are always pushed")
         .reload((17, 6)),
     Key::new("api-cors-header", Text, (1, 12))
@@ -155,7 +171,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("bip6", Network6, (28, 0)),
     Key::new("bridge", Text, (1, 10)).letter('b'),
     Key::new("bridge-accept-fwmark", Text, (29, 0)),
-    Key::new("builder", Map, (18, 9)),
+    Key::new("builder", Builder, (18, 9)),
     Key::new("cdi-spec-dirs", Texts, (25, 0)).flag("cdi-spec-dir"),
     Key::new("cgroup-parent", Text, (1, 10)),
     Key::new("cluster-advertise", Text, (1, 10))
@@ -178,7 +194,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("cri-containerd", Bool, (18, 9)),
     Key::new("data-root", Text, (17, 5)),
     Key::new("debug", Bool, (1, 10)).letter('D').reload((1, 10)),
-    Key::new("default-address-pools", List, (18, 6)).flag("default-address-pool"),
+    Key::new("default-address-pools", Pools, (18, 6)).flag("default-address-pool"),
     Key::new(
         "default-cgroupns-mode",
         Word(&["host", "private"]),
@@ -187,10 +203,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("default-gateway", Address, (1, 10)),
     Key::new("default-gateway-v6", Address, (1, 10)),
     Key::new("default-ipc-mode", Word(&["private", "shareable"]), (17, 9)),
-    Key::new("default-network-opts", Map, (24, 0)).flag("default-network-opt"),
+    Key::new("default-network-opts", NetworkOptions, (24, 0)).flag("default-network-opt"),
     Key::new("default-runtime", Text, (1, 12)).reload((17, 6)),
-    Key::new("default-shm-size", Text, (17, 4)).reload((17, 4)),
-    Key::new("default-ulimits", Map, (1, 10)).flag("default-ulimit"),
+    Key::new("default-shm-size", Size, (17, 4)).reload((17, 4)),
+    Key::new("default-ulimits", Ulimits, (1, 10)).flag("default-ulimit"),
     Key::new("deprecated-key-path", Text, (17, 6)).gone((24, 0), "leave it out"),
     Key::new("disable-legacy-registry", Bool, (1, 11)).gone(
         (19, 3),
@@ -202,7 +218,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("exec-opts", Pairs, (1, 10)).flag("exec-opt"),
     Key::new("exec-root", Text, (1, 10)),
     Key::new("experimental", Bool, (1, 13)),
-    Key::new("features", Map, (18, 9)).reload((18, 9)),
+    Key::new("features", Switches, (18, 9)).reload((18, 9)),
     Key::new("firewall-backend", Word(&["iptables", "nftables"]), (29, 0)),
     Key::new("fixed-cidr", Network4, (1, 10)),
     Key::new("fixed-cidr-v6", Network6, (1, 10)),
@@ -212,11 +228,13 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("group", Text, (1, 10)).letter('G'),
     Key::new("host-gateway-ip", Address, (20, 10)),
     Key::new("host-gateway-ips", Texts, (28, 0)).flag("host-gateway-ip"),
-    Key::new("hosts", Texts, (1, 10)).flag("host").letter('H'),
+    Key::new("hosts", Listeners, (1, 10))
+        .flag("host")
+        .letter('H'),
     Key::new("icc", Bool, (1, 10)),
     Key::new("init", Bool, (1, 13)),
     Key::new("init-path", Text, (1, 13)),
-    Key::new("insecure-registries", Texts, (1, 11))
+    Key::new("insecure-registries", Registries, (1, 11))
         .flag("insecure-registry")
         .reload((1, 13)),
     Key::new("ip", Address, (1, 10)),
@@ -238,7 +256,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("max-concurrent-downloads", Count, (1, 12)).reload((1, 12)),
     Key::new("max-concurrent-uploads", Count, (1, 12)).reload((1, 12)),
     Key::new("max-download-attempts", Count, (20, 10)).reload((20, 10)),
-    Key::new("metrics-addr", Text, (1, 13)),
+    Key::new("metrics-addr", HostAndPort, (1, 13)),
     Key::new("min-api-version", Text, (29, 0)),
     Key::new("mtu", Count, (1, 10)),
     Key::new("network-control-plane-mtu", Count, (17, 9)),
@@ -248,12 +266,12 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("oom-score-adjust", Integer, (1, 12))
         .gone((25, 0), "set `OOMScoreAdjust=` in `drop_ins`"),
     Key::new("pidfile", Text, (1, 10)).letter('p'),
-    Key::new("proxies", TextMap, (23, 0)),
+    Key::new("proxies", Proxies, (23, 0)),
     Key::new("raw-logs", Bool, (1, 11)),
-    Key::new("registry-mirrors", Texts, (1, 11))
+    Key::new("registry-mirrors", Mirrors, (1, 11))
         .flag("registry-mirror")
         .reload((17, 4)),
-    Key::new("runtimes", Map, (1, 12))
+    Key::new("runtimes", Runtimes, (1, 12))
         .flag("add-runtime")
         .reload((1, 13)),
     Key::new("seccomp-profile", Text, (1, 13)),

@@ -7,7 +7,10 @@
 //!
 //! A daemon that dislikes its configuration does not start, so it is checked before any host is
 //! contacted: keys against the table of the engine named in `engine_version`, types (the values
-//! of `log-opts` are texts: `max-file: "3"`), storage drivers that an engine lost. On the host, a
+//! of `log-opts` are texts: `max-file: "3"`), sizes, networks and addresses, the options of log
+//! and storage drivers, limits that no container would start with, storage drivers that an engine
+//! lost. On the host, the engine itself is asked whether it has the log driver, which may be a
+//! plugin, and from 23.0 on whether it would start with the configuration (`dockerd --validate`). A
 //! key that is also a flag in the unit is refused, with the drop-in that clears the flag; and so
 //! is a file of `sysconfig` that the unit does not read, as those of Docker Inc. do not.
 //!
@@ -22,9 +25,21 @@
 //! cannot be reached over a new connection within a minute (`confirm_timeout`) of a restart, which sets up bridge and
 //! firewall anew.
 //!
-//! `daemon.json` is compared by meaning: order and white space are no drift. Drift is also a
-//! daemon that runs with something else than its files say: older than its configuration, its
-//! unit files or its program, or telling other settings in `docker info`.
+//! A daemon that has live-restore and is to be without is told so by a reload first, and restarted
+//! then: else the new one would take down for good what the old one kept. The plan tells the
+//! containers that a restart restarts from those that it leaves down, and those of the first sort
+//! are started where the daemon did not.
+//!
+//! `daemon.json` is compared by meaning: order and white space are no drift. Files that are
+//! declared belong to root, and nobody else may write to them. Drift is also a daemon that runs
+//! with something else than its files say: older than its configuration, its unit files or its
+//! program, started with other flags than its unit has, or telling other settings in `docker info`
+//! than are declared or, where none is, than it has by default.
+//!
+//! Flags of the unit that no package brings are declared by `drop_ins` or `sysconfig`, or they are
+//! drift, and so is a unit in /etc that hides that of the package. As they are somebody's files,
+//! they are not removed: this task is refused until they are declared or gone. The same holds for
+//! a dockerd that was started by hand.
 //!
 //! The engine itself is installed by an `rpm` task; another version than `engine_version` is
 //! drift that this task refuses to work with.
@@ -41,12 +56,22 @@ use crate::host::docker_unit::{SOCKET, UNIT};
 use crate::host::{Failure, Host, WayBack, check_confirm_timeout, confirm_within};
 use crate::protocol::{Drift, Output};
 
+mod access;
+mod ask;
 mod change;
 mod check;
+mod containers;
 mod drift;
+mod files;
+mod flags;
 mod found;
+mod info;
 mod keys;
+mod logging;
+mod measures;
 mod memory;
+mod nested;
+mod restart;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -159,7 +184,7 @@ impl Resource for DockerDaemon {
         let mut problems = self
             .config
             .as_ref()
-            .map(|config| check::problems(config, &self.engine_version))
+            .map(|config| check::problems(config, &self.engine_version, &self.elsewhere()))
             .unwrap_or_default();
         for name in self.drop_ins.iter().flat_map(BTreeMap::keys) {
             if !is_file_name(name) || Path::new(name).extension() != Some("conf".as_ref()) {
@@ -221,7 +246,12 @@ impl Resource for DockerDaemon {
     }
 
     fn obstacle(&self, _: &Host, found: &Found) -> Result<(), Failure> {
-        change::check_lasting(self, found)
+        change::check_lasting(self, found)?;
+        match &found.installed {
+            Some(installed) if *installed == self.engine_version => ask::validate(self, found),
+            // An earlier task brings another one.
+            _ => Ok(()),
+        }
     }
 
     fn apply(&self, host: &Host, found: &Found) -> Result<Option<Output>, Failure> {
@@ -254,6 +284,18 @@ impl DockerDaemon {
             return Ok(());
         }
         Err(Failure::Refused(conflicts.join("\n")))
+    }
+
+    /// The texts of the other files, which may have flags.
+    fn elsewhere(&self) -> String {
+        let drop_ins = self.drop_ins.iter().flat_map(BTreeMap::values);
+        let texts: Vec<_> = drop_ins.chain(self.sysconfig.values()).cloned().collect();
+        texts.join("\n")
+    }
+
+    /// Whether the daemon is to run, now or after the next boot.
+    fn needs_unit(&self) -> bool {
+        self.state == Some(DaemonState::Started) || self.enabled == Some(true)
     }
 
     /// How long systemd may take to start or to stop it.

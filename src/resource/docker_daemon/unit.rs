@@ -8,7 +8,17 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use super::flags::{self, Flag};
 use super::keys::KEYS;
+
+/// One file of the unit.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    /// Whether it is as somebody declared.
+    pub(super) is_declared: bool,
+}
 
 /// What the unit's files say in the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +27,8 @@ pub(super) struct Effective {
     pub(super) argv: Vec<String>,
     /// Files of variables that the unit reads.
     pub(super) environment_files: Vec<PathBuf>,
+    /// The variables that dockerd gets.
+    pub(super) environment: BTreeMap<String, String>,
 }
 
 /// Lays unit files over each other, in the order systemd reads them. `read` gives the text of a
@@ -50,15 +62,21 @@ pub(super) fn effective<'a>(
         let text = file.to_str().and_then(&read).unwrap_or_default();
         variables.extend(assignments(&text));
     }
-    let command = command.trim_start_matches(['-', '@', ':', '+', '!']);
+    let path = command.trim_start_matches(['-', '@', ':', '+', '!']);
     // Unbalanced quotes: systemd will say so itself.
-    let words = shlex::split(command).unwrap_or_default();
+    let mut words = shlex::split(path).unwrap_or_default();
+    let begin = &command[..command.len() - path.len()];
+    if begin.contains('@') && words.len() > 1 {
+        // The name that the program gets to see is none of its flags.
+        words.remove(1);
+    }
     Effective {
         argv: words
             .iter()
             .flat_map(|word| filled_in(word, &variables))
             .collect(),
         environment_files: files,
+        environment: variables,
     }
 }
 
@@ -142,23 +160,9 @@ impl Effective {
         self.argv.first().map_or("dockerd", String::as_str)
     }
 
-    /// The flags by name without dashes, each with its words.
-    fn flags(&self) -> Vec<(String, Vec<&str>)> {
-        let mut flags: Vec<(String, Vec<&str>)> = Vec::new();
-        for word in self.argv.iter().skip(1) {
-            if let Some(long) = word.strip_prefix("--") {
-                let name = long.split('=').next().unwrap_or(long);
-                flags.push((name.to_owned(), vec![word]));
-            } else if let Some(letter) = word.strip_prefix('-').and_then(|rest| rest.chars().next())
-            {
-                let key = KEYS.iter().find(|key| key.letter == Some(letter));
-                let name = key.map_or_else(|| letter.to_string(), |key| key.flag.to_owned());
-                flags.push((name, vec![word]));
-            } else if let Some((_, words)) = flags.last_mut() {
-                words.push(word);
-            }
-        }
-        flags
+    /// The flags that dockerd gets.
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        flags::parse(self.argv.get(1..).unwrap_or_default())
     }
 
     /// Why dockerd would not start with `config`, or would not read it, for each reason.
@@ -173,12 +177,12 @@ impl Effective {
             };
             let (taken, kept): (Vec<_>, Vec<_>) = flags
                 .iter()
-                .partition(|(name, _)| names.contains(&name.as_str()));
+                .partition(|flag| names.contains(&flag.name.as_str()));
             if taken.is_empty() {
                 continue;
             }
-            let words = |flags: Vec<&(String, Vec<&str>)>| {
-                let words: Vec<_> = flags.iter().flat_map(|(_, words)| words.clone()).collect();
+            let words = |flags: Vec<&Flag>| {
+                let words: Vec<_> = flags.into_iter().map(Flag::written).collect();
                 words.join(" ")
             };
             let without = format!("{} {}", self.program(), words(kept));
@@ -191,12 +195,13 @@ impl Effective {
                 without.trim_end()
             ));
         }
-        for (name, words) in &flags {
-            if name == "config-file" && !words.join("=").ends_with("=/etc/docker/daemon.json") {
+        for flag in &flags {
+            let is_usual = flag.value.as_deref() == Some("/etc/docker/daemon.json");
+            if flag.name == "config-file" && !is_usual {
                 conflicts.push(format!(
                     "the unit docker.service starts dockerd with `{}`, \
                      so it does not read /etc/docker/daemon.json",
-                    words.join(" ")
+                    flag.written()
                 ));
             }
         }

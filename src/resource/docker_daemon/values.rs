@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 
 use super::keys::{Key, Takes};
+use super::measures::{is_host, is_host_and_port, is_size};
+use super::nested;
 
 /// What dockerd would refuse in `value`, each a sentence.
 pub(super) fn problems(key: &Key, value: &Value) -> Vec<String> {
@@ -13,8 +15,6 @@ pub(super) fn problems(key: &Key, value: &Value) -> Vec<String> {
         Takes::Bool => (value.is_boolean(), "true or false"),
         Takes::Integer => (value.is_i64() || value.is_u64(), "a whole number"),
         Takes::Count => (value.is_u64(), "a whole number, 0 or more"),
-        Takes::List => (value.is_array(), "a list"),
-        Takes::Map => (value.is_object(), "a mapping"),
         Takes::Text => (value.is_string(), "a text"),
         Takes::Word(words) => return word(name, words, value),
         Takes::Address => (is_text(value, is_address), "an IP address"),
@@ -26,6 +26,32 @@ pub(super) fn problems(key: &Key, value: &Value) -> Vec<String> {
             is_text(value, is_network::<Ipv6Addr>),
             "an IPv6 address with the length of its network, as in `fd00::1/64`",
         ),
+        Takes::Size => (is_text(value, is_size), "a size, as in `64m`"),
+        Takes::HostAndPort => (
+            is_text(value, is_host_and_port),
+            "an address with a port, as in `127.0.0.1:9323`",
+        ),
+        Takes::Mirrors => {
+            let what = "the address of a mirror, as in `https://mirror.example`";
+            return items(name, value, is_mirror, what);
+        }
+        Takes::Registries => {
+            let what = "a registry or a network, as in `registry.example:5000` or `10.0.0.0/8`, \
+                        without a scheme";
+            return items(name, value, is_registry, what);
+        }
+        Takes::Listeners => {
+            let what = "an address to listen on, as in `fd://`, `unix:///run/docker.sock` or \
+                        `tcp://127.0.0.1:2376`";
+            return items(name, value, is_listener, what);
+        }
+        Takes::Ulimits => return nested::ulimits(name, value),
+        Takes::Pools => return nested::pools(name, value),
+        Takes::Runtimes => return nested::runtimes(name, value),
+        Takes::Switches => return nested::switches(name, value),
+        Takes::Proxies => return nested::proxies(name, value),
+        Takes::NetworkOptions => return nested::network_options(name, value),
+        Takes::Builder => return nested::builder(name, value),
         Takes::Texts => return items(name, value, |_| true, ""),
         Takes::Addresses => return items(name, value, is_address, "an IP address"),
         Takes::Pairs => return items(name, value, |item| item.contains('='), "`name=value`"),
@@ -35,7 +61,9 @@ pub(super) fn problems(key: &Key, value: &Value) -> Vec<String> {
         return Vec::new();
     }
     let found = match value {
-        Value::String(text) if what.starts_with("an ") => format!("`{text}`"),
+        Value::String(text) if what.starts_with("an ") || what.starts_with("a size") => {
+            format!("`{text}`")
+        }
         Value::Number(number) if what.starts_with("a whole") => format!("`{number}`"),
         _ => in_words(value).to_owned(),
     };
@@ -96,11 +124,34 @@ fn is_text(value: &Value, fits: impl Fn(&str) -> bool) -> bool {
         .is_some_and(|text| text.is_empty() || fits(text))
 }
 
+fn is_mirror(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let host = rest.split('/').next().unwrap_or(rest);
+    ["http", "https"].contains(&scheme) && is_host(host) && !rest.contains(['?', '#'])
+}
+
+fn is_registry(text: &str) -> bool {
+    nested::is_address_or_network(text) || is_host(text)
+}
+
+/// One without a scheme is an address as well.
+fn is_listener(text: &str) -> bool {
+    match text.split_once("://") {
+        Some(("fd", _)) => true,
+        Some(("unix" | "npipe", path)) => path.is_empty() || path.starts_with('/'),
+        Some(("tcp", address)) => address.is_empty() || is_host(address),
+        Some(_) => false,
+        None => text.is_empty() || is_host(text),
+    }
+}
+
 fn is_address(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
 }
 
-fn is_network<A: std::str::FromStr + Into<IpAddr>>(text: &str) -> bool {
+pub(super) fn is_network<A: std::str::FromStr + Into<IpAddr>>(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else {
         return false;
     };
@@ -115,7 +166,7 @@ fn is_network<A: std::str::FromStr + Into<IpAddr>>(text: &str) -> bool {
     }
 }
 
-fn in_words(value: &Value) -> &'static str {
+pub(super) fn in_words(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -148,6 +199,17 @@ mod tests {
             ("log-level", json!("warn")),
             ("default-cgroupns-mode", json!("private")),
             ("max-concurrent-downloads", json!(0)),
+            ("default-shm-size", json!("64m")),
+            ("metrics-addr", json!("127.0.0.1:9323")),
+            (
+                "hosts",
+                json!(["fd://", "tcp://0.0.0.0:2376", "unix:///run/d.sock"]),
+            ),
+            ("registry-mirrors", json!(["https://mirror.example:5000/"])),
+            (
+                "insecure-registries",
+                json!(["10.0.0.0/8", "registry.example:5000", "::1/128"]),
+            ),
             ("shutdown-timeout", json!(-1)),
             ("labels", json!(["rack=a=1", "empty="])),
             ("storage-opts", json!(["dm.thinpooldev=/dev/mapper/p"])),
@@ -170,6 +232,35 @@ mod tests {
                 json!("10.1.0.0/24"),
                 "`fixed-cidr-v6` takes an IPv6 address with the length of its network, as in \
                  `fd00::1/64`, not `10.1.0.0/24`",
+            ),
+            (
+                "default-shm-size",
+                json!("banana"),
+                "`default-shm-size` takes a size, as in `64m`, not `banana`",
+            ),
+            (
+                "metrics-addr",
+                json!("9323"),
+                "`metrics-addr` takes an address with a port, as in `127.0.0.1:9323`, not `9323`",
+            ),
+            (
+                "hosts",
+                json!(["http://0.0.0.0:2375"]),
+                "`hosts[0]` must be an address to listen on, as in `fd://`, \
+                 `unix:///run/docker.sock` or `tcp://127.0.0.1:2376`, not `http://0.0.0.0:2375`",
+            ),
+            (
+                "registry-mirrors",
+                json!(["mirror.example"]),
+                "`registry-mirrors[0]` must be the address of a mirror, as in \
+                 `https://mirror.example`, not `mirror.example`",
+            ),
+            (
+                "insecure-registries",
+                json!(["https://old.example"]),
+                "`insecure-registries[0]` must be a registry or a network, as in \
+                 `registry.example:5000` or `10.0.0.0/8`, without a scheme, not \
+                 `https://old.example`",
             ),
             (
                 "default-gateway",

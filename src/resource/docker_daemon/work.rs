@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value};
 
+use super::containers::{self, counted, listed, named};
 use super::found::{Found, Running};
-use super::{DAEMON_JSON, DockerDaemon, keys, running};
+use super::{DAEMON_JSON, DaemonState, DockerDaemon, flags, keys, running};
 
 /// Settings after whose change a daemon does not find its containers again, although live-restore
 /// has kept them running.
@@ -35,9 +36,6 @@ const OF_NETWORK: [&str; 12] = [
     "ipv6",
     "mtu",
 ];
-
-/// How many containers are named; the rest is counted.
-const NAMED: usize = 10;
 
 /// What a running daemon needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,9 +101,14 @@ impl DockerDaemon {
                 Means::Restart,
                 "systemd has not read its unit files".to_owned(),
             );
+        } else if let Some(difference) = other_flags(daemon, found) {
+            needs(
+                Means::Restart,
+                format!("runs {difference}, unlike its unit"),
+            );
         }
         if let Some(target) = self.target(found) {
-            let changed = changed_keys(daemon, &target);
+            let changed = changed_keys(daemon, &target, found);
             let means = changed.iter().map(|key| means_of(key, &target, daemon));
             if daemon.read.is_none() {
                 needs(Means::Restart, format!("older than {DAEMON_JSON}"));
@@ -121,18 +124,31 @@ impl DockerDaemon {
     pub(super) fn toll(&self, found: &Found) -> String {
         let containers = found.running.as_ref().map(|daemon| &*daemon.containers);
         let containers = containers.unwrap_or_default();
-        let plural = if containers.len() == 1 { "" } else { "s" };
-        let count = format!("{} running container{plural}", containers.len());
-        let names = named(containers);
+        let count = counted(containers.len());
         match self.fate(found) {
             Fate::Nobody => "no container runs".to_owned(),
             Fate::Kept => format!("live-restore keeps {count}"),
             Fate::KeptInTheWay(_) => {
-                format!("refused while live-restore keeps {count}: {names}")
+                format!(
+                    "refused while live-restore keeps {count}: {}",
+                    named(containers)
+                )
             }
-            Fate::Lost => format!("loses {count}: {names}"),
-            Fate::Stopped => format!("stops {count}: {names}"),
+            Fate::Lost => format!("loses {}", listed(containers)),
+            Fate::Stopped if self.state == Some(DaemonState::Stopped) => {
+                format!("stops {}", listed(containers))
+            }
+            Fate::Stopped => containers::restarted(containers),
         }
+    }
+
+    /// Whether the daemon is to keep containers while it is away.
+    pub(super) fn wants_live_restore(&self, found: &Found) -> bool {
+        let target = self.target(found).unwrap_or_default();
+        let key = keys::find("live-restore");
+        let by_flag = key.and_then(|key| flags::setting(&found.effective.flags(), key));
+        let wanted = target.get("live-restore").or(by_flag.as_ref());
+        wanted == Some(&Value::Bool(true))
     }
 
     /// What becomes of the running containers. They live on only if both the daemon that goes and
@@ -145,12 +161,7 @@ impl DockerDaemon {
             return Fate::Nobody;
         }
         let target = self.target(found).unwrap_or_default();
-        let restores = target.get("live-restore") == Some(&Value::Bool(true))
-            || found
-                .effective
-                .argv
-                .iter()
-                .any(|word| word == "--live-restore");
+        let restores = self.wants_live_restore(found);
         let same_release = found
             .installed
             .as_ref()
@@ -158,7 +169,7 @@ impl DockerDaemon {
         if daemon.told.info["LiveRestoreEnabled"] != true || !restores || !same_release {
             return Fate::Stopped;
         }
-        let mut changed = changed_keys(daemon, &target);
+        let mut changed = changed_keys(daemon, &target, found);
         if changed.iter().any(|key| LOSING.contains(&key.as_str())) {
             return Fate::Lost;
         }
@@ -179,13 +190,17 @@ impl DockerDaemon {
     }
 }
 
-/// The names of containers, the first few.
-pub(super) fn named(containers: &[String]) -> String {
-    let names = containers[..containers.len().min(NAMED)].join(", ");
-    match containers.len().saturating_sub(NAMED) {
-        0 => names,
-        more => format!("{names} and {more} more"),
+/// How the flags of the daemon that runs differ from those of its unit. A unit that starts it by
+/// another program, or whose words only systemd can fill in, tells nothing about them.
+fn other_flags(daemon: &Running, found: &Found) -> Option<String> {
+    let wanted = &found.effective.argv;
+    let is_plain = |word: &String| !word.contains(['%', '$', '\\']);
+    let (program, running) = daemon.argv.split_first()?;
+    let (wanted_program, wanted) = wanted.split_first()?;
+    if program != wanted_program || !wanted.iter().all(is_plain) {
+        return None;
     }
+    flags::difference(running, wanted)
 }
 
 /// A setting that is gone from the file keeps its value over a reload: the daemon looks only at
@@ -200,12 +215,12 @@ fn means_of(key: &str, target: &Map<String, Value>, daemon: &Running) -> Means {
 
 /// The settings that the daemon runs with and that `target` has otherwise, as far as can be known:
 /// what it has read may be forgotten, what it tells is not.
-fn changed_keys(daemon: &Running, target: &Map<String, Value>) -> Vec<String> {
+fn changed_keys(daemon: &Running, target: &Map<String, Value>, found: &Found) -> Vec<String> {
     let read = daemon.read.as_ref();
     let mut changed = read.map_or_else(Vec::new, |read| differing_keys(read, target));
-    for (key, _, _) in running::differing(target, &daemon.told) {
-        if !changed.contains(&key) {
-            changed.push(key);
+    for differing in running::differing(target, &found.effective, &daemon.told) {
+        if !changed.iter().any(|key| key == differing.key) {
+            changed.push(differing.key.to_owned());
         }
     }
     changed

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::machine::Machine;
 
+mod as_it_runs;
 mod engine_versions;
 mod killed;
 
@@ -342,7 +343,7 @@ fn without_live_restore_the_plan_names_what_stops(machine: &Machine) {
         .exits(2);
     let findings = plan.findings().join("\n");
     assert!(
-        findings.contains("daemon restart (stops 1 running container: web)"),
+        findings.contains("daemon restart (stops 1 running container, which stays down: web)"),
         "{findings}"
     );
 

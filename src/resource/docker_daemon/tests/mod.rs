@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::containers::{Comeback, Container};
 use super::found::Running;
 use super::memory::{Before, Memory};
 use super::running::Told;
@@ -7,6 +8,8 @@ use super::*;
 use crate::host::Snapshot;
 use crate::host::systemctl::Unit;
 use crate::protocol::Change;
+
+mod process;
 
 fn daemon(declared: &Value) -> DockerDaemon {
     let mut declared = declared.clone();
@@ -31,13 +34,18 @@ fn running(config: Value) -> Found {
             ..Unit::default()
         }),
         effective: unit::Effective::default(),
+        undeclared: Vec::new(),
+        hidden_unit: None,
+        stray: None,
         installed: Some("20.10.24+dfsg1".parse().unwrap()),
         daemon_json: OnDisk::Settings(config.clone()),
         drop_ins: BTreeMap::new(),
         sysconfig: BTreeMap::new(),
+        access: BTreeMap::new(),
         socket: false,
         running: Some(Running {
             process: "boot 1".to_owned(),
+            argv: Vec::new(),
             version: "20.10.24".parse().unwrap(),
             replaced: false,
             newer: Vec::new(),
@@ -46,10 +54,18 @@ fn running(config: Value) -> Found {
                 info: json!({ "LiveRestoreEnabled": live_restore }),
                 bridge: None,
             },
-            containers: vec!["web".to_owned()],
+            containers: vec![container("web")],
         }),
         memory: Memory::default(),
         wants_diff: true,
+    }
+}
+
+/// One that no policy brings back.
+fn container(name: &str) -> Container {
+    Container {
+        name: name.to_owned(),
+        comeback: Comeback::None,
     }
 }
 
@@ -121,7 +137,10 @@ fn the_plan_says_restart_and_what_it_stops() {
     );
     // The daemon that goes must keep them, too.
     let found = running(json!({}));
-    assert!(last(&found).starts_with("daemon: restart (stops 1 running container: web) ← "));
+    assert!(
+        last(&found)
+            .starts_with("daemon: restart (stops 1 running container, which stays down: web) ← ")
+    );
     // And it must find them again.
     let found = running(json!({ "live-restore": true, "data-root": "/srv/docker" }));
     assert!(
@@ -140,9 +159,11 @@ fn the_plan_says_restart_and_what_it_stops() {
 
     let mut many = running(json!({}));
     let daemon = many.running.as_mut().unwrap();
-    daemon.containers = (10..22).map(|number| format!("c{number}")).collect();
+    daemon.containers = (10..22)
+        .map(|number| container(&format!("c{number}")))
+        .collect();
     assert!(
-        last(&many).contains("stops 12 running containers: c10, "),
+        last(&many).contains("stops 12 running containers, which stay down: c10, "),
         "{}",
         last(&many)
     );
@@ -230,7 +251,8 @@ fn a_daemon_older_than_what_it_runs_from_is_drift() {
             "systemd has not read its unit files",
         ),
     ] {
-        let expected = format!("daemon: restart (stops 1 running container: web) ← {why}");
+        let expected =
+            format!("daemon: restart (stops 1 running container, which stays down: web) ← {why}");
         assert_eq!(found, [expected]);
     }
     // What it has read is known: only that one setting is missing, and it can be reloaded.
@@ -249,7 +271,7 @@ fn run_time_drift_is_found_where_the_files_agree() {
         drift(&json!({ "config": config }), &found),
         [
             "running storage-driver: overlay2 ← vfs",
-            "daemon: restart (stops 1 running container: web) ← runs with other settings (storage-driver)",
+            "daemon: restart (stops 1 running container, which stays down: web) ← runs with other settings (storage-driver)",
         ]
     );
 }
