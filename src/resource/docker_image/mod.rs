@@ -2,12 +2,15 @@
 //!
 //! `image: NAME@sha256:…` names one image for good; a tag alone is refused, because it may be
 //! another image tomorrow. It is pulled with the credentials that `docker_login` wrote, and
-//! Docker verifies what comes against the digest. `image_id` (the digest of the image's
-//! configuration) is compared as well where it is declared.
+//! Docker verifies what comes against the digest. An image is there only if Docker has it under
+//! this name and this digest (`RepoDigests`): by these a container asks for it. One with the right
+//! `image_id` (the digest of the image's configuration) and another name is pulled, which costs
+//! no layer. `image_id` is compared as well where it is declared.
 //!
 //! `archive` is for hosts that reach no registry: a file of `docker save`, sent over the same
 //! SSH connection to hosts that lack the image. An archive carries no manifest digest, so
-//! `image_id` says what is in it. The archive's list of contents is looked at before Docker
+//! `image_id` says what is in it, `image` is not taken beside it, and a container names the image
+//! by its id. The archive's list of contents is looked at before Docker
 //! gets it: nothing is loaded from an archive of another image. Tags that the archive brings
 //! along are made to point at its image, as `docker load` does it, whatever they pointed at.
 //!
@@ -31,7 +34,7 @@ mod archive;
 mod pull;
 mod reference;
 
-pub(super) use reference::{Digest, ImageRef, Pinned};
+pub(super) use reference::{Digest, ImageRef, Pinned, full_name};
 
 /// One image on the host, by digest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,10 +66,32 @@ pub struct DockerImage {
 /// The image as it is on the host.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// Its id, if it is there.
-    id: Option<String>,
+    standing: Standing,
     /// The id of the image that `tag` names, if it names one.
     tagged: Option<String>,
+}
+
+/// How far the image is what is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Docker has nothing of it.
+    Missing,
+    /// An image of the declared id is there, but not under the declared name and digest.
+    OnlyById(String),
+    /// What has the declared name and digest is an image of this id, and another is declared.
+    Contradicted(String),
+    /// It is there, by everything that is declared; with its id.
+    Proven(String),
+}
+
+impl Standing {
+    /// The id of the image that is there.
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Missing => None,
+            Self::OnlyById(id) | Self::Contradicted(id) | Self::Proven(id) => Some(id),
+        }
+    }
 }
 
 fn half_an_hour() -> u32 {
@@ -86,32 +111,56 @@ pub(super) fn id_of(engine: &Engine, image: &str) -> Result<Option<String>, Fail
     }
 }
 
-/// Docker's own description of an image; `None` if it is not there.
+/// Docker's own description of an image; `None` if it is not there. A name with a digest is there
+/// only if the image has it among its `RepoDigests`: some image stores find one by its digest
+/// alone, and under that name it could neither be pulled nor run.
 pub(super) fn inspect(engine: &Engine, image: &str) -> Result<Option<Value>, Failure> {
-    engine.get(&format!("/images/{image}/json"))
+    let found = engine.get(&format!("/images/{image}/json"))?;
+    let Ok(pinned) = image.parse::<Pinned>() else {
+        return Ok(found);
+    };
+    Ok(found.filter(|found| {
+        let known = found["RepoDigests"].as_array().into_iter().flatten();
+        known
+            .filter_map(Value::as_str)
+            .filter_map(|known| known.parse::<Pinned>().ok())
+            .any(|known| known.is_same(&pinned))
+    }))
 }
 
 impl DockerImage {
-    /// The image on the host, by whichever of its names Docker knows.
-    fn find(&self, engine: &Engine) -> Result<Option<String>, Failure> {
-        if let Some(image) = &self.image
-            && let Some(found) = id_of(engine, &image.to_string())?
-        {
-            let declared = self.image_id.map(|id| id.to_string());
-            // With the containerd image store the id is the digest of the manifest.
-            if declared.is_some_and(|id| id != found) && found != image.digest().to_string() {
-                return Err(Failure::Refused(format!(
-                    "{image} is the image {found}, not the declared `image_id` {}; one of the two \
-                     is wrong in the declaration",
-                    self.image_id.map(|id| id.to_string()).unwrap_or_default()
-                )));
-            }
-            return Ok(Some(found));
-        }
-        match &self.image_id {
+    /// How the image stands on the host: by name and digest where these are declared, and only
+    /// without them by its id.
+    fn find(&self, engine: &Engine) -> Result<Standing, Failure> {
+        let by_id = || match self.image_id {
             Some(id) => id_of(engine, &id.to_string()),
             None => Ok(None),
+        };
+        let Some(image) = &self.image else {
+            return Ok(by_id()?.map_or(Standing::Missing, Standing::Proven));
+        };
+        let Some(found) = id_of(engine, &image.to_string())? else {
+            return Ok(by_id()?.map_or(Standing::Missing, Standing::OnlyById));
+        };
+        let declared = self.image_id.map(|id| id.to_string());
+        // With the containerd image store the id is the digest of the manifest.
+        if declared.is_some_and(|id| id != found) && found != image.digest().to_string() {
+            return Ok(Standing::Contradicted(found));
         }
+        Ok(Standing::Proven(found))
+    }
+
+    /// Refuses a declaration that says two different things: no image could satisfy it.
+    fn contradiction(&self, standing: &Standing) -> Result<(), Failure> {
+        let (Standing::Contradicted(found), Some(image), Some(id)) =
+            (standing, &self.image, self.image_id)
+        else {
+            return Ok(());
+        };
+        Err(Failure::Refused(format!(
+            "{image} is the image {found}, not the declared `image_id` {id}; one of the two is \
+             wrong in the declaration"
+        )))
     }
 
     fn timeout(&self) -> Duration {
@@ -186,6 +235,12 @@ impl Resource for DockerImage {
             return Ok(());
         }
         match (&self.archive, &self.image, &self.image_id) {
+            (Some(_), Some(_), Some(_)) => Err(
+                "`archive` and `image` exclude each other: an archive brings no digest of a \
+                 manifest, so Docker never knows its image by that name; leave `image` out, and \
+                 give `image_id` to what uses the image"
+                    .to_owned(),
+            ),
             (Some(_), _, None) => Err(
                 "`archive` needs `image_id`: an archive does not know its digest; \
                  `docker image inspect -f '{{.Id}}' NAME` shows it"
@@ -212,7 +267,7 @@ impl Resource for DockerImage {
     fn observe(&self, _: &Host) -> Result<Found, Failure> {
         let engine = Engine::local();
         Ok(Found {
-            id: self.find(&engine)?,
+            standing: self.find(&engine)?,
             tagged: match &self.tag {
                 Some(tag) => id_of(&engine, tag)?,
                 None => None,
@@ -220,25 +275,41 @@ impl Resource for DockerImage {
         })
     }
 
+    fn obstacle(&self, _: &Host, actual: &Found) -> Result<(), Failure> {
+        match self.state {
+            Presence::Present => self.contradiction(&actual.standing),
+            Presence::Absent => Ok(()),
+        }
+    }
+
     fn drift(&self, actual: &Found) -> Vec<Drift> {
+        if self.state == Presence::Absent {
+            let found = actual.standing.id();
+            return found
+                .map(|id| Drift::remove("state", id))
+                .into_iter()
+                .collect();
+        }
         let mut drift = Vec::new();
-        match (self.state, &actual.id) {
-            (Presence::Absent, Some(id)) => drift.push(Drift::remove("state", id)),
-            (Presence::Absent, None) => {}
-            (Presence::Present, found) => {
-                if found.is_none() {
-                    drift.push(Drift::create("state", "present"));
-                }
-                if let Some(tag) = &self.tag
-                    && (actual.tagged.is_none() || actual.tagged != *found)
-                {
-                    let id = found.as_deref().unwrap_or("this image");
-                    drift.push(match &actual.tagged {
-                        Some(other) => Drift::update(format!("tag {tag}"), id, other),
-                        None => Drift::create(format!("tag {tag}"), id),
-                    });
-                }
+        match (&actual.standing, &self.image, self.image_id) {
+            (Standing::Missing, _, _) => drift.push(Drift::create("state", "present")),
+            (Standing::OnlyById(_), Some(image), _) => {
+                drift.push(Drift::create("name and digest", image.to_string()));
             }
+            (Standing::Contradicted(found), _, Some(id)) => {
+                drift.push(Drift::update("image_id", id.to_string(), found));
+            }
+            _ => {}
+        }
+        let found = actual.standing.id();
+        if let Some(tag) = &self.tag
+            && (found.is_none() || actual.tagged.as_deref() != found)
+        {
+            let id = found.unwrap_or("this image");
+            drift.push(match &actual.tagged {
+                Some(other) => Drift::update(format!("tag {tag}"), id, other),
+                None => Drift::create(format!("tag {tag}"), id),
+            });
         }
         drift
     }
@@ -246,13 +317,14 @@ impl Resource for DockerImage {
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
         let engine = Engine::local();
         if self.state == Presence::Absent {
-            if let Some(id) = &actual.id {
+            if let Some(id) = actual.standing.id() {
                 Self::remove(&engine, id)?;
             }
             return Ok(None);
         }
         let mut output = None;
-        if actual.id.is_none() {
+        if !matches!(actual.standing, Standing::Proven(_)) {
+            self.contradiction(&actual.standing)?;
             match (&self.archive, &self.image, &self.image_id) {
                 (Some(source), _, Some(id)) => {
                     output = Some(archive::load(host, source, *id, self.timeout())?);
@@ -261,13 +333,15 @@ impl Resource for DockerImage {
                 _ => return Err(Failure::Refused(self.validate().err().unwrap_or_default())),
             }
         }
+        let standing = self.find(&engine)?;
+        self.contradiction(&standing)?;
+        let Standing::Proven(id) = standing else {
+            return Err(Failure::Unexpected(format!(
+                "Docker reported success, but {} is not there",
+                self.id()
+            )));
+        };
         if let Some(tag) = &self.tag {
-            let Some(id) = self.find(&engine)? else {
-                return Err(Failure::Unexpected(format!(
-                    "Docker reported success, but {} is not there",
-                    self.id()
-                )));
-            };
             let (name, tag) = reference::check_tag(tag).map_err(Failure::Refused)?;
             engine.post(&format!("/images/{id}/tag?repo={name}&tag={tag}"), None)?;
         }

@@ -9,7 +9,7 @@ use super::Pinned;
 use crate::host::docker_api::Engine;
 use crate::host::{Failure, Host};
 use crate::protocol::Step;
-use crate::resource::docker_login;
+use crate::resource::docker_login::{self, Refusal};
 
 /// More layers than an image can have: storage drivers stop at 127.
 const MOST_LAYERS: usize = 1000;
@@ -38,19 +38,22 @@ pub(super) fn pull(
         }
     });
     pulled.map_err(|failure| match failure {
-        Failure::Refused(said) => {
-            Failure::Refused(format!("{image} was not pulled: {said}{}", hint(&said)))
-        }
+        Failure::Refused(said) => Failure::Refused(format!(
+            "{image} was not pulled: {said}{}",
+            hint(image, &said)
+        )),
         failure => failure,
     })
 }
 
-fn hint(said: &str) -> &'static str {
-    let denied = ["unauthorized", "no basic auth credentials", "denied"];
-    if denied.iter().any(|word| said.contains(word)) {
-        return "\n    log in with docker_login before this task";
+fn hint(image: &Pinned, said: &str) -> &'static str {
+    match docker_login::refusal(image.registry(), said) {
+        Refusal::Denied => "\n    log in with docker_login before this task",
+        Refusal::NotReached => {
+            "\n    the registry did not answer this host; this says nothing about the login"
+        }
+        Refusal::Other => docker_login::hint(said),
     }
-    docker_login::hint(said)
 }
 
 /// How far each layer is, from what the engine tells.
@@ -191,6 +194,12 @@ mod tests {
             (
                 "500 Oops\r\n\r\n{\"message\":\"no basic auth credentials\"}".to_owned(),
                 "Docker says: no basic auth credentials\n    log in with docker_login before this task",
+            ),
+            (
+                "500 Oops\r\n\r\n{\"message\":\"Get \\\"https://reg.example:5000/v2/\\\": \
+                 dial tcp 10.0.0.9:5000: connect: connection refused\"}"
+                    .to_owned(),
+                "connection refused\n    the registry did not answer this host",
             ),
             (
                 format!("200 OK\r\n\r\n{TOLD}\n{{\"error\":\"{unknown}\"}}\n"),

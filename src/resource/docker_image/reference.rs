@@ -65,6 +65,32 @@ impl Pinned {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// Whether both mean the same image of the same repository: Docker leaves Docker Hub out of
+    /// the names that it shows.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest && full_name(&self.name) == full_name(&other.name)
+    }
+}
+
+/// Docker Hub, which is not named in names.
+const HUB: &str = "docker.io";
+
+/// The full name of a repository, with its registry and without tag and digest.
+pub(in crate::resource) fn full_name(name: &str) -> String {
+    let name = name.split('@').next().unwrap_or_default();
+    let (name, _) = split_tag(name);
+    match name.split_once('/') {
+        Some(("index.docker.io" | HUB, path)) if !path.contains('/') => {
+            format!("{HUB}/library/{path}")
+        }
+        Some(("index.docker.io", path)) => format!("{HUB}/{path}"),
+        Some((registry, _)) if registry.contains(['.', ':']) || registry == "localhost" => {
+            name.to_owned()
+        }
+        Some(_) => format!("{HUB}/{name}"),
+        None => format!("{HUB}/library/{name}"),
+    }
 }
 
 /// Whether `text` is a repository name with an optional registry, as Docker's grammar has it.
@@ -246,6 +272,22 @@ mod tests {
             assert_eq!(pinned.registry(), registry);
         }
         assert!(matches!(DIGEST.parse(), Ok(ImageRef::Id(_))));
+    }
+
+    #[test]
+    fn names_are_made_whole() {
+        for (name, whole) in [
+            ("nginx", "docker.io/library/nginx"),
+            ("nginx:1.25", "docker.io/library/nginx"),
+            ("grafana/grafana:9", "docker.io/grafana/grafana"),
+            ("docker.io/nginx", "docker.io/library/nginx"),
+            ("index.docker.io/a/b", "docker.io/a/b"),
+            ("registry.lab:5000/app", "registry.lab:5000/app"),
+            ("registry.lab:5000/app:1@sha256:00", "registry.lab:5000/app"),
+            ("localhost/app", "localhost/app"),
+        ] {
+            assert_eq!(full_name(name), whole, "{name}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //! without `ca` leaves what is there alone; `ca: { state: absent }` removes it.
 //!
 //! `verify` asks the registry, through the engine, whether it accepts the credentials: before
-//! they are written, and again at every check. A registry that cannot be asked is unknown, not
-//! in sync.
+//! they are written, and again at every check. Credentials that it refuses are a difference, which
+//! apply cannot mend: it fails. A registry that cannot be asked is unknown, not in sync.
 //!
 //! base64 is no encryption: who may read `config.json` has the password. Docker has no other
 //! place for it without a credential helper.
@@ -30,11 +30,13 @@ use crate::protocol::{Drift, Output, Source};
 mod authority;
 mod config;
 mod presented;
+mod refusal;
 
 pub(super) use authority::hint;
 use authority::{Authority, Standing};
 use config::{Config, Entry};
 pub(super) use presented::presented;
+pub(super) use refusal::{Refusal, refusal};
 
 /// The credentials of one registry, in a user's `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,6 +75,18 @@ pub struct Found {
     config: Config,
     /// How the authority's certificate stands, where one is declared.
     authority: Option<Standing>,
+    verdict: Verdict,
+}
+
+/// What the registry says of the credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It was not asked: nobody wants to know, or it has to be told something else first.
+    NotAsked,
+    /// It takes them.
+    Accepted,
+    /// It does not, and these are its words.
+    Denied(String),
 }
 
 /// Docker Hub's entry has a name of its own.
@@ -114,26 +128,52 @@ impl DockerLogin {
     }
 
     /// Asks the registry, through the engine, whether it accepts the credentials.
-    fn verify(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Where it could not be asked, with the cause.
+    fn verify(&self, engine: &Engine) -> Result<Verdict, Failure> {
         let (Some(username), Some(password)) = (&self.username, &self.password) else {
-            return Ok(());
+            return Ok(Verdict::NotAsked);
         };
         let body = json!({
             "username": username,
             "password": password.expose(),
             "serveraddress": self.key(),
         });
-        match Engine::local().post("/auth", Some(&body)) {
-            Ok(_) => Ok(()),
-            Err(Failure::Refused(reason)) => Err(Failure::Refused(format!(
-                "{} does not accept `{username}`: {}{}",
-                self.registry,
-                // Nothing that came from the other end may carry the password back.
-                reason.replace(password.expose(), "[redacted]"),
-                authority::hint(&reason),
-            ))),
-            Err(failure) => Err(failure),
+        let reason = match engine.post("/auth", Some(&body)) {
+            Ok(_) => return Ok(Verdict::Accepted),
+            // Nothing that came from the other end may carry the password back.
+            Err(Failure::Refused(reason)) => reason.replace(password.expose(), "[redacted]"),
+            Err(failure) => return Err(failure),
+        };
+        if refusal(&self.registry, &reason) == Refusal::Denied {
+            return Ok(Verdict::Denied(reason));
         }
+        Err(Failure::Refused(format!(
+            "{} could not be asked about `{username}`: {reason}{}",
+            self.registry,
+            authority::hint(&reason),
+        )))
+    }
+
+    /// Refuses credentials that the registry does not accept.
+    fn accepted(&self, verdict: &Verdict) -> Result<(), Failure> {
+        let Verdict::Denied(reason) = verdict else {
+            return Ok(());
+        };
+        Err(Failure::Refused(format!(
+            "{} does not accept `{}`: {reason}",
+            self.registry,
+            self.username.as_deref().unwrap_or_default(),
+        )))
+    }
+
+    /// What differs on the host, whatever the registry says.
+    fn local_drift(&self, actual: &Found) -> Vec<Drift> {
+        let authority = self.authority_drift(actual);
+        let mut drift: Vec<_> = authority.into_iter().collect();
+        drift.extend(actual.config.drift(self.key(), self.entry().as_ref()));
+        drift
     }
 
     fn authority_drift(&self, actual: &Found) -> Option<Drift> {
@@ -246,21 +286,27 @@ impl Resource for DockerLogin {
             Some(ca) => Some(ca.observe(host, &self.authority_path())?),
             None => None,
         };
-        let found = Found { config, authority };
-        if self.verify && self.drift(&found).is_empty() {
-            self.verify()?;
+        let mut found = Found {
+            config,
+            authority,
+            verdict: Verdict::NotAsked,
+        };
+        if self.verify && self.local_drift(&found).is_empty() {
+            found.verdict = self.verify(&Engine::local())?;
         }
         Ok(found)
     }
 
     fn obstacle(&self, host: &Host, actual: &Found) -> Result<(), Failure> {
+        self.accepted(&actual.verdict)?;
         host.may_write(actual.config.path())
     }
 
     fn drift(&self, actual: &Found) -> Vec<Drift> {
-        let authority = self.authority_drift(actual);
-        let mut drift: Vec<_> = authority.into_iter().collect();
-        drift.extend(actual.config.drift(self.key(), self.entry().as_ref()));
+        let mut drift = self.local_drift(actual);
+        if matches!(actual.verdict, Verdict::Denied(_)) {
+            drift.push(Drift::update("login at the registry", "accepted", "denied"));
+        }
         drift
     }
 
@@ -272,7 +318,9 @@ impl Resource for DockerLogin {
         };
         // After the authority: without it the registry cannot be asked.
         if self.verify
-            && let Err(failure) = self.verify()
+            && let Err(failure) = self
+                .verify(&Engine::local())
+                .and_then(|verdict| self.accepted(&verdict))
         {
             // A wrong authority would break the logins of others too.
             if let Some(previous) = installed {

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::host::docker_api::tests::answers;
 
 #[expect(clippy::needless_pass_by_value, reason = "cases read better so")]
 fn login(path: &Path, fields: Value) -> DockerLogin {
@@ -131,6 +132,71 @@ fn refuses_what_would_have_no_effect_or_do_harm() {
     }
     fs::write(&path, r#"{"credHelpers":{"other":"ecr-login"}}"#).unwrap();
     apply(&login(&path, json!({})), &host).unwrap();
+}
+
+/// What comes of asking a registry whose engine answers so.
+fn asked(status: &str, message: &str) -> Result<Verdict, String> {
+    let declared = login(Path::new("/x"), json!({ "verify": true }));
+    let answer = format!("HTTP/1.0 {status}\r\n\r\n{}", json!({ "message": message }));
+    let mut verdict = Ok(Verdict::NotAsked);
+    answers(answer, |engine| {
+        verdict = declared.verify(engine).map_err(|it| it.to_string());
+    });
+    verdict
+}
+
+#[test]
+fn a_registry_that_says_no_is_a_difference_that_apply_fails_at() {
+    let home = tempfile::tempdir().unwrap();
+    let host = Host::offline(home.path());
+    let path = home.path().join("config.json");
+    apply(&login(&path, json!({})), &host).unwrap();
+    let declared = login(&path, json!({ "verify": true }));
+    let mut actual = login(&path, json!({})).observe(&host).unwrap();
+    for (status, message) in [
+        (
+            "401 Unauthorized",
+            "login attempt to https://reg.example:5000/v2/ failed with status: 401 Unauthorized",
+        ),
+        (
+            "500 Internal Server Error",
+            "Get \"https://reg.example:5000/v2/\": unauthorized: wrong password hunter2",
+        ),
+    ] {
+        actual.verdict = asked(status, message).unwrap();
+        assert_eq!(
+            declared.drift(&actual),
+            [Drift::update("login at the registry", "accepted", "denied")]
+        );
+        let failure = declared.obstacle(&host, &actual).unwrap_err().to_string();
+        assert!(
+            failure.starts_with("reg.example:5000 does not accept `robot$puller`: Docker says: "),
+            "{failure}"
+        );
+        assert!(!failure.contains("hunter2"), "{failure}");
+    }
+    actual.verdict = asked("200 OK", "Login Succeeded").unwrap();
+    assert_eq!(declared.drift(&actual), []);
+}
+
+#[test]
+fn a_registry_that_is_down_says_nothing_about_the_login() {
+    let down =
+        "Get \"https://reg.example:5000/v2/\": dial tcp 10.0.0.9:5000: connect: connection refused";
+    let unknown =
+        "Get \"https://reg.example:5000/v2/\": x509: certificate signed by unknown authority";
+    for (message, cause) in [
+        (down, "connect: connection refused"),
+        (unknown, "give the certificate of its authority to `ca`"),
+    ] {
+        let failure = asked("500 Internal Server Error", message).unwrap_err();
+        assert!(
+            failure.starts_with("reg.example:5000 could not be asked about `robot$puller`: "),
+            "{failure}"
+        );
+        assert!(failure.contains(cause), "{failure}");
+        assert!(!failure.contains("does not accept"), "{failure}");
+    }
 }
 
 #[test]

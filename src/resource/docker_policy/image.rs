@@ -7,15 +7,13 @@ use serde_json::Value;
 use super::finding::{Finding, Subject, text, words};
 use super::rule::Rule;
 use super::{DockerPolicy, container, pattern};
+use crate::resource::docker_image::full_name;
 
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 
 /// Builds that can be repeated give all their images one date, at or near the beginning of
 /// time: what is older than Docker tells no age.
 const OLDEST: i64 = 1_356_998_400; // 2013-01-01
-
-/// Docker Hub, which is not named in names.
-const HUB: &str = "docker.io";
 
 /// Everything that breaks a rule. `now` in seconds since 1970.
 pub(super) fn findings(
@@ -48,7 +46,7 @@ pub(super) fn findings(
         let actual = if names.is_empty() {
             format!("an image without a name{used}")
         } else {
-            format!("{}{used}", registry(&repository(names[0])))
+            format!("{}{used}", registry(&full_name(names[0])))
         };
         let expected = policy.registries.join(", ");
         found.push(Finding::new(Rule::Registries, &subject, expected, actual));
@@ -92,7 +90,7 @@ fn short(id: &str) -> String {
 /// Whether a name is of one of the declared registries: `registry.example.com` is everything in
 /// it, `registry.example.com/base/*` a part.
 fn is_allowed(policy: &DockerPolicy, name: &str) -> bool {
-    let repository = repository(name);
+    let repository = full_name(name);
     policy.registries.iter().any(|allowed| {
         if allowed.contains('/') {
             pattern::matches(allowed, &repository)
@@ -106,45 +104,9 @@ fn registry(repository: &str) -> &str {
     repository.split('/').next().unwrap_or_default()
 }
 
-/// The full name of a repository, without tag and digest.
-fn repository(name: &str) -> String {
-    let name = name.split('@').next().unwrap_or_default();
-    let name = match name.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => name,
-        _ => name,
-    };
-    match name.split_once('/') {
-        Some(("index.docker.io" | HUB, path)) if !path.contains('/') => {
-            format!("{HUB}/library/{path}")
-        }
-        Some(("index.docker.io", path)) => format!("{HUB}/{path}"),
-        Some((registry, _)) if registry.contains(['.', ':']) || registry == "localhost" => {
-            name.to_owned()
-        }
-        Some(_) => format!("{HUB}/{name}"),
-        None => format!("{HUB}/library/{name}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_made_whole() {
-        for (name, whole) in [
-            ("nginx", "docker.io/library/nginx"),
-            ("nginx:1.25", "docker.io/library/nginx"),
-            ("grafana/grafana:9", "docker.io/grafana/grafana"),
-            ("docker.io/nginx", "docker.io/library/nginx"),
-            ("index.docker.io/a/b", "docker.io/a/b"),
-            ("registry.lab:5000/app", "registry.lab:5000/app"),
-            ("registry.lab:5000/app:1@sha256:00", "registry.lab:5000/app"),
-            ("localhost/app", "localhost/app"),
-        ] {
-            assert_eq!(repository(name), whole, "{name}");
-        }
-    }
 
     #[test]
     fn a_registry_is_allowed_as_a_whole_or_in_part() {

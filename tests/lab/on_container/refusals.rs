@@ -75,7 +75,7 @@ fn a_registry_that_is_not_trusted_or_does_not_trust_us_leaves_the_host_as_it_was
     );
     assert_eq!(
         on.refused(&LOGIN.replace("lab_registry.ca ", "lab_registry.stranger_ca ")),
-        format!("{registry} does not accept `puller`: {untrusted}")
+        format!("{registry} could not be asked about `puller`: {untrusted}")
     );
     assert_eq!(
         on.refused(&on.pull()),
