@@ -20,6 +20,7 @@ pub(crate) mod config_dirs;
 mod confirmation;
 pub(crate) mod docker;
 pub mod docker_api;
+pub(crate) mod docker_containers;
 pub(crate) mod docker_unit;
 mod draft;
 mod entry;

@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::containers::{bring_back, named};
 use super::flags::HiddenUnit;
 use super::found::{self, Found};
 use super::memory::{Before, HasRead, Memory};
@@ -16,6 +15,7 @@ use super::{
     DAEMON_JSON, DEFAULT_LIMIT, DROP_INS, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT,
     access, ask,
 };
+use crate::host::docker_containers::{Comeback, Container, bring_back, named};
 use crate::host::{Failure, Host, Permissions, Snapshot, WayBack, docker, remove_file, systemctl};
 use crate::protocol::Output;
 
@@ -96,7 +96,8 @@ pub(super) fn change(
         _ => {}
     }
     if ends && let Some(daemon) = &found.running {
-        bring_back(host, &daemon.containers)?;
+        let comes_back = |one: &&Container| one.comeback == Comeback::ByItself;
+        bring_back(host, daemon.containers.iter().filter(comes_back))?;
     }
     Ok(output)
 }

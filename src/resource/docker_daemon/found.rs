@@ -9,7 +9,6 @@ use std::{fs, io};
 use serde_json::{Map, Value};
 
 use super::access::{self, Access};
-use super::containers::{self, Container};
 use super::files::{self, LIMIT};
 use super::flags::{self, HiddenUnit, Undeclared};
 use super::memory::Memory;
@@ -17,6 +16,7 @@ use super::running::Told;
 use super::unit::Effective;
 use super::version::EngineVersion;
 use super::{DAEMON_JSON, DaemonState, DockerDaemon, SOCKET, SYSCONFIG, UNIT};
+use crate::host::docker_containers::{self, Container};
 use crate::host::docker_unit::{self, Stray};
 use crate::host::systemctl::{self, Unit, UnitFile};
 use crate::host::{Failure, Host, docker};
@@ -113,7 +113,7 @@ impl Found {
             && would_end
             && daemon.told.info["ContainersRunning"] != 0
         {
-            daemon.containers = containers::running(host)?;
+            daemon.containers = docker_containers::running(host)?;
         }
         Ok(())
     }

@@ -60,7 +60,6 @@ mod access;
 mod ask;
 mod change;
 mod check;
-mod containers;
 mod drift;
 mod files;
 mod flags;

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::containers::{self, counted, listed, named};
 use super::found::{Found, Running};
 use super::{DAEMON_JSON, DaemonState, DockerDaemon, flags, keys, running};
+use crate::host::docker_containers::{self, counted, listed, named};
 
 /// Settings after whose change a daemon does not find its containers again, although live-restore
 /// has kept them running.
@@ -138,7 +138,7 @@ impl DockerDaemon {
             Fate::Stopped if self.state == Some(DaemonState::Stopped) => {
                 format!("stops {}", listed(containers))
             }
-            Fate::Stopped => containers::restarted(containers),
+            Fate::Stopped => docker_containers::restarted(containers),
         }
     }
 

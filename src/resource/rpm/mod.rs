@@ -31,7 +31,8 @@
 //!
 //! `state: absent` removes the packages named, in one transaction; versions are not looked at.
 //!
-//! Installing or upgrading a daemon may restart it: that is up to the package's own scriptlets.
+//! Installing or upgrading a daemon may restart it: that is up to the package's own scriptlets. What
+//! that does to containers is in the plan, and what ran before runs after.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,11 +42,13 @@ use serde::{Deserialize, Serialize};
 
 use super::presence::Presence;
 use super::{AnyResource, Resource};
+use crate::host::docker_containers::Container;
 use crate::host::rpm::signature::Signature;
 use crate::host::rpm::{self as program, Look, Nevra};
 use crate::host::{Failure, Host, Staged};
 use crate::protocol::{Change, Drift, Output, Source};
 
+mod engine;
 mod package;
 mod versionlock;
 
@@ -97,6 +100,8 @@ pub struct Found {
     locks: Vec<LockList>,
     /// What differs in the files of packages that are there at their version, by name.
     changed: BTreeMap<String, Vec<String>>,
+    /// The containers that end with the engine, if its packages are to be changed.
+    containers: Vec<Container>,
 }
 
 fn yes() -> bool {
@@ -401,11 +406,14 @@ impl Resource for Rpm {
             Vec::new()
         };
         let installed = program::installed(host, &self.names(), || names_ahead(host))?;
-        Ok(Found {
+        let mut found = Found {
             changed: self.changed_files(&installed)?,
             installed,
             locks,
-        })
+            containers: Vec::new(),
+        };
+        found.containers = engine::containers_at_stake(host, &self.drift(&found))?;
+        Ok(found)
     }
 
     fn drift(&self, actual: &Found) -> Vec<Drift> {
@@ -448,12 +456,17 @@ impl Resource for Rpm {
             }));
         }
         drift.extend(self.lock_drift(&actual.locks));
+        drift.extend(self.engine_drift(actual));
         drift
     }
 
     fn apply(&self, host: &Host, actual: &Found) -> Result<Option<Output>, Failure> {
         let output = match self.state {
-            Presence::Present => self.install(host, actual)?,
+            Presence::Present => {
+                let output = self.install(host, actual)?;
+                engine::bring_back(host, &actual.containers)?;
+                output
+            }
             Presence::Absent if actual.installed.is_empty() => None,
             Presence::Absent => {
                 program::lock::wait_until_free(host)?;

@@ -1,11 +1,11 @@
 use serde_json::json;
 
-use super::containers::{Comeback, Container};
 use super::found::Running;
 use super::memory::{Before, Memory};
 use super::running::Told;
 use super::*;
 use crate::host::Snapshot;
+use crate::host::docker_containers::{Comeback, Container};
 use crate::host::systemctl::Unit;
 use crate::protocol::Change;
 

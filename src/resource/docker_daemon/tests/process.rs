@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::super::flags::{self, HiddenUnit, Undeclared};
 use super::{Found, container, daemon, down, drift, of, running, settings};
+use crate::host::docker_containers::{Comeback, Container};
 use crate::host::docker_unit::Stray;
 use crate::host::{FileKind, FileMode, Metadata};
 use crate::resource::docker_daemon::change::check_lasting;
-use crate::resource::docker_daemon::containers::{Comeback, Container};
 use crate::resource::docker_daemon::restart::interim;
 
 fn words(line: &str) -> Vec<String> {

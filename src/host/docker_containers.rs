@@ -2,22 +2,22 @@
 
 use serde_json::Value;
 
-use crate::host::docker_api::Engine;
-use crate::host::{Failure, Host, docker};
+use super::docker_api::Engine;
+use super::{Failure, Host, docker};
 
 /// How many containers are named; the rest is counted.
 const NAMED: usize = 10;
 
 /// A container that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Container {
-    pub(super) name: String,
-    pub(super) comeback: Comeback,
+pub(crate) struct Container {
+    pub(crate) name: String,
+    pub(crate) comeback: Comeback,
 }
 
 /// What becomes of a container that the daemon takes down with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comeback {
+pub(crate) enum Comeback {
     /// The daemon starts it again: `restart: always` or `unless-stopped`.
     ByItself,
     /// It stays down until somebody starts it.
@@ -25,7 +25,7 @@ pub(super) enum Comeback {
 }
 
 /// Those that run, by name.
-pub(super) fn running(host: &Host) -> Result<Vec<Container>, Failure> {
+pub(crate) fn running(host: &Host) -> Result<Vec<Container>, Failure> {
     let engine = Engine::local();
     let mut running = Vec::new();
     for name in docker::running_containers(host)? {
@@ -47,12 +47,12 @@ fn comeback(container: &Value) -> Comeback {
     }
 }
 
-/// Starts those that ran before, would have come back, and did not.
-pub(super) fn bring_back(host: &Host, before: &[Container]) -> Result<(), Failure> {
-    let expected: Vec<_> = before
-        .iter()
-        .filter(|container| container.comeback == Comeback::ByItself)
-        .collect();
+/// Starts those of `expected` that do not run.
+pub(crate) fn bring_back<'a>(
+    host: &Host,
+    expected: impl IntoIterator<Item = &'a Container>,
+) -> Result<(), Failure> {
+    let expected: Vec<_> = expected.into_iter().collect();
     if expected.is_empty() {
         return Ok(());
     }
@@ -75,26 +75,25 @@ pub(super) fn bring_back(host: &Host, before: &[Container]) -> Result<(), Failur
         return Ok(());
     }
     Err(Failure::Unexpected(format!(
-        "the daemon runs as declared, but of the containers that ran before, these did not come \
-         back: {}",
+        "the Docker engine runs, but of the containers that ran before, these did not come back: {}",
         lost.join("; ")
     )))
 }
 
 /// How many containers, and the names of the first few: `2 running containers: a, b`.
-pub(super) fn listed<'a>(containers: impl IntoIterator<Item = &'a Container>) -> String {
+pub(crate) fn listed<'a>(containers: impl IntoIterator<Item = &'a Container>) -> String {
     let containers: Vec<_> = containers.into_iter().collect();
     format!("{}: {}", counted(containers.len()), named(containers))
 }
 
 /// How many containers: `1 running container`.
-pub(super) fn counted(count: usize) -> String {
+pub(crate) fn counted(count: usize) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} running container{plural}")
 }
 
 /// The names of containers, the first few.
-pub(super) fn named<'a>(containers: impl IntoIterator<Item = &'a Container>) -> String {
+pub(crate) fn named<'a>(containers: impl IntoIterator<Item = &'a Container>) -> String {
     let mut names: Vec<_> = containers
         .into_iter()
         .map(|container| container.name.as_str())
@@ -108,7 +107,7 @@ pub(super) fn named<'a>(containers: impl IntoIterator<Item = &'a Container>) -> 
 }
 
 /// What a restart of the daemon does to those that it takes down with it.
-pub(super) fn restarted(containers: &[Container]) -> String {
+pub(crate) fn restarted(containers: &[Container]) -> String {
     let (back, down): (Vec<&Container>, Vec<_>) = containers
         .iter()
         .partition(|container| container.comeback == Comeback::ByItself);
