@@ -276,6 +276,10 @@ fn what_would_not_start_is_refused(machine: &Machine) {
             with(&[("bip", json!("10.9.0.1"))]),
             "`bip` takes an IPv4 address with the length of its network",
         ),
+        (
+            with(&[("log-opts", json!({ "max-size": "banana" }))]),
+            "`log-opts.max-size` takes a size, as in `10m`, not `banana`",
+        ),
     ] {
         let playbook = playbook(machine, &config);
         let run = machine.fleet(&["apply", &playbook, "-y"]).exits(1);
@@ -302,7 +306,12 @@ fn what_would_not_start_is_refused(machine: &Machine) {
         "{}    sysconfig: {{ docker: OPTIONS=-D }}\n",
         daemon(&base())
     );
+    let no_driver = with(&[("log-driver", json!("xyzzy")), ("log-opts", Value::Null)]);
     for (tasks, message) in [
+        (
+            daemon(&no_driver),
+            "the engine on this host has no log driver `xyzzy`, so new containers would not start",
+        ),
         (
             daemon(&hosts),
             "`hosts` is also a flag of the unit docker.service (`-H fd://`)",
