@@ -26,11 +26,7 @@ const UNIT: &str = "docker.service";
 /// # Errors
 /// As [`docker_api::get_once`].
 pub(super) fn containers_at_stake(host: &Host, drift: &[Drift]) -> Result<Vec<Container>, Failure> {
-    let name = |drift: &Drift| drift.attribute.split(' ').next().map(str::to_owned);
-    let changes = |name: String| ENGINES.contains(&name.as_str());
-    // One that is to be installed does not run yet.
-    let there = drift.iter().filter(|drift| drift.actual != "absent");
-    if !there.filter_map(name).any(changes) {
+    if !changes_an_engine(drift) {
         return Ok(Vec::new());
     }
     match docker_api::get_once(host, "/info") {
@@ -38,6 +34,14 @@ pub(super) fn containers_at_stake(host: &Host, drift: &[Drift]) -> Result<Vec<Co
         Ok(_) | Err(Failure::Missing(_)) => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether the package of an engine that is there is to be changed.
+fn changes_an_engine(drift: &[Drift]) -> bool {
+    drift.iter().any(|drift| {
+        let name = drift.attribute.split(' ').next().unwrap_or_default();
+        drift.actual != "absent" && ENGINES.contains(&name)
+    })
 }
 
 impl Rpm {
@@ -78,13 +82,19 @@ mod tests {
 
     #[test]
     fn only_an_engine_that_is_there_and_changes_puts_containers_at_stake() {
-        let host = Host::new();
-        for drift in [
-            vec![],
-            vec![Drift::create("docker-ce", "3:24.0.9-1.el7")],
-            vec![Drift::update("docker-ce-cli (upgrade)", "1:2-1", "1:1-1")],
+        for (drift, expected) in [
+            (Drift::create("docker-ce", "3:24.0.9-1.el7"), false),
+            (
+                Drift::update("docker-ce-cli (upgrade)", "1:2-1", "1:1-1"),
+                false,
+            ),
+            (Drift::update("docker-ce (upgrade)", "3:2-1", "3:1-1"), true),
+            (Drift::update("docker-ce (files)", "as packaged", "x"), true),
+            (Drift::remove("docker-engine", "17.03-1"), true),
         ] {
-            assert_eq!(containers_at_stake(&host, &drift).unwrap(), []);
+            let attribute = drift.attribute.clone();
+            assert_eq!(changes_an_engine(&[drift]), expected, "{attribute}");
         }
+        assert!(!changes_an_engine(&[]));
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::docker_containers::Comeback;
 use crate::host::evr::Evr;
 use crate::protocol::{Content, Sha256};
 
@@ -41,7 +42,27 @@ fn found(installed: &[Nevra]) -> Found {
         installed: installed.to_vec(),
         locks: Vec::new(),
         changed: BTreeMap::new(),
+        containers: Vec::new(),
     }
+}
+
+#[test]
+fn the_containers_that_end_with_an_engine_are_named() {
+    let declared = set(&[nevra("docker-ce", 3, "20.10.24")]);
+    let mut actual = found(&[nevra("docker-ce", 3, "20.10.5")]);
+    actual.containers = vec![Container {
+        name: "web".to_owned(),
+        comeback: Comeback::None,
+    }];
+    let drift = declared.drift(&actual);
+    assert_eq!(
+        drift[1],
+        Drift::update(
+            "Docker engine",
+            "restarted by its packages, with 1 running container: web",
+            "running"
+        )
+    );
 }
 
 #[test]

@@ -53,6 +53,40 @@ fn the_engine_goes_up_and_down_under_a_container_that_stays() {
     assert_eq!(container(&machine), started);
 }
 
+#[test]
+fn what_runs_on_an_engine_that_lets_go_of_it_is_named_and_runs_again() {
+    let machine = Machine::pristine();
+    let sets = machine.variable("lab_engine_sets");
+    let packages = |version: &str| {
+        machine.playbook(&format!(
+            "- name: Engine\n  rpm:\n    packages: {}\n- name: Runs\n  service: {{ name: docker, state: started }}\n",
+            sets[version]
+        ))
+    };
+    let _ = machine.fleet(&["apply", &packages(OLDER), "-y"]).exits(0);
+    let _ = start_container(&machine);
+    machine.sh("docker update --restart no $(docker ps -q)");
+    let names = machine.sh("docker ps --format '{{.Names}}'");
+
+    let newer = packages(VERSION);
+    let check = machine
+        .fleet(&["check", &newer, "--format", "json"])
+        .exits(2);
+    let expected = format!(
+        "Docker engine restarted by its packages, with 1 running container: {} ← running",
+        names.trim()
+    );
+    let findings = check.findings();
+    assert!(
+        findings.iter().any(|found| found.ends_with(&expected)),
+        "{findings:#?}"
+    );
+    let _ = machine.fleet(&["apply", &newer, "-y"]).exits(0);
+    assert_eq!(machine.sh("docker ps --format '{{.Names}}'"), names);
+    assert!(machine.sh("docker version").contains(VERSION));
+    nothing_left_to_do(&machine, &newer);
+}
+
 /// A playbook of the engine's packages and its daemon.
 fn engine(machine: &Machine, sets: &Value, version: &str) -> String {
     machine.playbook(&format!(
