@@ -56,6 +56,7 @@ mod port;
 mod rule;
 #[cfg(feature = "control")]
 #[cfg(test)]
+#[path = "samples/tests.rs"]
 mod samples;
 mod settings;
 #[cfg(feature = "control")]
