@@ -7,28 +7,35 @@ use serde_json::Value;
 use super::finding::{Finding, Subject, text, words};
 use super::rule::Rule;
 use super::settings::Settings;
-use super::{DockerPolicy, heap};
+use super::{DockerPolicy, heap, mounts};
 use crate::resource::docker_container::size::Size;
 
-/// Sockets that make whoever reaches them root of the host.
-const SOCKETS: [&str; 3] = [
-    "/run/docker.sock",
-    "/run/containerd/containerd.sock",
-    "/run/crio/crio.sock",
-];
-
-/// Directories of the host's system.
-const SENSITIVE: [&str; 9] = [
-    "/", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sys", "/usr",
+/// The capabilities that a container has anyway.
+const DEFAULT_CAPABILITIES: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 
 /// Log drivers that write files without a limit of their own.
 const UNLIMITED_LOGS: &str = "json-file";
 
 /// What switches off `AppArmor`, SELinux and seccomp, with their numbers in the benchmark.
-pub(super) const CONFINEMENT: [(&str, &str); 3] = [
+pub(super) const CONFINEMENT: [(&str, &str); 4] = [
     ("apparmor=unconfined", "5.2"),
     ("label=disable", "5.3"),
+    ("label=type:spc_t", "5.3"),
     ("seccomp=unconfined", "5.22"),
 ];
 
@@ -45,7 +52,7 @@ pub(super) fn name(container: &Value) -> String {
 pub(super) fn findings(
     policy: &DockerPolicy,
     settings: &Settings,
-    host_memory: Option<u64>,
+    info: &Value,
     container: &Value,
 ) -> Vec<Finding> {
     let subject = Subject::Container(name(container));
@@ -60,13 +67,17 @@ pub(super) fn findings(
     if let Some((expected, actual)) = memory(policy, host) {
         add(Rule::Memory, expected, actual);
     }
-    if let Some((expected, actual)) = heap::too_large(container, host_memory) {
+    if swaps_without_limit(info, host) {
+        add(Rule::Swap, "a limit".to_owned(), "not limited".to_owned());
+    }
+    if let Some((expected, actual)) = heap::too_large(container, info["MemTotal"].as_u64()) {
         add(Rule::JvmHeap, expected, actual);
     }
     if host["Privileged"] == true {
         add(Rule::Privileged, "false".to_owned(), "true".to_owned());
     }
-    let added = words(&host["CapAdd"]);
+    let mut added = words(&host["CapAdd"]);
+    added.retain(|name| !DEFAULT_CAPABILITIES.contains(&name.trim_start_matches("CAP_")));
     if !added.is_empty() {
         add(
             Rule::Capabilities,
@@ -85,10 +96,21 @@ pub(super) fn findings(
             add(rule, "its own".to_owned(), "the host's".to_owned());
         }
     }
-    mounts(container, &mut add);
-    let devices: Vec<_> = list(&host["Devices"])
-        .map(|device| text(&device["PathOnHost"]))
-        .collect();
+    for (key, what) in [
+        ("NetworkMode", "network"),
+        ("PidMode", "processes"),
+        ("IpcMode", "memory"),
+    ] {
+        if let Some(other) = text(&host[key]).strip_prefix("container:") {
+            add(
+                Rule::JoinedNamespaces,
+                format!("its own {what}"),
+                format!("the {what} of {}", short(other)),
+            );
+        }
+    }
+    mounts::findings(settings, info, container, &mut add);
+    let devices = devices(host);
     if !devices.is_empty() {
         add(Rule::Devices, "none".to_owned(), devices.join(", "));
     }
@@ -145,58 +167,34 @@ fn memory(policy: &DockerPolicy, host: &Value) -> Option<(String, String)> {
     }
 }
 
-fn mounts(container: &Value, add: &mut impl FnMut(Rule, String, String)) {
-    let mut seen = BTreeSet::new();
-    // Docker lists them in another order each time.
-    let mut mounts: Vec<_> = list(&container["Mounts"])
-        .filter(|mount| mount["Type"] != "volume")
+/// Whether somebody lifted the limit of swap. Where the kernel has none, Docker itself writes this
+/// into every container with a memory limit.
+fn swaps_without_limit(info: &Value, host: &Value) -> bool {
+    let limited = host["Memory"].as_u64().is_some_and(|limit| limit > 0);
+    limited && host["MemorySwap"] == -1 && info["SwapLimit"] != false
+}
+
+/// The devices of the host that it may use: named, by number, or whatever a driver gives it.
+fn devices(host: &Value) -> Vec<&str> {
+    let mut devices: Vec<_> = list(&host["Devices"])
+        .map(|device| text(&device["PathOnHost"]))
         .collect();
-    mounts.sort_by_key(|mount| (text(&mount["Source"]), text(&mount["Destination"])));
-    for mount in mounts {
-        let source = text(&mount["Source"]);
-        let writable = mount["RW"] != false;
-        let access = if writable { "writable" } else { "read-only" };
-        let shown = format!("{source} ({access})");
-        if !seen.insert((source, writable)) {
-            continue;
-        }
-        // Read-only does not help: connecting to a socket writes no file.
-        if reaches_a_socket(source) {
-            add(Rule::DockerSocket, "not mounted".to_owned(), shown.clone());
-        }
-        if writable && SENSITIVE.contains(&without_slash(source)) {
-            add(Rule::SensitiveMounts, "not mounted".to_owned(), shown);
-        }
-        let propagation = text(&mount["Propagation"]);
-        if matches!(propagation, "shared" | "rshared") {
-            add(
-                Rule::SharedMounts,
-                "private".to_owned(),
-                format!("{source} ({propagation})"),
-            );
-        }
-    }
+    devices.extend(words(&host["DeviceCgroupRules"]));
+    let asked_for = list(&host["DeviceRequests"]).map(|request| match text(&request["Driver"]) {
+        "" => "a device by its capabilities",
+        driver => driver,
+    });
+    devices.extend(asked_for);
+    devices
 }
 
-/// Whether a mounted path is one of the sockets or a directory above one.
-fn reaches_a_socket(source: &str) -> bool {
-    let source = without_slash(source);
-    let source = match source.strip_prefix("/var/run") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("/run{rest}"),
-        // `/var` has the link `run` in it, but what that leads to is not mounted with it.
-        _ => source.to_owned(),
-    };
-    source.starts_with('/')
-        && SOCKETS
-            .iter()
-            .any(|socket| std::path::Path::new(socket).starts_with(&source))
-}
-
-fn without_slash(path: &str) -> &str {
-    match path.trim_end_matches('/') {
-        "" if path.starts_with('/') => "/",
-        path => path,
-    }
+/// A container's name as it is, its id as Docker shows it.
+fn short(container: &str) -> String {
+    let is_id = container.len() == 64 && container.bytes().all(|byte| byte.is_ascii_hexdigit());
+    container
+        .chars()
+        .take(if is_id { 12 } else { usize::MAX })
+        .collect()
 }
 
 fn ports(policy: &DockerPolicy, container: &Value, add: &mut impl FnMut(Rule, String, String)) {
@@ -211,22 +209,26 @@ fn ports(policy: &DockerPolicy, container: &Value, add: &mut impl FnMut(Rule, St
     ] {
         for (inner, bindings) in ports.as_object().into_iter().flatten() {
             for binding in list(bindings) {
+                // Of a range that it may choose from, the ends are looked at.
                 let port = text(&binding["HostPort"]);
-                let Ok(number @ 1..) = port.parse::<u16>() else {
-                    continue;
-                };
-                if !ranges.iter().any(|range| range.contains(number)) {
-                    outside.insert((number, inner.clone()));
+                for number in port.split('-').filter_map(|end| end.parse::<u16>().ok()) {
+                    if number > 0 && !ranges.iter().any(|range| range.contains(number)) {
+                        outside.insert((number, inner.clone()));
+                    }
                 }
             }
         }
     }
-    if !outside.is_empty() {
+    let all = container["HostConfig"]["PublishAllPorts"] == true;
+    if all || !outside.is_empty() {
         let expected: Vec<_> = ranges.iter().map(ToString::to_string).collect();
-        let actual: Vec<_> = outside
+        let mut actual: Vec<_> = outside
             .iter()
             .map(|(port, inner)| format!("{port} (for {inner})"))
             .collect();
+        if all {
+            actual.insert(0, "whatever the image exposes (-P)".to_owned());
+        }
         let expected = if expected.is_empty() {
             "none".to_owned()
         } else {
@@ -308,7 +310,8 @@ fn process(settings: &Settings, container: &Value, add: &mut impl FnMut(Rule, St
         );
     }
     let user = text(&config["User"]);
-    if matches!(user.split(':').next(), Some("" | "0" | "root")) {
+    let name = user.split(':').next().unwrap_or_default();
+    if matches!(name, "" | "root") || name.parse::<u32>() == Ok(0) {
         let actual = if user.is_empty() { "root" } else { user };
         add(Rule::RootUser, "another user".to_owned(), actual.to_owned());
     }
@@ -320,17 +323,49 @@ fn unconfined(subject: &Subject, host: &Value) -> Vec<Finding> {
     let implied =
         host["Privileged"] == true || host["PidMode"] == "host" || host["IpcMode"] == "host";
     let off = |option: &&str| {
-        let option = option.replacen(':', "=", 1);
+        // Engines took a colon in its place once.
+        let option = if option.contains('=') {
+            (*option).to_owned()
+        } else {
+            option.replacen(':', "=", 1)
+        };
         let (_, cis) = CONFINEMENT.iter().find(|(off, _)| *off == option)?;
         (option != "label=disable" || !implied).then_some(*cis)
     };
-    words(&host["SecurityOpt"])
+    let finding =
+        |cis, option| Finding::new(Rule::Confinement, subject, "confined", option).cis(cis);
+    let mut found: Vec<_> = words(&host["SecurityOpt"])
         .iter()
-        .filter_map(|option| Some((off(option)?, *option)))
-        .map(|(cis, option)| Finding::new(Rule::Confinement, subject, "confined", option).cis(cis))
-        .collect()
+        .filter_map(|option| Some(finding(off(option)?, *option)))
+        .collect();
+    // Docker keeps this option as what it does: nothing of /proc is hidden. Privileged says `null`.
+    if host["MaskedPaths"].as_array().is_some_and(Vec::is_empty) && host["Privileged"] != true {
+        found.push(finding("", "systempaths=unconfined"));
+    }
+    found
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_a_limit_of_swap_is_no_fault_of_a_container() {
+        let host = json!({ "Memory": 1024, "MemorySwap": -1 });
+        for (info, found) in [
+            (json!({ "SwapLimit": true }), true),
+            (json!({}), true),
+            (json!({ "SwapLimit": false }), false),
+        ] {
+            assert_eq!(swaps_without_limit(&info, &host), found, "{info}");
+        }
+        let unlimited = json!({ "Memory": 0, "MemorySwap": -1 });
+        assert!(!swaps_without_limit(&json!({}), &unlimited));
+    }
 }

@@ -35,7 +35,8 @@ pub(super) fn findings(
     let mut found = Vec::new();
     // An image without a name that nothing is made from is only waiting to be pruned.
     let is_dead = names.is_empty() && users.is_empty();
-    if !is_dead && !names.iter().any(|name| is_allowed(policy, name)) {
+    let foreign = foreign(policy, image, &names);
+    if !is_dead && (foreign.is_some() || names.is_empty()) {
         let used = match users.as_slice() {
             [] => String::new(),
             users => {
@@ -43,10 +44,10 @@ pub(super) fn findings(
                 format!(" (used by {})", users.join(", "))
             }
         };
-        let actual = if names.is_empty() {
-            format!("an image without a name{used}")
-        } else {
-            format!("{}{used}", registry(&full_name(names[0])))
+        let actual = match foreign {
+            None => format!("an image without a name{used}"),
+            Some(name) if name == names[0] => format!("{}{used}", registry(&full_name(name))),
+            Some(name) => format!("also {}{used}", full_name(name)),
         };
         let expected = policy.registries.join(", ");
         found.push(Finding::new(Rule::Registries, &subject, expected, actual));
@@ -81,6 +82,31 @@ fn names<'a>(image: &'a Value, users: &[&'a Value]) -> Vec<&'a str> {
             && seen.insert(*name)
     });
     names
+}
+
+/// The name by which an image is not one of the declared registries.
+///
+/// What it was pulled by (`RepoDigests`) says where it is from; a tag can be put on anything, so
+/// where there is a digest, a tag allows nothing. A name without a registry beside one that is
+/// allowed is what somebody here calls the image.
+fn foreign<'a>(policy: &DockerPolicy, image: &'a Value, names: &[&'a str]) -> Option<&'a str> {
+    let id = text(&image["Id"]);
+    // The containerd image store gives every tag a digest, which is the image's id then.
+    let pulled: Vec<_> = words(&image["RepoDigests"])
+        .into_iter()
+        .filter(|name| !name.ends_with(id) && !name.starts_with("<none>"))
+        .collect();
+    if let Some(name) = pulled.iter().find(|name| !is_allowed(policy, name)) {
+        return Some(*name);
+    }
+    let is_known = names.iter().any(|name| is_allowed(policy, name));
+    let mut names = names.iter().copied();
+    names.find(|name| !is_allowed(policy, name) && (!is_known || names_a_registry(name)))
+}
+
+fn names_a_registry(name: &str) -> bool {
+    let first = name.split_once('/').map(|(first, _)| first);
+    first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost")
 }
 
 fn short(id: &str) -> String {

@@ -8,9 +8,9 @@
 //! An exception needs a reason; `for` is the name of a container, an image or a path, with `*`
 //! and `?`, or `engine`, and everything where it is left out.
 //!
-//! - Containers: `digest_pinned`, `memory`, `jvm_heap`, `privileged`, `capabilities`,
-//!   `host_network`, `host_pid`, `host_ipc`, `host_uts`, `host_userns`, `docker_socket`,
-//!   `sensitive_mounts`, `shared_mounts`, `devices`, `confinement`, `log_limits`, `pids`.
+//! - Containers: `digest_pinned`, `memory`, `swap`, `jvm_heap`, `privileged`, `capabilities`,
+//!   `host_network`, `host_pid`, `host_ipc`, `host_uts`, `host_userns`, `joined_namespaces`,
+//!   `docker_socket`, `sensitive_mounts`, `shared_mounts`, `devices`, `confinement`, `log_limits`, `pids`.
 //! - The engine: `daemon_json`, `icc`, `log_level`, `iptables`, `insecure_registries`,
 //!   `storage_driver`, `api_tls`, `cgroup_parent`, `base_size`, `log_rotation`,
 //!   `no_new_privileges`, `live_restore`, `userland_proxy`, `seccomp`, `experimental`, `swarm`.
@@ -49,10 +49,15 @@ mod files;
 mod finding;
 mod heap;
 mod image;
+mod mounts;
 mod observe;
 mod pattern;
 mod port;
 mod rule;
+#[cfg(feature = "control")]
+#[cfg(test)]
+#[path = "samples/tests.rs"]
+mod samples;
 mod settings;
 #[cfg(feature = "control")]
 #[cfg(test)]
@@ -172,7 +177,6 @@ impl DockerPolicy {
 
     fn findings(&self, observed: &Observed) -> Vec<Finding> {
         let settings = observed.settings();
-        let host_memory = observed.info["MemTotal"].as_u64();
         let mut found = engine::findings(self, observed, &settings);
         let guards = files::guards(&settings, &observed.told);
         found.extend(files::findings(&guards, &observed.files));
@@ -186,7 +190,12 @@ impl DockerPolicy {
             ));
         }
         for container in &observed.containers {
-            found.extend(container::findings(self, &settings, host_memory, container));
+            found.extend(container::findings(
+                self,
+                &settings,
+                &observed.info,
+                container,
+            ));
         }
         let in_force: BTreeSet<Rule> = Rule::ALL
             .iter()

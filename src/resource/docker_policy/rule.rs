@@ -63,6 +63,8 @@ rules! {
     DigestPinned = "digest_pinned", "", On, Medium;
     /// Containers have a memory limit (of at most `memory_max`), and the kernel enforces it.
     Memory = "memory", "5.11", On, High;
+    /// Containers with a memory limit do not swap without one (`--memory-swap -1`).
+    Swap = "swap", "", On, Medium;
     /// The heap of a JVM fits into the memory limit of its container.
     JvmHeap = "jvm_heap", "", On, High;
     /// Containers are not privileged.
@@ -79,6 +81,8 @@ rules! {
     HostUts = "host_uts", "5.21", On, Medium;
     /// Containers do not opt out of user namespaces.
     HostUserns = "host_userns", "5.31", On, Medium;
+    /// Containers do not enter the network, processes or memory of another container.
+    JoinedNamespaces = "joined_namespaces", "", On, Medium;
     /// Containers cannot reach the socket of Docker or containerd: it makes them root of the host.
     DockerSocket = "docker_socket", "5.32", On, Critical;
     /// Containers cannot write to directories of the host's system.

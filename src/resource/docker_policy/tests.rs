@@ -11,7 +11,7 @@ use crate::yaml;
 #[path = "../../../tests/cases.rs"]
 mod cases;
 
-const CASES: &str = "docker_policy";
+pub(super) const CASES: &str = "docker_policy";
 
 /// One file in `tests/docker_policy/cases`.
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Case {
     host: Map<String, Value>,
 }
 
-fn answer(engine: &str, name: &str) -> Value {
+pub(super) fn answer(engine: &str, name: &str) -> Value {
     let path = Path::new("tests").join(CASES).join(engine).join(name);
     let text = fs::read_to_string(path.with_extension("json")).unwrap();
     serde_json::from_str(&text).unwrap()

@@ -65,7 +65,8 @@ set -e
 tidy='--restart unless-stopped --pids-limit 100 --log-opt max-size=10m'
 id=$(docker image inspect -f '{{.Id}}' base/centos:7)
 docker create --name escape $tidy --memory 256m --privileged --pid host --ipc host --uts host --network host \
-    -v /var/run/docker.sock:/var/run/docker.sock -v /etc:/host $id sleep 1000
+    -v /var/run/docker.sock:/var/run/docker.sock -v /etc:/host \
+    --mount type=bind,src=/var/lib/docker,dst=/images $id sleep 1000
 docker create --name greedy $tidy --memory 1g -e JAVA_TOOL_OPTIONS=-Xmx512m $id /usr/bin/java -Xmx2g -jar a.jar
 docker run -d --name loose --restart always -p 31337:80 base/centos:7 sleep 1000
 usermod -aG docker ops
@@ -103,6 +104,7 @@ const FOUND: &[&str] = &[
     "high: container escape host_ipc (CIS 5.17): the host's → its own",
     "medium: container escape host_uts (CIS 5.21): the host's → its own",
     "high: container escape sensitive_mounts (CIS 5.6): /etc (writable) → not mounted",
+    "high: container escape sensitive_mounts (CIS 5.6): /var/lib/docker (writable) → not mounted",
     "critical: container escape docker_socket (CIS 5.32): /var/run/docker.sock (writable) → not mounted",
     "high: container greedy memory (CIS 5.11): 1g → at most 512m",
     "high: container greedy jvm_heap: 2g (-Xmx2g in the command) → at most 960m (1g without what a JVM needs beside its heap)",
