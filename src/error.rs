@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Usage,
     /// Inventory, playbook, template, variable or secret is wrong. No host was touched.
     Config,
-    /// Another run holds the lock, or the plan is stale.
+    /// Another run holds the lock.
     Locked,
     /// The user stopped it.
     Interrupted,

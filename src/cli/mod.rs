@@ -14,6 +14,7 @@ use crate::secret::Redactor;
 
 mod apply;
 mod artifacts;
+mod bug;
 mod check;
 mod compare;
 mod completions;
@@ -58,7 +59,7 @@ Exit codes:
   2    `check`, `plan`: drift was found; `apply`: at least one host failed
   3    `check`, `plan`: something could not be told, and no drift was found
   4    at least one host was unreachable: the result is incomplete
-  5    another run holds the lock, or the plan is stale
+  5    another run holds the lock
   8    `apply`: stopped before every host was done, by the failure budget or a pause
   130  interrupted";
 
@@ -145,7 +146,10 @@ enum Verb {
 /// Runs fleet with this process's arguments, stdin, stdout and stderr.
 #[must_use]
 pub fn main() -> process::ExitCode {
-    run(std::env::args_os()).into()
+    match bug::caught(|| run(std::env::args_os())) {
+        Some(verdict) => verdict.into(),
+        None => ExitCode::Usage.into(),
+    }
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> Verdict {

@@ -16,7 +16,7 @@ pub enum ExitCode {
     Unknown = 3,
     /// At least one host was unreachable: the result is incomplete.
     Unreachable = 4,
-    /// Another run holds the lock, or the plan is stale.
+    /// Another run holds the lock.
     Locked = 5,
     /// The run stopped before every host was done: at its failure budget, or because it was to.
     CutShort = 8,

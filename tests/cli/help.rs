@@ -63,7 +63,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
       2    `check`, `plan`: drift was found; `apply`: at least one host failed
       3    `check`, `plan`: something could not be told, and no drift was found
       4    at least one host was unreachable: the result is incomplete
-      5    another run holds the lock, or the plan is stale
+      5    another run holds the lock
       8    `apply`: stopped before every host was done, by the failure budget or a pause
       130  interrupted
     ");
