@@ -270,18 +270,18 @@ fn a_helper_killed_amid_a_replacement_leaves_something_that_serves() {
         let playbook = machine.playbook(&of_version(version));
         let mut run = machine.start(&["apply", &playbook, "-y"]);
         let begun = machine.sh(&format!(
-            "for i in $(seq 100); do docker inspect app.fleet-new >/dev/null 2>&1 && break; sleep 0.02; done
-             sleep 0.{:02}; pkill -KILL -f '[f]leet-helper' && echo amid || echo over",
+            "for i in $(seq 200); do docker ps -a --format '{{{{.Names}}}}' | grep -q app.fleet- && break; done
+             sleep 0.{:02}; pkill -KILL -f '^/var/lib/fleet/helper-' && echo amid || echo over",
             version * 23 % 100
         ));
         amid += u32::from(begun.trim() == "amid");
         let _ = run.wait();
         machine
-            .sh("curl -sSf --retry 15 --retry-connrefused --retry-delay 1 localhost:8080/healthz");
+            .sh("curl -sSf --retry 15 --retry-all-errors --retry-delay 1 localhost:8080/healthz");
         if version % 4 == 0 {
-            machine.sh("systemctl restart docker");
+            machine.sh("systemctl reset-failed docker; systemctl restart docker");
             machine.sh(
-                "curl -sSf --retry 15 --retry-connrefused --retry-delay 1 localhost:8080/healthz",
+                "curl -sSf --retry 15 --retry-all-errors --retry-delay 1 localhost:8080/healthz",
             );
         }
         let _ = apply(&machine, &playbook, 0);
