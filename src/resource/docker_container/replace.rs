@@ -99,10 +99,12 @@ pub(super) fn set_running(
     actual: &Found,
 ) -> Result<(), Failure> {
     let name = &declared.name;
+    let [_, old] = side_names(name);
     let condition = actual.condition();
     if declared.state == State::Stopped {
         return stop(engine, name);
     }
+    let nothing = |()| Value::Null;
     let begun = match condition.status.as_str() {
         "running" if condition.may_become_up() => Ok(Value::Null),
         "paused" => engine.post(&format!("/containers/{name}/unpause"), None),
@@ -110,7 +112,11 @@ pub(super) fn set_running(
             let path = format!("/containers/{name}/restart?t={GRACE}");
             engine.post(&path, None)
         }
-        _ => engine.post(&format!("/containers/{name}/start"), None),
+        // A run was killed before the new one was started: what serves is the old one still.
+        _ => match inspect(engine, &old)?.filter(serves) {
+            Some(left) => hand_over(host, engine, &old, name, &left).map(nothing),
+            None => start(engine, name).map(nothing),
+        },
     };
     let failure = match begun {
         Ok(_) => match has_started(host, engine, declared) {
@@ -121,9 +127,8 @@ pub(super) fn set_running(
         Err(failure) => return Err(failure),
     };
     // A run was killed before the new one had proven itself; the old one is still there.
-    let [_, old] = side_names(name);
     match inspect(engine, &old)? {
-        Some(_) => Err(put_back(engine, name, None, &failure)),
+        Some(_) => Err(put_back(engine, declared, None, &failure)),
         None => Err(failure),
     }
 }
@@ -155,31 +160,36 @@ pub(super) fn replace(
     engine.post(&format!("/containers/create?name={new}"), Some(&body))?;
     join_networks(engine, declared, &new)?;
 
-    let before = match &actual.container {
-        Some(found) => {
+    let (before, replaced) = match (&actual.container, inspect(engine, &old)?) {
+        // A run was killed amid a replacement: what serves is the old one still.
+        (Some(found), Some(left)) if serves(&left) && !serves(found) => {
+            remove(engine, name)?;
+            (Some(left), None)
+        }
+        (None, left) => (left, None),
+        (Some(found), _) => {
             remove(engine, &old)?;
             rename(engine, name, &old)?;
-            Some(found.clone())
+            (Some(found.clone()), Some(found))
         }
-        // A run was killed before the new one had its name; the old one may serve still.
-        None => inspect(engine, &old)?,
     };
     let put_in_place = rename(engine, &new, name).and_then(|()| {
-        let serves = before.as_ref().is_some_and(serves);
-        if serves {
-            keep_coming_back(engine, &old)?;
-        }
-        match declared.state {
-            State::Started if serves => hand_over(host, &old, name, before.as_ref())?,
-            State::Started => start(engine, name)?,
-            State::Stopped | State::Absent => return stop(engine, &old),
+        match (
+            declared.state,
+            before.as_ref().filter(|before| serves(before)),
+        ) {
+            (State::Started, Some(before)) => {
+                hand_over(host, engine, &old, name, before)?;
+            }
+            (State::Started, None) => start(engine, name)?,
+            (State::Stopped | State::Absent, _) => return stop(engine, &old),
         }
         has_started(host, engine, declared)
     });
     let Err(failure) = put_in_place else {
         return Ok(());
     };
-    Err(put_back(engine, name, actual.container.as_ref(), &failure))
+    Err(put_back(engine, declared, replaced, &failure))
 }
 
 /// Whether a container does something that would be missed.
@@ -191,7 +201,13 @@ fn serves(container: &Value) -> bool {
 /// Ends the old container and starts the new one, or else the old one again. A program of its own
 /// does it, which goes on if the helper is killed meanwhile: there is no moment in which neither
 /// runs and nobody starts one.
-fn hand_over(host: &Host, old: &str, new: &str, before: Option<&Value>) -> Result<(), Failure> {
+fn hand_over(
+    host: &Host,
+    engine: &Engine,
+    old: &str,
+    new: &str,
+    before: &Value,
+) -> Result<(), Failure> {
     const SCRIPT: &str = r#"
 old=$1 new=$2 grace=$3
 shift 3
@@ -201,7 +217,8 @@ said=$("$@" start "$new" 2>&1) && exit
 printf '%s\n' "$said" >&2
 exit 1
 "#;
-    let grace = before.map_or(GRACE, grace);
+    keep_coming_back(engine, old)?;
+    let grace = grace(before);
     let docker = docker_api::program(host)?;
     let handed = Command::new(["sh", "-c", SCRIPT, "sh", old, new])
         .arg(grace.to_string())
@@ -233,7 +250,13 @@ fn join_networks(engine: &Engine, declared: &DockerContainer, new: &str) -> Resu
 }
 
 /// Gives the old container its place again, and says what became of that.
-fn put_back(engine: &Engine, name: &str, before: Option<&Value>, failure: &Failure) -> Failure {
+fn put_back(
+    engine: &Engine,
+    declared: &DockerContainer,
+    replaced: Option<&Value>,
+    failure: &Failure,
+) -> Failure {
+    let name = &declared.name;
     let [new, old] = side_names(name);
     let back = || -> Result<&str, Failure> {
         remove(engine, name)?;
@@ -242,12 +265,13 @@ fn put_back(engine: &Engine, name: &str, before: Option<&Value>, failure: &Failu
             return Ok("nothing of it is left");
         };
         rename(engine, &old, name)?;
-        let policy = &before.unwrap_or(&found)["HostConfig"]["RestartPolicy"];
-        if *policy != found["HostConfig"]["RestartPolicy"] {
+        // Of one that an earlier run left nobody knows what it was before.
+        let wanted = request::create(declared);
+        let policy = &replaced.unwrap_or(&wanted)["HostConfig"]["RestartPolicy"];
+        if !policy.is_null() && *policy != found["HostConfig"]["RestartPolicy"] {
             set_policy(engine, name, policy)?;
         }
-        // Of one that an earlier run left nobody knows what it did before.
-        if before.is_none_or(serves) {
+        if replaced.is_none_or(serves) {
             start(engine, name)?;
         }
         Ok("the previous container is in its place again")

@@ -292,4 +292,28 @@ fn a_helper_killed_amid_a_replacement_leaves_something_that_serves() {
         );
     }
     assert!(amid * 2 >= kills, "{amid} of {kills}");
+
+    // Both have their names and the new one was not started; it never will be up.
+    let bad = format!(
+        "{IMAGE}{}",
+        container(
+            "app",
+            &format!("{SERVING}    command: [sh, -c, 'exit 3']\n")
+        )
+    );
+    let id = machine.variable("lab_images")["hello_1"]["image_id"].clone();
+    let id = id.as_str().unwrap();
+    machine.sh(&format!(
+        "docker rename app app.fleet-old; docker create --name app -p 8080:8080 --restart unless-stopped {id} sh -c 'exit 3'"
+    ));
+    let failure = refused_by(&machine, &bad);
+    assert!(
+        failure.contains("the previous container is in its place again"),
+        "{failure}"
+    );
+    machine.sh("curl -sSf --retry 15 --retry-all-errors --retry-delay 1 localhost:8080/healthz");
+    let _ = machine
+        .fleet(&["check", &machine.playbook(&of_version(kills))])
+        .exits(0);
+    assert_eq!(machine.sh("docker ps -a --format '{{.Names}}'"), "app\n");
 }
