@@ -173,7 +173,7 @@ impl Sshd {
     }
 
     fn wait_until_it_listens(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_mins(1);
         // Its banner says that the probe is accepted, so that its end can be waited for.
         let greets = || {
             let mut probe = TcpStream::connect((self.address.as_str(), self.port))?;

@@ -110,7 +110,7 @@ impl Balancer {
 
     /// Starts HAProxy, as its unit does, and waits until it answers.
     pub(crate) fn start(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while self.say("show info").is_err() {
             let log = || fs::read_to_string(self.path("haproxy.log")).unwrap_or_default();
             assert!(
@@ -258,7 +258,7 @@ impl Balancer {
     }
 
     pub(crate) fn eventually(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !holds(self) {
             assert!(
                 Instant::now() < deadline,

@@ -67,11 +67,11 @@ async fn converse_over(channel: &mut Channel) -> Vec<String> {
     said
 }
 
-/// Waits, not for long, until something holds.
+/// Waits until something holds.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_mins(2);
     while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not within 5 s");
+        assert!(Instant::now() < deadline, "{what}: not in time");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

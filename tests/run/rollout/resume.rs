@@ -263,7 +263,7 @@ fn a_run_that_goes_on_is_not_resumed() {
         "  tasks:\n    - shell: \"touch {{ here }}/begun; while ! test -e {{ here }}/enough; do sleep 0.05; done\"\n",
     );
     let child = fleet.start_apply(&[]);
-    super::killed::eventually("the task begins", || fleet.site.path("begun").exists());
+    crate::run::eventually("the task begins", || fleet.site.path("begun").exists());
     assert_eq!(fleet.outcomes(), ["a: unknown"]);
     let ended = fleet.run(&["apply", "--rerun", "failed", "--yes"]);
     assert_eq!(ended.code, 5, "{}", ended.all());
