@@ -298,3 +298,15 @@ fn what_the_daemon_does_not_tell_is_not_compared() {
         json!({ "live-restore": true, "insecure-registries": ["x"], "bip": "10.1.0.1/24" });
     assert_eq!(differing_from(&config, &Told::default()), [""; 0]);
 }
+
+/// What engine 26.1.5 says of itself that was told these two things and nothing else.
+#[test]
+fn a_new_engine_that_was_told_little_is_as_it_is_by_default() {
+    let info = include_str!("../../../../tests/captured/docker/26.1.5/info.json");
+    let told = Told {
+        info: serde_json::from_str(info).unwrap(),
+        bridge: told().bridge,
+    };
+    let config = json!({ "data-root": "/work/data", "storage-driver": "vfs" });
+    assert_eq!(differing_from(&config, &told), [""; 0]);
+}
