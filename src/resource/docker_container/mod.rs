@@ -50,7 +50,7 @@ mod replace;
 mod request;
 pub(super) mod size;
 mod up;
-mod valid;
+pub(super) mod valid;
 mod words;
 
 use cgroup::Limits;

@@ -69,7 +69,7 @@ const CAPABILITIES: &[&str] = &[
 const NAMESPACED: &[&str] = &["kernel.sem"];
 
 /// Limits of a process, as github.com/docker/go-units reads their names.
-const ULIMITS: &[&str] = &[
+pub(in crate::resource) const ULIMITS: &[&str] = &[
     "core",
     "cpu",
     "data",

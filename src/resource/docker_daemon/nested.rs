@@ -6,25 +6,7 @@ use serde_json::{Map, Value};
 
 use super::measures::is_size;
 use super::values::{in_words, is_network};
-
-/// The limits that a process can have.
-const ULIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
+use crate::resource::docker_container::valid::ULIMITS;
 
 /// `nofile: { Name: nofile, Hard: 64000, Soft: 64000 }`; the engine does not mind the case.
 pub(super) fn ulimits(name: &str, value: &Value) -> Vec<String> {

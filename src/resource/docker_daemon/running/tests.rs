@@ -307,6 +307,6 @@ fn a_new_engine_that_was_told_little_is_as_it_is_by_default() {
         info: serde_json::from_str(info).unwrap(),
         bridge: told().bridge,
     };
-    let config = json!({ "data-root": "/work/data", "storage-driver": "vfs" });
+    let config = json!({ "data-root": "/srv/docker", "storage-driver": "vfs" });
     assert_eq!(differing_from(&config, &told), [""; 0]);
 }
